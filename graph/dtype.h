@@ -67,14 +67,14 @@ CROTON_API std::string_view name_of(DType dtype);
 /// The dtype of that name, or nothing.
 CROTON_API std::optional<DType> parse_dtype(std::string_view name);
 
-inline bool is_bool(DType t) { return t == DType::bool_; }
-inline bool is_signed_integer(DType t) { return t >= DType::int8 && t <= DType::int64; }
-inline bool is_unsigned_integer(DType t) { return t >= DType::uint8 && t <= DType::uint64; }
-inline bool is_integer(DType t) { return t >= DType::int8 && t <= DType::uint64; }
+inline constexpr bool is_bool(DType t) { return t == DType::bool_; }
+inline constexpr bool is_signed_integer(DType t) { return t >= DType::int8 && t <= DType::int64; }
+inline constexpr bool is_unsigned_integer(DType t) { return t >= DType::uint8 && t <= DType::uint64; }
+inline constexpr bool is_integer(DType t) { return t >= DType::int8 && t <= DType::uint64; }
 /// bool or integer.
-inline bool is_discrete(DType t) { return t <= DType::uint64; }
-inline bool is_floating(DType t) { return t >= DType::float16 && t <= DType::float64; }
-inline bool is_complex(DType t) { return t >= DType::complex64; }
+inline constexpr bool is_discrete(DType t) { return t <= DType::uint64; }
+inline constexpr bool is_floating(DType t) { return t >= DType::float16 && t <= DType::float64; }
+inline constexpr bool is_complex(DType t) { return t >= DType::complex64; }
 
 /// The dtype that arithmetic on both gives. An integer with a floating operand gives the floating dtype;
 /// float16 with bfloat16 gives float32; otherwise NumPy's promotion (int64 with uint64 gives float64).

@@ -42,6 +42,8 @@ CROTON_ERROR(NullTypeGradError, Error)
 CROTON_ERROR(GradientError, Error)
 /// No implementation, device or library for what was asked.
 CROTON_ERROR(DeviceError, Error)
+/// The host or a device has not the memory that was asked for.
+CROTON_ERROR(MemoryError, Error)
 /// A graph that cannot be ordered: a cycle, a value used after it was destroyed.
 CROTON_ERROR(InconsistencyError, Error)
 /// Text that does not parse: the text form, an expression, a flag string. Says line and column.
