@@ -1,0 +1,4 @@
+#pragma once
+
+/// Everything that a program needs, included as <croton/croton.h>.
+#include "croton/graph/version.h"

@@ -1,0 +1,8 @@
+#include <croton/croton.h>
+
+#include <iostream>
+
+int main() {
+  std::cout << "croton " << croton::version() << '\n';
+  return 0;
+}
