@@ -121,31 +121,36 @@ class CROTON_API KernelBuilder final : public ScalarBuilder {
  private:
   struct Scope {
     std::int32_t block = -1;
-    std::int32_t vector_depth = 0;  ///< vector loops around this block (0 or 1: inner ones are serial)
+    int vector_depth = 0;  ///< vector loops around this block (0 or 1: inner ones are serial)
+    bool is_phase = false;
     std::map<std::vector<std::int64_t>, std::int32_t> known;  ///< pure instructions made in this block
-    std::vector<std::int32_t> closes;                         ///< values that go out of sight at the end
+    std::vector<std::int32_t> instructions, locals, arrays;   ///< they go out of sight at the end
+    std::vector<std::int32_t> reduced, read;                  ///< locals of outside, in a vector loop
   };
 
   [[noreturn]] void misuse(const std::string& what) const;
   Buffer declare(std::string_view name, DType dtype, std::int64_t count, BufferInfo::Role role);
   std::string unique(std::string_view name);
-  std::int32_t open(std::int32_t vector_depth);
-  void append(Statement statement);
-  ScalarValue define(Instruction instruction, bool pure);
+  std::int32_t open(int vector_depth);
+  void close();
+  void append(const Statement& statement);
+  ScalarValue define(const Instruction& instruction, bool is_pure);
   ScalarValue emit_op(ScalarOp op, const ScalarValue* operands, int count);
-  void check(ScalarValue value, const char* where) const;
+  void check_op(ScalarOp op, const ScalarValue* operands, int count) const;
+  void check(ScalarValue value, std::string_view where) const;
+  void check(Local local, std::string_view where) const;
+  void check(LocalArray array) const;
+  void check(Buffer buffer) const;
+  Scope* vector_scope();
   std::int32_t node(Index index);
-  Index handle(std::int32_t id) { return Index(&table_, id); }
 
   Kernel kernel_;
   IndexTable table_;
   std::vector<Scope> scopes_;
-  std::vector<bool> visible_;              ///< per instruction
-  std::vector<std::int32_t> local_depth_;  ///< per local: vector depth of its declaration
-  std::vector<bool> local_visible_;
+  std::vector<bool> instruction_visible_, local_visible_, array_visible_;
+  std::vector<int> local_depth_;  ///< vector depth of the declaration
   std::map<std::vector<std::int64_t>, std::int32_t> constants_;
   std::map<std::string, int, std::less<>> names_;
-  std::size_t branch_else_ = 0;
 };
 
 }  // namespace croton
