@@ -1,0 +1,556 @@
+#include "croton/graph/function_graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "croton/graph/error.h"
+#include "croton/graph/hash.h"
+#include "croton/graph/op.h"
+
+namespace croton {
+
+TensorType refine(const TensorType& inferred, const TensorType& known);
+
+namespace {
+
+std::size_t constant_hash(const Tensor& value) {
+  std::size_t seed = static_cast<std::size_t>(value.dtype());
+  for (std::int64_t extent : value.shape()) hash_combine(seed, static_cast<std::size_t>(extent));
+  if (value.size() == 0) return seed;
+  // The beginning tells most constants apart; equality is decided on all bytes.
+  const Tensor plain = value.is_contiguous() ? value : value.contiguous();
+  const std::size_t bytes =
+      std::min<std::size_t>(static_cast<std::size_t>(value.size()) * size_of(value.dtype()), 1024);
+  hash_combine(seed, std::hash<std::string_view>()({static_cast<const char*>(plain.raw_data()), bytes}));
+  return seed;
+}
+
+std::size_t structural_hash(const Node& node) {
+  if (node.kind() == Node::Kind::constant) return constant_hash(node.value());
+  std::size_t seed = reinterpret_cast<std::size_t>(&node.op());
+  hash_combine(seed, node.attributes().hash());
+  for (const Variable& input : node.inputs()) {
+    hash_combine(seed, reinterpret_cast<std::size_t>(input.node()) + input.output_index());
+  }
+  return seed;
+}
+
+bool structurally_equal(const Node& a, const Node& b) {
+  if (a.kind() != b.kind()) return false;
+  if (a.kind() == Node::Kind::constant) return same_value(a.value(), b.value());
+  return &a.op() == &b.op() && a.attributes() == b.attributes() && std::ranges::equal(a.inputs(), b.inputs());
+}
+
+bool is_merged(const Node& node) {
+  return node.kind() == Node::Kind::constant || (node.is_apply() && !node.op().has_side_effect());
+}
+
+}  // namespace
+
+/// What one call of replace_all knows while it imports new nodes.
+struct FunctionGraph::Import {
+  std::string_view rule;
+  SourceLocation where;
+  std::shared_ptr<const RewriteStep> history;
+  std::unordered_map<Node*, Ref<Node>> mapped;  // nodes from outside and what stands for them here
+};
+
+FunctionGraph::FunctionGraph(std::span<const Variable> inputs, std::span<const Variable> outputs,
+                             const std::unordered_map<Variable, Variable>& replacements) {
+  // A clone that the graph may change; function inputs become inputs of the graph wherever they stood.
+  std::vector<Variable> wanted(outputs.begin(), outputs.end());
+  if (!replacements.empty()) wanted = clone(wanted, replacements);
+  std::unordered_map<Variable, Variable> cut;
+  for (const Variable& input : inputs) {
+    Variable fresh(Node::make_input(input.type(), input.name(), input.node()->where()));
+    cut.emplace(input, fresh);
+    inputs_.push_back(fresh);
+    adopt(Ref<Node>(fresh.node()));
+  }
+  std::unordered_map<SharedCell*, Variable> states;
+  const std::vector<Node*> order = [&] {
+    wanted = clone(wanted, cut);
+    return croton::topological_order(wanted);
+  }();
+  Import context;
+  const auto map_leaf = [&](const Variable& v, const Node* client) {
+    Node& node = *v.node();
+    if (node.graph_ == this || node.is_apply() || context.mapped.contains(&node)) return;
+    if (node.kind() == Node::Kind::shared) {
+      auto [entry, first] = states.try_emplace(node.cell().get());
+      if (first) {
+        entry->second = Variable(Node::make_shared(node.cell(), node.type(), node.where()));
+        entry->second.set_name(node.name());
+        shared_.push_back(entry->second);
+        adopt(Ref<Node>(entry->second.node()));
+      }
+      context.mapped.emplace(&node, Ref<Node>(entry->second.node()));
+    } else if (node.kind() == Node::Kind::input) {
+      std::string message = fmt::format("{} is needed", describe(v));
+      if (client != nullptr) {
+        message += fmt::format(" to compute {}", client->op().name());
+        if (client->where().known()) message += fmt::format(" (made at {})", to_string(client->where()));
+      } else {
+        message += " as an output";
+      }
+      message +=
+          ", but it is not among the function's inputs and has no value: add it to the inputs or give it a "
+          "value with givens";
+      throw MissingInputError(message);
+    }
+  };
+  for (Node* node : order) {
+    for (const Variable& input : node->inputs()) map_leaf(input, node);
+  }
+  for (const Variable& output : wanted) map_leaf(output, nullptr);
+  for (const Variable& output : wanted) {
+    outputs_.push_back(import(output, context));
+    output_uses_[outputs_.back()].push_back(outputs_.size() - 1);
+  }
+  changes_ = 0;
+}
+
+FunctionGraph::~FunctionGraph() {
+  for (const Ref<Node>& node : nodes_) {
+    node->graph_ = nullptr;
+    for (Node::Output& output : node->outputs_) output.uses.clear();
+  }
+}
+
+std::unique_ptr<FunctionGraph> FunctionGraph::with_types(std::span<const TensorType> input_types,
+                                                         std::span<const TensorType> shared_types) const {
+  std::unique_ptr<FunctionGraph> copy(new FunctionGraph);
+  std::unordered_map<Variable, Variable> copies;
+  const auto add_leaf = [&](const Variable& old, Ref<Node> node, std::vector<Variable>& list) {
+    Variable fresh(node);
+    fresh.set_name(old.name());
+    copies.emplace(old, fresh);
+    list.push_back(fresh);
+    copy->adopt(std::move(node));
+  };
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    add_leaf(inputs_[i], Node::make_input(input_types[i], "", inputs_[i].node()->where()), copy->inputs_);
+  }
+  for (std::size_t i = 0; i < shared_.size(); ++i) {
+    add_leaf(shared_[i],
+             Node::make_shared(shared_[i].node()->cell(), shared_types[i], shared_[i].node()->where()),
+             copy->shared_);
+  }
+  Import context;
+  for (Node* node : topological_order()) {
+    std::vector<Variable> inputs;
+    inputs.reserve(node->input_count());
+    for (const Variable& input : node->inputs()) {
+      const auto entry = copies.find(input);
+      inputs.push_back(entry == copies.end() ? copy->import(input, context)
+                                             : entry->second);  // else a constant
+    }
+    Ref<Node> fresh = make_node(node->op(), std::move(inputs), node->attributes(), node->where());
+    for (std::size_t i = 0; i < node->output_count(); ++i) {
+      fresh->outputs_[i].type = refine(fresh->outputs_[i].type, node->type(i));
+      fresh->outputs_[i].name = node->name(i);
+    }
+    fresh->rewrites_ = node->rewrites_;
+    Node* equal = copy->find_equal(*fresh);
+    if (equal == nullptr) copy->adopt(fresh);
+    for (std::size_t i = 0; i < node->output_count(); ++i) {
+      copies.emplace(node->output(i), (equal != nullptr ? equal : fresh.get())->output(i));
+    }
+  }
+  for (const Variable& output : outputs_) {
+    const auto entry = copies.find(output);
+    copy->outputs_.push_back(entry == copies.end() ? copy->import(output, context) : entry->second);
+    copy->output_uses_[copy->outputs_.back()].push_back(copy->outputs_.size() - 1);
+  }
+  copy->changes_ = 0;
+  return copy;
+}
+
+std::size_t FunctionGraph::client_count(const Variable& v) const {
+  const auto entry = output_uses_.find(v);
+  return v.node()->uses(v.output_index()).size() + (entry == output_uses_.end() ? 0 : entry->second.size());
+}
+
+void FunctionGraph::adopt(Ref<Node> node) {
+  node->graph_ = this;
+  node->position_ = nodes_.size();
+  if (node->is_apply()) {
+    ++apply_count_;
+    node->use_positions_.resize(node->input_count());
+    for (std::size_t slot = 0; slot < node->input_count(); ++slot) link_input(*node, slot);
+  }
+  if (is_merged(*node)) table_.emplace(structural_hash(*node), node.get());
+  nodes_.push_back(node);
+  for (GraphListener* listener : listeners_) listener->on_import(*node);
+}
+
+void FunctionGraph::link_input(Node& node, std::size_t slot) {
+  const Variable& input = node.inputs_[slot];
+  std::vector<Use>& uses = input.node()->outputs_[input.output_index()].uses;
+  node.use_positions_[slot] = static_cast<std::uint32_t>(uses.size());
+  uses.push_back({&node, static_cast<std::uint32_t>(slot)});
+}
+
+void FunctionGraph::unlink_input(Node& node, std::size_t slot) {
+  const Variable& input = node.inputs_[slot];
+  std::vector<Use>& uses = input.node()->outputs_[input.output_index()].uses;
+  const std::uint32_t position = node.use_positions_[slot];
+  uses[position] = uses.back();
+  uses[position].node->use_positions_[uses[position].slot] = position;
+  uses.pop_back();
+}
+
+Node* FunctionGraph::find_equal(const Node& node) const {
+  if (!is_merged(node)) return nullptr;
+  const auto [first, last] = table_.equal_range(structural_hash(node));
+  for (auto entry = first; entry != last; ++entry) {
+    if (entry->second != &node && structurally_equal(*entry->second, node)) return entry->second;
+  }
+  return nullptr;
+}
+
+void FunctionGraph::forget(Node& node) {
+  if (!is_merged(node)) return;
+  const auto [first, last] = table_.equal_range(structural_hash(node));
+  for (auto entry = first; entry != last; ++entry) {
+    if (entry->second == &node) {
+      table_.erase(entry);
+      return;
+    }
+  }
+}
+
+void FunctionGraph::rehash(Node& node) {
+  if (!is_merged(node)) return;
+  if (find_equal(node) != nullptr) {
+    pending_merges_.emplace_back(&node);
+  } else {
+    table_.emplace(structural_hash(node), &node);
+  }
+}
+
+Variable FunctionGraph::import(const Variable& variable, Import& context) {
+  const auto here = [&](const Variable& v) -> Variable {
+    if (v.node()->graph_ == this) return v;
+    const auto entry = context.mapped.find(v.node());
+    return entry == context.mapped.end() ? Variable() : entry->second->output(v.output_index());
+  };
+  std::vector<Ref<Node>> stack;
+  std::unordered_set<Node*> entered;
+  if (!here(variable)) stack.emplace_back(variable.node());
+  while (!stack.empty()) {
+    const Ref<Node> node = stack.back();
+    if (node->graph_ == this || context.mapped.contains(node.get())) {
+      stack.pop_back();
+      continue;
+    }
+    if (node->graph_ != nullptr)
+      throw InternalError("a rewrite used " + describe(node->output()) + " of another graph");
+    if (node->kind() == Node::Kind::constant) {
+      // The constant may belong to the user or to a rule: the graph takes a node of its own.
+      Node* equal = find_equal(*node);
+      Ref<Node> own = equal != nullptr ? Ref<Node>(equal) : Node::make_constant(node->value(), node->where());
+      if (equal == nullptr) {
+        own->outputs_[0].name = node->name();
+        adopt(own);
+      }
+      context.mapped.emplace(node.get(), own);
+      stack.pop_back();
+      continue;
+    }
+    if (node->is_leaf()) {
+      throw InternalError("a rewrite brought in " + describe(node->output()) +
+                          ", which the graph does not have");
+    }
+    if (entered.insert(node.get()).second) {
+      for (const Variable& input : node->inputs()) {
+        if (!here(input)) stack.emplace_back(input.node());
+      }
+      continue;
+    }
+    stack.pop_back();
+    for (Variable& input : node->inputs_) input = here(input);
+    if (!context.rule.empty()) {
+      node->rewrites_ = context.history;
+      if (!node->where_.known()) node->where_ = context.where;
+    }
+    Node* equal = find_equal(*node);
+    context.mapped.emplace(node.get(), equal != nullptr ? Ref<Node>(equal) : node);
+    if (equal == nullptr) {
+      adopt(node);
+    } else {
+      for (std::size_t i = 0; i < node->output_count(); ++i) {
+        if (equal->outputs_[i].name.empty()) equal->outputs_[i].name = node->outputs_[i].name;
+      }
+    }
+  }
+  return here(variable);
+}
+
+void FunctionGraph::change_input(Node& node, std::size_t slot, const Variable& replacement) {
+  forget(node);
+  unlink_input(node, slot);
+  node.inputs_[slot] = replacement;
+  link_input(node, slot);
+  rehash(node);
+  for (GraphListener* listener : listeners_) listener->on_change_input(node, slot);
+}
+
+void FunctionGraph::set_output(std::size_t position, const Variable& replacement) {
+  const auto entry = output_uses_.find(outputs_[position]);
+  std::erase(entry->second, position);
+  if (entry->second.empty()) output_uses_.erase(entry);
+  outputs_[position] = replacement;
+  output_uses_[replacement].push_back(position);
+}
+
+void FunctionGraph::exchange(const Variable& old, const Variable& replacement, std::vector<Use> uses) {
+  for (const Use& use : uses) {
+    if (use.node->graph_ == this && use.node->inputs_[use.slot] == old)
+      change_input(*use.node, use.slot, replacement);
+  }
+  if (const auto entry = output_uses_.find(old); entry != output_uses_.end()) {
+    for (std::size_t position : std::vector<std::size_t>(entry->second)) set_output(position, replacement);
+  }
+}
+
+void FunctionGraph::merge_pending() {
+  while (!pending_merges_.empty()) {
+    const Ref<Node> node = std::move(pending_merges_.back());
+    pending_merges_.pop_back();
+    if (node->graph_ != this) continue;
+    Node* equal = find_equal(*node);
+    if (equal == nullptr) {  // what it was equal to has changed since
+      forget(*node);
+      table_.emplace(structural_hash(*node), node.get());
+      continue;
+    }
+    for (std::size_t i = 0; i < node->output_count(); ++i) {
+      if (equal->outputs_[i].name.empty()) equal->outputs_[i].name = node->outputs_[i].name;
+      exchange(node->output(i), equal->output(i), {node->uses(i).begin(), node->uses(i).end()});
+    }
+    prune(node.get());
+  }
+}
+
+void FunctionGraph::prune(Node* start) {
+  std::vector<Ref<Node>> candidates{Ref<Node>(start)};
+  while (!candidates.empty()) {
+    const Ref<Node> node = std::move(candidates.back());
+    candidates.pop_back();
+    if (node->graph_ != this || node->kind() == Node::Kind::input || node->kind() == Node::Kind::shared)
+      continue;
+    bool needed = false;
+    for (std::size_t i = 0; i < node->output_count(); ++i) {
+      needed = needed || !node->uses(i).empty() ||
+               (!output_uses_.empty() && output_uses_.contains(node->output(i)));
+    }
+    if (needed) continue;
+    for (GraphListener* listener : listeners_) listener->on_prune(*node);
+    forget(*node);
+    for (std::size_t slot = 0; slot < node->input_count(); ++slot) {
+      unlink_input(*node, slot);
+      candidates.emplace_back(node->input(slot).node());
+    }
+    if (node->is_apply()) --apply_count_;
+    node->graph_ = nullptr;
+    const std::size_t position = node->position_;
+    if (position + 1 != nodes_.size()) {
+      std::swap(nodes_[position], nodes_.back());
+      nodes_[position]->position_ = position;
+    }
+    nodes_.pop_back();
+  }
+}
+
+void FunctionGraph::replace(const Variable& old, const Variable& replacement, std::string_view rule) {
+  const std::pair<Variable, Variable> pair(old, replacement);
+  replace_all({&pair, 1}, rule);
+}
+
+void FunctionGraph::replace_all(std::span<const std::pair<Variable, Variable>> pairs, std::string_view rule) {
+  struct Planned {
+    Variable old, replacement;
+    std::vector<Use> uses;
+  };
+  std::vector<Planned> planned;
+  for (const auto& [old, replacement] : pairs) {
+    if (!contains(old))
+      throw InternalError(fmt::format("{} replaces {}, which is not in the graph", rule, describe(old)));
+    if (!compatible(old.type(), replacement.type())) {
+      throw InternalError(fmt::format("{} replaces {} by {}", rule, describe(old), describe(replacement)));
+    }
+    const auto uses = old.node()->uses(old.output_index());
+    planned.push_back({old, replacement, {uses.begin(), uses.end()}});
+  }
+  for (Planned& plan : planned) {
+    Import context;
+    context.rule = rule;
+    context.where = plan.old.node()->where();
+    context.history = std::make_shared<RewriteStep>(RewriteStep{rule, plan.old.node()->last_rewrite()});
+    plan.replacement = import(plan.replacement, context);
+    Node& node = *plan.replacement.node();
+    std::string& name = node.outputs_[plan.replacement.output_index()].name;
+    if (node.is_apply() && plan.old.node()->is_apply() && name.empty()) name = plan.old.name();
+  }
+  for (Planned& plan : planned) {
+    if (plan.old == plan.replacement) continue;
+    ++changes_;
+    exchange(plan.old, plan.replacement, std::move(plan.uses));
+  }
+  merge_pending();
+  for (const Planned& plan : planned) {
+    prune(plan.old.node());
+    prune(plan.replacement.node());  // merged into another meanwhile, or never used
+  }
+}
+
+void FunctionGraph::set_attributes(Node& node, Attributes attributes, std::string_view rule) {
+  forget(node);
+  node.attributes_ = std::move(attributes);
+  node.rewrites_ = std::make_shared<RewriteStep>(RewriteStep{rule, node.rewrites_});
+  if (is_merged(node)) table_.emplace(structural_hash(node), &node);
+  ++changes_;
+}
+
+void FunctionGraph::add_listener(GraphListener* listener) { listeners_.push_back(listener); }
+void FunctionGraph::remove_listener(GraphListener* listener) { std::erase(listeners_, listener); }
+
+std::vector<Node*> FunctionGraph::topological_order() const {
+  // Memory is followed from views to what they view; a destroyer comes after all that read the memory it
+  // destroys.
+  std::unordered_map<Variable, Variable> viewed;
+  std::vector<std::pair<Node*, Variable>> destroyed;
+  for (const Ref<Node>& node : nodes_) {
+    if (!node->is_apply()) continue;
+    for (const auto& [output, input] : node->op().view_map(*node)) {
+      viewed.emplace(node->output(static_cast<std::size_t>(output)),
+                     node->input(static_cast<std::size_t>(input)));
+    }
+    if (!node->attributes().contains("inplace")) continue;
+    for (const auto& [output, input] : node->op().destroy_map(*node)) {
+      destroyed.emplace_back(node.get(), node->input(static_cast<std::size_t>(input)));
+    }
+  }
+  std::unordered_map<const Node*, std::vector<Node*>> earlier;  // more that must come before a node
+  if (!destroyed.empty()) {
+    const auto root_of = [&](Variable v) {
+      for (auto entry = viewed.find(v); entry != viewed.end(); entry = viewed.find(v)) v = entry->second;
+      return v;
+    };
+    std::unordered_map<Variable, Node*> destroyer;
+    for (const auto& [node, input] : destroyed) {
+      const Variable root = root_of(input);
+      if (!destroyer.emplace(root, node).second && destroyer[root] != node) {
+        throw InconsistencyError(fmt::format("{} is destroyed by two nodes, {} and {}", describe(root),
+                                             node->op().label(*node),
+                                             destroyer[root]->op().label(*destroyer[root])));
+      }
+    }
+    for (const Ref<Node>& reader : nodes_) {
+      if (!reader->is_apply()) continue;
+      for (const Variable& input : reader->inputs()) {
+        const auto entry = destroyer.find(root_of(input));
+        if (entry != destroyer.end() && entry->second != reader.get())
+          earlier[entry->second].push_back(reader.get());
+      }
+    }
+  }
+
+  std::vector<Node*> order;
+  order.reserve(apply_count_);
+  enum class State : std::uint8_t { entered, listed };
+  std::unordered_map<const Node*, State> states;
+  states.reserve(apply_count_);
+  std::vector<Node*> stack;
+  for (std::size_t i = outputs_.size(); i-- > 0;) {
+    if (outputs_[i].node()->is_leaf()) continue;
+    stack.push_back(outputs_[i].node());
+    while (!stack.empty()) {
+      Node* node = stack.back();
+      const auto [entry, first] = states.try_emplace(node, State::entered);
+      if (!first) {
+        stack.pop_back();
+        if (entry->second == State::entered) {
+          entry->second = State::listed;
+          order.push_back(node);
+        }
+        continue;
+      }
+      const auto visit = [&](Node* before) {
+        const auto known = states.find(before);
+        if (known == states.end()) stack.push_back(before);
+      };
+      for (const Variable& input : node->inputs()) {
+        if (input.node()->is_apply()) visit(input.node());
+      }
+      if (const auto more = earlier.find(node); more != earlier.end()) {
+        for (Node* before : more->second) visit(before);
+      }
+    }
+  }
+  if (!earlier.empty()) {  // with extra edges a cycle is possible: some node then stands before one it needs
+    std::unordered_map<const Node*, std::size_t> at;
+    for (std::size_t i = 0; i < order.size(); ++i) at.emplace(order[i], i);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const auto must_precede = [&](const Node* before) {
+        const auto entry = at.find(before);
+        if (entry != at.end() && entry->second >= i) {
+          throw InconsistencyError(fmt::format(
+              "{} must run both before and after {}: a value would be used after it was destroyed",
+              before->op().label(*before), order[i]->op().label(*order[i])));
+        }
+      };
+      for (const Variable& input : order[i]->inputs()) {
+        if (input.node()->is_apply()) must_precede(input.node());
+      }
+      if (const auto more = earlier.find(order[i]); more != earlier.end()) {
+        for (const Node* before : more->second) must_precede(before);
+      }
+    }
+  }
+  return order;
+}
+
+void FunctionGraph::check() const {
+  const auto fault = [](const std::string& what) { throw InternalError("function graph: " + what); };
+  std::size_t applies = 0;
+  for (std::size_t position = 0; position < nodes_.size(); ++position) {
+    const Node& node = *nodes_[position];
+    if (node.graph_ != this || node.position_ != position) fault("a node does not know its place");
+    applies += node.is_apply();
+    for (std::size_t slot = 0; slot < node.input_count(); ++slot) {
+      const Variable& input = node.input(slot);
+      if (!contains(input)) fault(describe(node.output()) + " uses " + describe(input) + " from outside");
+      const auto uses = input.node()->uses(input.output_index());
+      const std::uint32_t at = node.use_positions_[slot];
+      if (at >= uses.size() || !(uses[at] == Use{nodes_[position].get(), static_cast<std::uint32_t>(slot)})) {
+        fault(describe(input) + " does not know its use in " + describe(node.output()));
+      }
+    }
+    for (std::size_t i = 0; i < node.output_count(); ++i) {
+      for (const Use& use : node.uses(i)) {
+        if (use.node->graph_ != this || !(use.node->input(use.slot) == node.output(i))) {
+          fault(describe(node.output(i)) + " lists a use that is none");
+        }
+      }
+    }
+  }
+  if (applies != apply_count_) fault("the number of apply nodes is wrong");
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (!contains(outputs_[i])) fault("an output is from outside");
+    const auto entry = output_uses_.find(outputs_[i]);
+    if (entry == output_uses_.end() || std::ranges::find(entry->second, i) == entry->second.end()) {
+      fault("an output does not know its use");
+    }
+  }
+  for (Node* node : topological_order()) {
+    if (!node->attributes().contains("inplace") && find_equal(*node) != nullptr) {
+      fault("two equal nodes: " + node->op().label(*node));
+    }
+  }
+}
+
+}  // namespace croton

@@ -1,0 +1,76 @@
+#include "croton/graph/shared_variable.h"
+
+#include <fmt/format.h>
+
+#include <mutex>
+
+#include "croton/graph/error.h"
+#include "croton/graph/node.h"
+#include "croton/graph/op.h"
+
+namespace croton {
+
+SharedVariable::SharedVariable(const Variable& variable) : Variable(variable) {
+  if (!variable.is_shared()) throw TypeError(describe(variable) + " is not a shared variable");
+}
+
+const std::shared_ptr<SharedCell>& SharedVariable::cell() const {
+  type();  // refuses an empty handle
+  return node()->cell();
+}
+
+Tensor SharedVariable::get_value(bool borrow) const {
+  SharedCell& state = *cell();
+  const std::shared_lock lock(state.mutex());
+  return borrow ? state.value() : state.value().copy();
+}
+
+void SharedVariable::set_value(const Tensor& value, bool borrow) {
+  SharedCell& state = *cell();
+  const TensorType& expected = type();
+  if (!value.defined()) throw TypeError("set_value of " + describe(*this) + " was given an undefined tensor");
+  if (value.rank() != expected.rank()) {
+    throw TypeError(fmt::format("set_value of {}: expected {} axes, got {} with shape {}", describe(*this),
+                                expected.rank(), value.rank(), to_string(value.shape())));
+  }
+  if (value.dtype() != expected.dtype && promote(value.dtype(), expected.dtype) != expected.dtype) {
+    throw TypeError(
+        fmt::format("set_value of {}: {} does not fit into {} without loss; convert with astype first",
+                    describe(*this), name_of(value.dtype()), name_of(expected.dtype)));
+  }
+  if (!compatible({expected.dtype, value.shape()}, expected)) {
+    throw ShapeError(fmt::format("set_value of {}: got shape {}; the variable's shape is fixed",
+                                 describe(*this), to_string(value.shape())));
+  }
+  Tensor copy =
+      value.dtype() == expected.dtype ? (borrow ? value : value.copy()) : value.astype(expected.dtype);
+  const std::unique_lock lock(state.mutex());
+  state.value() = std::move(copy);
+}
+
+void SharedVariable::set_default_update(const Variable& expression) {
+  if (!compatible(expression.type(), type())) {
+    throw TypeError(
+        fmt::format("the default update of {} has type {}", describe(*this), to_string(expression.type())));
+  }
+  cell()->default_update() = expression;
+}
+
+SharedVariable shared(const Tensor& value, std::string name, const SharedOptions& options,
+                      std::source_location where) {
+  if (!value.defined()) throw TypeError("shared() was given an undefined tensor");
+  TensorType type{value.dtype(), Shape::filled(value.shape().size(), unknown)};
+  if (options.shape) {
+    type.shape = *options.shape;
+    if (!compatible(type, {value.dtype(), value.shape()})) {
+      throw ShapeError(fmt::format("shared('{}'): the value's shape {} is not of the declared shape {}", name,
+                                   to_string(value.shape()), to_string(*options.shape)));
+    }
+  }
+  auto cell = std::make_shared<SharedCell>(options.borrow ? value : value.copy());
+  Variable variable(Node::make_shared(std::move(cell), std::move(type), where));
+  variable.set_name(std::move(name));
+  return SharedVariable(variable);
+}
+
+}  // namespace croton
