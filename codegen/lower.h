@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "croton/codegen/compiled_kernel.h"
+#include "croton/codegen/loop_ir.h"
+#include "croton/graph/node.h"
+
+namespace croton {
+
+/// Where an operand of a node lies in memory: extents and strides (elements; 0 repeats, negative runs
+/// backwards) from its first element on. All known: a plan is made per signature of shapes.
+struct Layout {
+  DType dtype = DType::float32;
+  Shape shape;
+  Shape strides;
+};
+
+/// What stands for one buffer of a kernel when a node runs.
+struct StepBuffer {
+  enum class Kind : std::uint8_t { input, output, scratch };
+  Kind kind = Kind::input;
+  std::uint32_t index = 0;  // of the node's inputs or outputs, or of NodeCode::scratch_bytes
+};
+
+/// A kernel with its buffers in the order that it declares them (its own scratch buffers included).
+struct LoweredKernel {
+  Kernel kernel;
+  std::vector<StepBuffer> buffers;
+};
+
+/// A node in loop IR: kernels that run one after the other.
+struct NodeCode {
+  std::vector<LoweredKernel> kernels;
+  std::vector<std::int64_t> scratch_bytes;
+};
+
+/// Lowers a node of a specialised graph whose operands lie as given. Outputs are C-contiguous unless they are
+/// computed in place (destroy_map), then they lie as the input does and share its buffer. Nothing for an op
+/// that codegen does not know: the runtime then calls a library or the reference evaluator. View nodes
+/// (view_map) are never lowered. `threads`: how many threads reductions may count on; equal for equal
+/// results.
+CROTON_API std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
+                                         std::span<const Layout> outputs, int threads);
+
+}  // namespace croton
