@@ -120,7 +120,7 @@ Ref<Node> make_node(const Op& op, std::vector<Variable> inputs, Attributes attri
   return Node::make_apply(op, std::move(inputs), std::move(attributes), std::move(types), where);
 }
 
-Variable apply(const Op& op, std::vector<Variable> inputs, Attributes attributes, SourceLocation where) {
+Variable apply_op(const Op& op, std::vector<Variable> inputs, Attributes attributes, SourceLocation where) {
   return Variable(make_node(op, std::move(inputs), std::move(attributes), where));
 }
 

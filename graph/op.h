@@ -98,8 +98,8 @@ CROTON_API std::vector<const Op*> all_ops();
 CROTON_API Ref<Node> make_node(const Op& op, std::vector<Variable> inputs, Attributes attributes = {},
                                SourceLocation where = {});
 /// The same, for its first output.
-CROTON_API Variable apply(const Op& op, std::vector<Variable> inputs, Attributes attributes = {},
-                          SourceLocation where = {});
+CROTON_API Variable apply_op(const Op& op, std::vector<Variable> inputs, Attributes attributes = {},
+                             SourceLocation where = {});
 
 /// "x (float32[?,3], made at lenet.cpp:57)": how errors name a variable.
 CROTON_API std::string describe(const Variable& variable);
