@@ -14,9 +14,8 @@ install(SCRIPT "${PROJECT_SOURCE_DIR}/tools/cmake/InstallHeaders.cmake")
 set(pkgconfig_cflags "")
 set(pkgconfig_libs "")
 if(NOT CROTON_BUILD_SHARED)
-  llvm_expand_dependencies(llvm_all ${llvm_libraries})
-  list(TRANSFORM llvm_all PREPEND "-l")
-  list(JOIN llvm_all " " llvm_all)
+  execute_process(COMMAND "${LLVM_TOOLS_BINARY_DIR}/llvm-config" --link-static --libs ${llvm_components}
+    OUTPUT_VARIABLE llvm_all OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   set(pkgconfig_cflags " -DCROTON_STATIC")
   set(pkgconfig_libs
     " -lfmt -lzip -L${LLVM_LIBRARY_DIR} ${llvm_all} -lzstd -lz ${DNNL_LIBRARY} -lgomp -ldl -lpthread")
