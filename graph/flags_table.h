@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "croton/graph/dtype.h"
+
+namespace croton {
+
+/// A flag that takes one of a few words: the enum and the words are one list.
+#define CROTON_CHOICE(Name, ...)   \
+  enum class Name { __VA_ARGS__ }; \
+  inline constexpr std::string_view choice_words(Name) { return #__VA_ARGS__; }
+
+CROTON_CHOICE(ModeName, FAST_RUN, FAST_COMPILE, None)
+CROTON_CHOICE(OnUnusedInput, raise, warn, ignore)
+CROTON_CHOICE(Precision, ieee)
+CROTON_CHOICE(Verbosity, low, high)
+#undef CROTON_CHOICE
+
+/// Text of words with ':' between.
+using FlagList = std::vector<std::string>;
+/// A device: "cpu" so far.
+struct DeviceName {
+  std::string name;
+};
+
+/// Every flag, a row each: F(member, name, type, default, doc). The member reads it: `config().floatX()`.
+/// Types: bool, int (not negative), DType (floating), the choices above, DeviceName, FlagList,
+/// std::filesystem::path.
+#define CROTON_FLAG_TABLE(F)                                                                                \
+  F(floatX, "floatX", DType, "float32",                                                                     \
+    "The dtype of matrix(\"x\"), Tensor::zeros and what / makes of integers; 16, 32 and 64 are short "      \
+    "forms.")                                                                                               \
+  F(device, "device", DeviceName, "cpu", "Where functions run.")                                            \
+  F(mode, "mode", ModeName, "FAST_RUN",                                                                     \
+    "How functions are compiled when they name no mode: FAST_RUN runs every rewrite, FAST_COMPILE leaves "  \
+    "out "                                                                                                  \
+    "fusion and costly code generation, None rewrites nothing.")                                            \
+  F(optimizer_including, "optimizer_including", FlagList, "",                                               \
+    "Names or tags of rewrites and implementations to add.")                                                \
+  F(optimizer_excluding, "optimizer_excluding", FlagList, "",                                               \
+    "Names or tags of rewrites and implementations to leave out; beats including.")                         \
+  F(optimizer_requiring, "optimizer_requiring", FlagList, "",                                               \
+    "Tags of which a rewrite must have one to run.")                                                        \
+  F(optimizer_verbose, "optimizer_verbose", bool, "false", "Report every rewrite that applies, and where.") \
+  F(on_unused_input, "on_unused_input", OnUnusedInput, "raise",                                             \
+    "What function() does about an input that no output needs.")                                            \
+  F(profile, "profile", bool, "false", "Measure every node of every function and report at the end.")       \
+  F(threads, "threads", int, "0", "Threads that a function may use; 0 takes what the machine grants.")      \
+  F(cache_dir, "cache_dir", std::filesystem::path, "",                                                      \
+    "Where compiled kernels are kept; empty is $XDG_CACHE_HOME/croton (or ~/.cache/croton), none keeps "    \
+    "none.")                                                                                                \
+  F(deterministic, "deterministic", bool, "false",                                                          \
+    "Only implementations whose results are the same bits in every run.")                                   \
+  F(precision, "precision", Precision, "ieee", "The arithmetic of float32: ieee allows nothing below it.")  \
+  F(exception_verbosity, "exception_verbosity", Verbosity, "low",                                           \
+    "How much an error in a running function shows: high adds the graph of the node and the memory in use.")
+
+}  // namespace croton
