@@ -145,8 +145,11 @@ class CROTON_API Operand {
 struct Slice {
   std::optional<Operand> start, stop, step;
 };
-struct AllType {};
-/// A whole axis: Python's `:`.
+struct CROTON_API AllType {
+  /// The reduction: whether all elements along the axes are true. Defined by ops/.
+  Variable operator()(const Operand& x, const Axes& axes = {}, bool keepdims = false) const;
+};
+/// A whole axis: Python's `:`. And, called, the reduction `all(x)`.
 inline constexpr AllType all{};
 struct NewAxisType {};
 inline constexpr NewAxisType newaxis{};
