@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "croton/graph/node.h"
+#include "croton/graph/tensor.h"
+
+namespace croton {
+
+enum class ConvDirection : std::uint8_t { forward, backward_inputs, backward_weights };
+
+/// "forward", "backward_inputs", "backward_weights".
+CROTON_API std::string to_string(ConvDirection direction);
+
+/// One convolution with all its numbers. Image [batch, channels, image…], filters
+/// [filters, channels / groups, kernel…], output [batch, filters, out…]; `rank` spatial axes.
+struct CROTON_API ConvProblem {
+  ConvDirection direction = ConvDirection::forward;
+  int rank = 2;
+  std::int64_t batch = 0;
+  std::int64_t channels = 0;
+  std::int64_t filters = 0;
+  std::int64_t groups = 1;
+  Shape image;  // spatial extents, one an axis; so all below
+  Shape kernel;
+  Shape out;
+  Shape pad_lo;  // zeros in front of each axis
+  Shape pad_hi;  // and behind it
+  Shape stride;
+  Shape dilation;
+  bool flip = true;  // a mathematical convolution; otherwise a correlation
+  DType dtype = DType::float32;
+  std::string version;  // the user's word on the choice ("no_fft"), or empty
+
+  /// (kernel - 1) * dilation + 1; 0 for an empty kernel.
+  std::int64_t dilated_kernel(int axis) const;
+  Shape image_shape() const;   // [batch, channels, image…]
+  Shape filter_shape() const;  // [filters, channels / groups, kernel…]
+  Shape out_shape() const;     // [batch, filters, out…]
+  /// Multiplications and additions, counted as two.
+  double flops() const;
+
+  friend bool operator==(const ConvProblem&, const ConvProblem&) = default;
+};
+
+/// One line: every number, as logs and the ledger show it.
+CROTON_API std::string to_string(const ConvProblem& problem);
+
+/// The problem of a conv2d, conv2d_grad_inputs or conv2d_grad_weights node whose operands have static shapes;
+/// InternalError otherwise.
+CROTON_API ConvProblem conv_problem(const Node& node);
+/// The same for given (known) operand shapes and attributes: forward (image, filters), backward_inputs
+/// (filters, output gradient), backward_weights (image, output gradient). `extents`: the spatial extents of
+/// the result of a backward direction. Throws ShapeError.
+CROTON_API ConvProblem conv_problem(ConvDirection direction, const Attributes& attributes, const Shape& first,
+                                    const Shape& second, const Shape& extents, DType dtype);
+
+/// The slow reference: direct loops, sums in double. Operands as in conv_problem; any strides.
+CROTON_API Tensor conv_reference(const ConvProblem& problem, const Tensor& first, const Tensor& second);
+
+}  // namespace croton
