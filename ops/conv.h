@@ -11,21 +11,17 @@
 
 namespace croton {
 
-namespace ops {
-
 // The abstract convolutions: what is computed, not how. Attributes of all three: `border_mode` ("valid",
 // "full", "half" or the list lo, hi of each axis), `subsample`, `dilation`, `num_groups`, `filter_flip`, and,
 // only where the user gave them, `version`, `unroll_batch`, `unroll_kern`, `unroll_patch`, `openmp`.
 
 /// conv2d(x[b,c,h,w], w[o,c/groups,kh,kw]) -> [b,o,oh,ow].
-CROTON_API const Op& conv2d();
+CROTON_API const Op& conv2d_op();
 /// conv2d_grad_inputs(w, gy, h, w): the gradient with respect to x, whose spatial extents are the int64
 /// scalars.
-CROTON_API const Op& conv2d_grad_inputs();
+CROTON_API const Op& conv2d_grad_inputs_op();
 /// conv2d_grad_weights(x, gy, kh, kw): the gradient with respect to w.
-CROTON_API const Op& conv2d_grad_weights();
-
-}  // namespace ops
+CROTON_API const Op& conv2d_grad_weights_op();
 
 /// Zeros around the image along one axis: as many on both sides, or in front and behind.
 struct ConvPad {

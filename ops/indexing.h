@@ -12,16 +12,12 @@
 
 namespace croton {
 
-namespace ops {
-
 /// subtensor(x, integers…): basic indexing. Attribute `index`: see IndexPattern; the further inputs are the
 /// symbolic integers (0-d, int64). A view. Prints Subtensor{1:int64:, int64}.
-CROTON_API const Op& subtensor();
+CROTON_API const Op& subtensor_op();
 /// inc_subtensor(x, y, integers…): a copy of x with y added to (attribute `set`: put into) the indexed part;
 /// y has the part's rank and broadcasts along its axes of static extent 1.
-CROTON_API const Op& inc_subtensor();
-
-}  // namespace ops
+CROTON_API const Op& inc_subtensor_op();
 
 /// A number of an index: absent, known, or the value of one of the node's integer inputs.
 struct IndexField {

@@ -5,28 +5,24 @@
 
 namespace croton {
 
-namespace ops {
-
 /// softmax(x): exp(x - max) / sum(exp(x - max)) along attribute `axis` (>= 0).
-CROTON_API const Op& softmax();
+CROTON_API const Op& softmax_op();
 /// log_softmax(x): x - max - log(sum(exp(x - max))) along attribute `axis`.
-CROTON_API const Op& log_softmax();
+CROTON_API const Op& log_softmax_op();
 /// softmax_grad(g, s): s * (g - sum(g * s)) along attribute `axis`, s a softmax.
-CROTON_API const Op& softmax_grad();
+CROTON_API const Op& softmax_grad_op();
 /// softmax_with_bias(x, b): softmax of x[n,k] + b[k] along the rows.
-CROTON_API const Op& softmax_with_bias();
+CROTON_API const Op& softmax_with_bias_op();
 /// crossentropy_categorical_1hot(p, y): -log(p[i, y[i]]) for p[n,k] and integers y[n]. A label outside
 /// 0 … k-1 is an IndexError at run time.
-CROTON_API const Op& crossentropy_categorical_1hot();
+CROTON_API const Op& crossentropy_categorical_1hot_op();
 /// crossentropy_categorical_1hot_grad(g, p, y): zeros but for -g[i] / p[i, y[i]].
-CROTON_API const Op& crossentropy_categorical_1hot_grad();
+CROTON_API const Op& crossentropy_categorical_1hot_grad_op();
 /// crossentropy_softmax_1hot_with_bias(x, b, y) -> (nll[n], softmax[n,k]): of x + b, without overflow.
-CROTON_API const Op& crossentropy_softmax_1hot_with_bias();
+CROTON_API const Op& crossentropy_softmax_1hot_with_bias_op();
 /// crossentropy_softmax_1hot_with_bias_dx(g, s, y): g[i] * (s[i, j] - (j == y[i])): the gradient of nll with
 /// respect to x.
-CROTON_API const Op& crossentropy_softmax_1hot_with_bias_dx();
-
-}  // namespace ops
+CROTON_API const Op& crossentropy_softmax_1hot_with_bias_dx_op();
 
 /// exp(x) / sum(exp(x)) along `axis`, without overflow. Floating x of any rank but 0 (integers become
 /// floatX).

@@ -10,19 +10,15 @@
 
 namespace croton {
 
-namespace ops {
-
 /// pool_2d(x): over windows of the last two axes. Attributes `ws`, `stride`, `pad` (one entry an axis),
 /// `mode` (max, sum, average_inc_pad, average_exc_pad), `ignore_border`.
-CROTON_API const Op& pool_2d();
+CROTON_API const Op& pool_2d_op();
 /// pool_2d_grad(x, y, gy): the gradient of pool_2d with respect to x, y = pool_2d(x). The gradient of a
 /// maximum goes to the first maximum of the window in C order.
-CROTON_API const Op& pool_2d_grad();
+CROTON_API const Op& pool_2d_grad_op();
 /// pool_2d_grad_grad(x, y, ggx): what pool_2d_grad's cost sends to gy when mode is max: the elements of ggx
 /// where the maxima of x's windows lie.
-CROTON_API const Op& pool_2d_grad_grad();
-
-}  // namespace ops
+CROTON_API const Op& pool_2d_grad_grad_op();
 
 struct PoolOptions {
   /// Whether windows that reach over the (padded) end are left out, or kept and cut off.

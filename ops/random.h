@@ -12,19 +12,15 @@
 
 namespace croton {
 
-namespace ops {
-
 // Each takes (state, extents…): the state uint64[3] and int64 scalars; each gives (draws, new state). How a
 // state becomes draws is written in ops/philox.h. Attribute `dtype`: that of the draws.
 
 /// Random words: uint32 or uint64.
-CROTON_API const Op& random_bits();
+CROTON_API const Op& random_bits_op();
 /// Uniform in [0, 1): floating.
-CROTON_API const Op& random_uniform();
+CROTON_API const Op& random_uniform_op();
 /// Normal with mean 0 and variance 1: floating.
-CROTON_API const Op& random_normal();
-
-}  // namespace ops
+CROTON_API const Op& random_normal_op();
 
 /// Elements of a draw that one block of Philox serves: 4, or 2 for 64-bit ones.
 CROTON_API std::int64_t draws_per_block(DType dtype);

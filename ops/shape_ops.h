@@ -12,33 +12,29 @@
 
 namespace croton {
 
-namespace ops {
-
 /// dimshuffle(x): permutes, drops (extent 1) and adds axes. Attribute `pattern`: for each axis of the result
 /// the axis of x, or -1 for a new one of extent 1. A view. Prints InplaceDimShuffle{x,0}.
-CROTON_API const Op& dimshuffle();
+CROTON_API const Op& dimshuffle_op();
 /// reshape(x, shape): the elements in C order under another shape, an int64 vector with at most one -1.
 /// Attribute `ndim`. A view when the memory allows.
-CROTON_API const Op& reshape();
+CROTON_API const Op& reshape_op();
 /// shape(x): the extents as an int64 vector.
-CROTON_API const Op& shape();
+CROTON_API const Op& shape_op();
 /// shape_i(x): the extent of attribute `axis` as an int64 scalar.
-CROTON_API const Op& shape_i();
+CROTON_API const Op& shape_i_op();
 /// make_vector(scalars…): a vector of scalars of one dtype.
-CROTON_API const Op& make_vector();
+CROTON_API const Op& make_vector_op();
 /// alloc(value, extents…): value, broadcast (its axes of static extent 1, and missing leading ones) to that
 /// shape; the extents are int64 scalars.
-CROTON_API const Op& alloc();
+CROTON_API const Op& alloc_op();
 /// specify_shape(x): x itself, whose shape is checked against attribute `shape` (-1: anything). A view.
-CROTON_API const Op& specify_shape();
+CROTON_API const Op& specify_shape_op();
 /// join(x0, x1, …): concatenation along attribute `axis`; equal dtypes and ranks.
-CROTON_API const Op& join();
+CROTON_API const Op& join_op();
 /// arange(start, stop, step): scalars of the result's dtype.
-CROTON_API const Op& arange();
+CROTON_API const Op& arange_op();
 /// contiguous(x): a copy in C order.
-CROTON_API const Op& contiguous();
-
-}  // namespace ops
+CROTON_API const Op& contiguous_op();
 
 /// A shape whose extents may be symbolic: {x.shape(0), 3}, Shape{2, 3}, or an integer vector of known length.
 class CROTON_API SymbolicShape {
@@ -75,9 +71,6 @@ CROTON_API Variable full(const SymbolicShape& shape, const Operand& value,
                          std::optional<DType> dtype = std::nullopt);
 CROTON_API Variable zeros(const SymbolicShape& shape, std::optional<DType> dtype = std::nullopt);
 CROTON_API Variable ones(const SymbolicShape& shape, std::optional<DType> dtype = std::nullopt);
-/// Of x's shape, and x's dtype unless one is given.
-CROTON_API Variable zeros_like(const Operand& x, std::optional<DType> dtype = std::nullopt);
-CROTON_API Variable ones_like(const Operand& x, std::optional<DType> dtype = std::nullopt);
 /// start, start + step, … before stop. The dtype is that of the operands (C++ numbers: int64 or floatX).
 CROTON_API Variable arange(const Operand& stop);
 CROTON_API Variable arange(const Operand& start, const Operand& stop, const Operand& step = 1,
