@@ -18,7 +18,7 @@ namespace croton {
 class Node;
 class Tensor;
 class Operand;
-class Index;
+class IndexEntry;
 
 struct NoneType {};
 inline constexpr NoneType none{};
@@ -74,16 +74,18 @@ class CROTON_API Variable {
 
   /// Basic indexing, NumPy's semantics: x(1), x(slice(1, 5), all, -1), x(i, newaxis, ellipsis). Integers may
   /// be symbolic scalars.
-  Variable operator()(const Index& i, std::source_location where = std::source_location::current()) const;
-  Variable operator()(const Index& i, const Index& j,
+  Variable operator()(const IndexEntry& i,
                       std::source_location where = std::source_location::current()) const;
-  Variable operator()(const Index& i, const Index& j, const Index& k,
+  Variable operator()(const IndexEntry& i, const IndexEntry& j,
                       std::source_location where = std::source_location::current()) const;
-  Variable operator()(const Index& i, const Index& j, const Index& k, const Index& l,
+  Variable operator()(const IndexEntry& i, const IndexEntry& j, const IndexEntry& k,
                       std::source_location where = std::source_location::current()) const;
-  Variable operator()(const Index& i, const Index& j, const Index& k, const Index& l, const Index& m,
+  Variable operator()(const IndexEntry& i, const IndexEntry& j, const IndexEntry& k, const IndexEntry& l,
                       std::source_location where = std::source_location::current()) const;
-  Variable index(const std::vector<Index>& indices,
+  Variable operator()(const IndexEntry& i, const IndexEntry& j, const IndexEntry& k, const IndexEntry& l,
+                      const IndexEntry& m,
+                      std::source_location where = std::source_location::current()) const;
+  Variable index(const std::vector<IndexEntry>& indices,
                  std::source_location where = std::source_location::current()) const;
   /// x.dimshuffle({1, 0}), x.dimshuffle({'x', 0}): permutes, drops (extent 1) and adds axes ('x').
   Variable dimshuffle(const std::vector<int>& pattern,
@@ -177,17 +179,17 @@ inline Slice slice(const Bound& start, const Bound& stop, const Bound& step = no
 }
 
 /// One entry of an index.
-class CROTON_API Index {
+class CROTON_API IndexEntry {
  public:
   enum class Kind : std::uint8_t { integer, slice, newaxis, ellipsis };
-  Index(const Slice& s) : kind_(Kind::slice), slice_(s) {}
-  Index(AllType) : kind_(Kind::slice) {}
-  Index(NewAxisType) : kind_(Kind::newaxis) {}
-  Index(EllipsisType) : kind_(Kind::ellipsis) {}
-  Index(const Operand& i) : kind_(Kind::integer), integer_(i) {}
-  Index(const Variable& i) : kind_(Kind::integer), integer_(Operand(i)) {}
+  IndexEntry(const Slice& s) : kind_(Kind::slice), slice_(s) {}
+  IndexEntry(AllType) : kind_(Kind::slice) {}
+  IndexEntry(NewAxisType) : kind_(Kind::newaxis) {}
+  IndexEntry(EllipsisType) : kind_(Kind::ellipsis) {}
+  IndexEntry(const Operand& i) : kind_(Kind::integer), integer_(i) {}
+  IndexEntry(const Variable& i) : kind_(Kind::integer), integer_(Operand(i)) {}
   template <std::integral T>
-  Index(T i) : kind_(Kind::integer), integer_(Operand(i)) {}
+  IndexEntry(T i) : kind_(Kind::integer), integer_(Operand(i)) {}
 
   Kind kind() const { return kind_; }
   const Operand& integer() const { return *integer_; }
