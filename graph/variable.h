@@ -18,7 +18,7 @@ namespace croton {
 class Node;
 class Tensor;
 class Operand;
-class IndexEntry;
+class Subscript;
 
 struct NoneType {};
 inline constexpr NoneType none{};
@@ -74,18 +74,16 @@ class CROTON_API Variable {
 
   /// Basic indexing, NumPy's semantics: x(1), x(slice(1, 5), all, -1), x(i, newaxis, ellipsis). Integers may
   /// be symbolic scalars.
-  Variable operator()(const IndexEntry& i,
+  Variable operator()(const Subscript& i, std::source_location where = std::source_location::current()) const;
+  Variable operator()(const Subscript& i, const Subscript& j,
                       std::source_location where = std::source_location::current()) const;
-  Variable operator()(const IndexEntry& i, const IndexEntry& j,
+  Variable operator()(const Subscript& i, const Subscript& j, const Subscript& k,
                       std::source_location where = std::source_location::current()) const;
-  Variable operator()(const IndexEntry& i, const IndexEntry& j, const IndexEntry& k,
+  Variable operator()(const Subscript& i, const Subscript& j, const Subscript& k, const Subscript& l,
                       std::source_location where = std::source_location::current()) const;
-  Variable operator()(const IndexEntry& i, const IndexEntry& j, const IndexEntry& k, const IndexEntry& l,
-                      std::source_location where = std::source_location::current()) const;
-  Variable operator()(const IndexEntry& i, const IndexEntry& j, const IndexEntry& k, const IndexEntry& l,
-                      const IndexEntry& m,
-                      std::source_location where = std::source_location::current()) const;
-  Variable index(const std::vector<IndexEntry>& indices,
+  Variable operator()(const Subscript& i, const Subscript& j, const Subscript& k, const Subscript& l,
+                      const Subscript& m, std::source_location where = std::source_location::current()) const;
+  Variable index(const std::vector<Subscript>& indices,
                  std::source_location where = std::source_location::current()) const;
   /// x.dimshuffle({1, 0}), x.dimshuffle({'x', 0}): permutes, drops (extent 1) and adds axes ('x').
   Variable dimshuffle(const std::vector<int>& pattern,
@@ -179,17 +177,17 @@ inline Slice slice(const Bound& start, const Bound& stop, const Bound& step = no
 }
 
 /// One entry of an index.
-class CROTON_API IndexEntry {
+class CROTON_API Subscript {
  public:
   enum class Kind : std::uint8_t { integer, slice, newaxis, ellipsis };
-  IndexEntry(const Slice& s) : kind_(Kind::slice), slice_(s) {}
-  IndexEntry(AllType) : kind_(Kind::slice) {}
-  IndexEntry(NewAxisType) : kind_(Kind::newaxis) {}
-  IndexEntry(EllipsisType) : kind_(Kind::ellipsis) {}
-  IndexEntry(const Operand& i) : kind_(Kind::integer), integer_(i) {}
-  IndexEntry(const Variable& i) : kind_(Kind::integer), integer_(Operand(i)) {}
+  Subscript(const Slice& s) : kind_(Kind::slice), slice_(s) {}
+  Subscript(AllType) : kind_(Kind::slice) {}
+  Subscript(NewAxisType) : kind_(Kind::newaxis) {}
+  Subscript(EllipsisType) : kind_(Kind::ellipsis) {}
+  Subscript(const Operand& i) : kind_(Kind::integer), integer_(i) {}
+  Subscript(const Variable& i) : kind_(Kind::integer), integer_(Operand(i)) {}
   template <std::integral T>
-  IndexEntry(T i) : kind_(Kind::integer), integer_(Operand(i)) {}
+  Subscript(T i) : kind_(Kind::integer), integer_(Operand(i)) {}
 
   Kind kind() const { return kind_; }
   const Operand& integer() const { return *integer_; }
