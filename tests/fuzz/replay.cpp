@@ -1,5 +1,5 @@
-/// Runs a fuzzer without libFuzzer, as the tests do with any compiler: every file of a folder of seeds, then a fixed
-/// number of inputs made of the seeds by random changes, the same ones in every run.
+/// Runs a fuzzer without libFuzzer, as the tests do with any compiler: every file of a folder of seeds, then
+/// a fixed number of inputs made of the seeds by random changes, the same ones in every run.
 
 #include <algorithm>
 #include <cstdint>
@@ -53,29 +53,33 @@ class Mutator {
         if (!input.empty()) input[at] = interesting[below(std::size(interesting))];
         break;
       case 2:
-        input.insert(input.begin() + static_cast<std::ptrdiff_t>(at), interesting[below(std::size(interesting))]);
+        input.insert(input.begin() + static_cast<std::ptrdiff_t>(at),
+                     interesting[below(std::size(interesting))]);
         break;
       case 3:
         input.resize(at);
         break;
       case 4: {
         const std::size_t end = at + below(input.size() - at + 1);
-        input.erase(input.begin() + static_cast<std::ptrdiff_t>(at), input.begin() + static_cast<std::ptrdiff_t>(end));
+        input.erase(input.begin() + static_cast<std::ptrdiff_t>(at),
+                    input.begin() + static_cast<std::ptrdiff_t>(end));
         break;
       }
       default: {
         const Input& other = seeds_[below(seeds_.size())];
         const std::size_t from = below(other.size());
         const std::size_t count = below(std::min<std::size_t>(other.size() - from + 1, 32));
-        input.insert(input.begin() + static_cast<std::ptrdiff_t>(at), other.begin() + static_cast<std::ptrdiff_t>(from),
+        input.insert(input.begin() + static_cast<std::ptrdiff_t>(at),
+                     other.begin() + static_cast<std::ptrdiff_t>(from),
                      other.begin() + static_cast<std::ptrdiff_t>(from + count));
       }
     }
   }
 
   /// Bounds of integers, and what quotes, brackets and separates in the texts that are read.
-  static constexpr std::uint8_t interesting[] = {0,   1,   0x7f, 0x80, 0xff, '\n', ' ', '"', '\'', '(', ')', '[', ']',
-                                                 '{', '}', ',',  ':',  ';',  '=',  '%', '*', '-',  '.', '/', '0', '9'};
+  static constexpr std::uint8_t interesting[] = {0,   1,   0x7f, 0x80, 0xff, '\n', ' ', '"', '\'',
+                                                 '(', ')', '[',  ']',  '{',  '}',  ',', ':', ';',
+                                                 '=', '%', '*',  '-',  '.',  '/',  '0', '9'};
 
   const std::vector<Input>& seeds_;
   std::mt19937_64 random_{1};

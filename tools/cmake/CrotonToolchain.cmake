@@ -21,6 +21,10 @@ elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VER
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -ffunction-sections -fdata-sections)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # std::stable_sort of libstdc++ calls a function that libstdc++ itself declares deprecated.
+  add_compile_options(-Wno-deprecated-declarations)
+endif()
 add_link_options(-Wl,--gc-sections)
 
 if(CROTON_SANITIZE)
