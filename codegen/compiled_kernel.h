@@ -62,8 +62,7 @@ struct KernelSource {
 
 struct CompileOptions {
   Target target;
-  bool use_cache = true;  ///< the folder of set_kernel_cache_folder
-  int threads = 0;        ///< threads that compile; 0: as many as the pool has
+  bool use_cache = true;  ///< the one on disk; kernels that are in use are found in any case
 };
 
 /// Compiles kernels, equal ones once (in the process, and on disk). Order of results is that of kernels.

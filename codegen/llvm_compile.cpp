@@ -1,0 +1,168 @@
+#include <llvm/Config/llvm-config.h>
+#include <llvm/Support/xxhash.h>
+
+#include <condition_variable>
+#include <exception>
+#include <map>
+#include <mutex>
+
+#include "croton/codegen/compiled_kernel.h"
+#include "croton/codegen/kernel_files.h"
+#include "croton/codegen/llvm_jit.h"
+#include "croton/codegen/llvm_object.h"
+#include "croton/codegen/llvm_target.h"
+#include "croton/graph/error.h"
+#include "croton/graph/version.h"
+
+namespace croton {
+
+KernelKey hash_of(std::string_view bytes) {
+  const llvm::XXH128_hash_t hash =
+      llvm::xxh3_128bits(llvm::ArrayRef(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+  return {{hash.high64, hash.low64}};
+}
+
+namespace {
+
+/// A phase goes to several threads when each has at least this much to do.
+constexpr double nanoseconds_worth_a_thread = 8000;
+
+struct KeyOrder {
+  bool operator()(const KernelKey& a, const KernelKey& b) const { return a.words < b.words; }
+};
+
+/// Kernels alive in this process, by what they depend on.
+struct Known {
+  std::mutex mutex;
+  std::map<KernelKey, std::weak_ptr<const CompiledKernel>, KeyOrder> kernels;
+
+  static Known& instance() {
+    static Known* const known = new Known;
+    return *known;
+  }
+};
+
+std::string target_text(const TargetInfo& target) {
+  return std::string("croton ") + version() +
+         " code " CROTON_CODEGEN_REVISION " llvm " LLVM_VERSION_STRING " cpu " + target.cpu + " features " +
+         target.features + " vectors " + std::to_string(target.vector_bytes) + "\n";
+}
+
+std::shared_ptr<const CompiledKernel> make_kernel(const Kernel& kernel, const KernelKey& key,
+                                                  const TargetInfo& target, bool use_cache) {
+  const std::string symbol = "croton_" + key.hex();
+  LoadedObject loaded;
+  if (use_cache) {
+    if (const std::optional<std::string> object = read_cached_object(key)) {
+      loaded = load_object(*object, symbol, kernel.phases.size());
+    }
+  }
+  if (loaded.code == nullptr) {
+    const std::string object = compile_to_object(kernel, symbol, target);
+    loaded = load_object(object, symbol, kernel.phases.size());
+    if (use_cache) write_cached_object(key, object);
+  }
+  std::vector<CompiledKernel::CompiledPhase> phases;
+  for (std::size_t i = 0; i < kernel.phases.size(); ++i) {
+    const Phase& phase = kernel.phases[i];
+    CompiledKernel::CompiledPhase compiled;
+    compiled.function = reinterpret_cast<CompiledKernel::PhaseFunction>(loaded.functions[i]);
+    compiled.extent = phase.extent;
+    if (!phase.is_parallel) {
+      compiled.grain = phase.extent;
+    } else if (phase.grain > 0) {
+      compiled.grain = phase.grain;
+    } else {
+      compiled.grain =
+          static_cast<std::int64_t>(nanoseconds_worth_a_thread / estimated_cost(kernel, phase)) + 1;
+    }
+    phases.push_back(compiled);
+  }
+  std::vector<CompiledKernel::ScratchBuffer> scratch;
+  for (std::size_t i = 0; i < kernel.buffers.size(); ++i) {
+    const BufferInfo& buffer = kernel.buffers[i];
+    if (buffer.role != BufferInfo::Role::scratch) continue;
+    scratch.push_back(
+        {static_cast<std::int32_t>(i), buffer.count * static_cast<std::int64_t>(size_of(buffer.dtype))});
+  }
+  return std::make_shared<CompiledKernel>(std::move(phases), std::move(scratch), std::move(loaded.code));
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const CompiledKernel>> compile(std::span<const Kernel> kernels,
+                                                           const CompileOptions& options) {
+  const TargetInfo target = resolve(options.target);
+  const std::string prefix = target_text(target);
+  std::vector<KernelKey> keys;
+  for (const Kernel& kernel : kernels) keys.push_back(hash_of(prefix + canonical_text(kernel)));
+
+  // What nobody has compiled yet, each once.
+  struct Work {
+    std::size_t kernel;
+    std::shared_ptr<const CompiledKernel> result;
+    std::exception_ptr error;
+  };
+  std::vector<Work> work;
+  std::map<KernelKey, std::shared_ptr<const CompiledKernel>, KeyOrder> found;
+  Known& known = Known::instance();
+  {
+    const std::lock_guard lock(known.mutex);
+    for (std::size_t i = 0; i < kernels.size(); ++i) {
+      const auto [slot, is_new] = found.try_emplace(keys[i]);
+      if (!is_new) continue;
+      if (const auto old = known.kernels.find(keys[i]); old != known.kernels.end())
+        slot->second = old->second.lock();
+      if (slot->second == nullptr) work.push_back({i, nullptr, nullptr});
+    }
+  }
+  struct Shared {
+    std::span<const Kernel> kernels;
+    const std::vector<KernelKey>& keys;
+    const TargetInfo& target;
+    bool use_cache;
+    std::vector<Work>& work;
+  };
+  const Shared shared{kernels, keys, target, options.use_cache, work};
+  ThreadPool::instance().parallel_for(
+      static_cast<std::int64_t>(work.size()), 1,
+      [](const void* context, std::int64_t begin, std::int64_t end, std::int32_t) {
+        const auto& s = *static_cast<const Shared*>(context);
+        for (std::int64_t i = begin; i < end; ++i) {
+          Work& w = s.work[static_cast<std::size_t>(i)];
+          try {
+            w.result = make_kernel(s.kernels[w.kernel], s.keys[w.kernel], s.target, s.use_cache);
+          } catch (...) {
+            w.error = std::current_exception();
+          }
+        }
+      },
+      &shared);
+  {
+    const std::lock_guard lock(known.mutex);
+    for (Work& w : work) {
+      if (w.error != nullptr) std::rethrow_exception(w.error);
+      std::weak_ptr<const CompiledKernel>& entry = known.kernels[keys[w.kernel]];
+      // Another thread may have been first; then its code is used and ours goes away.
+      if (std::shared_ptr<const CompiledKernel> other = entry.lock()) w.result = std::move(other);
+      entry = w.result;
+      found[keys[w.kernel]] = w.result;
+    }
+    if (!work.empty()) std::erase_if(known.kernels, [](const auto& entry) { return entry.second.expired(); });
+  }
+  std::vector<std::shared_ptr<const CompiledKernel>> result;
+  for (const KernelKey& key : keys) result.push_back(found[key]);
+  return result;
+}
+
+std::shared_ptr<const CompiledKernel> compile(const Kernel& kernel, const CompileOptions& options) {
+  return compile(std::span(&kernel, 1), options).front();
+}
+
+KernelSource dump(const Kernel& kernel, const CompileOptions& options) {
+  KernelSource source;
+  compile_to_object(kernel, kernel.name, resolve(options.target), &source);
+  return source;
+}
+
+}  // namespace croton
