@@ -1,0 +1,41 @@
+#include "croton/codegen/lower.h"
+
+#include <array>
+
+#include "croton/codegen/lower_context.h"
+#include "croton/ops/composite.h"
+#include "croton/ops/elementwise.h"
+#include "croton/ops/reduce.h"
+#include "croton/ops/shape_ops.h"
+
+namespace croton {
+
+namespace {
+
+struct Lowering {
+  const Op& (*op)();
+  LowerFunction lower;
+};
+
+/// The only registration: which function lowers which op. Elementwise rows and reductions are families of
+/// their own.
+constexpr Lowering lowerings[] = {
+    {composite_op, lower_composite}, {composite_reduce_op, lower_composite_reduce},
+    {argmax_op, lower_arg_reduce},   {argmin_op, lower_arg_reduce},
+    {contiguous_op, lower_copy},
+};
+
+}  // namespace
+
+std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
+                              std::span<const Layout> outputs, int threads) {
+  const LowerContext context{node, inputs, outputs, threads};
+  if (as_elementwise(node.op()) != nullptr) return lower_elementwise(context);
+  if (as_reduce(node.op()) != nullptr) return lower_reduce(context);
+  for (const Lowering& lowering : lowerings) {
+    if (&lowering.op() == &node.op()) return lowering.lower(context);
+  }
+  return std::nullopt;
+}
+
+}  // namespace croton

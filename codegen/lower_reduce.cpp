@@ -1,0 +1,437 @@
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "croton/codegen/lower_context.h"
+#include "croton/graph/error.h"
+#include "croton/ops/composite.h"
+#include "croton/ops/reduce.h"
+
+namespace croton {
+
+namespace {
+
+// Below this many elements of work a second phase that combines partial results costs more than it brings.
+constexpr std::int64_t smallest_chunk = 16384;
+// The number of partial results is fixed, whatever the number of threads: the same bits on every machine.
+constexpr std::int64_t most_chunks = 32;
+// Columns are summed in registers while there are few rows, by streaming through memory otherwise.
+constexpr std::int64_t most_rows_in_registers = 32;
+constexpr std::int64_t shortest_row = 16;
+constexpr std::int64_t longest_lane_row = 1024;
+
+/// One value that is folded: where its partial results live and how they start.
+struct Fold {
+  ScalarOp combine;
+  DType dtype;  // of the accumulator
+};
+
+/// What a reduction does, apart from how its loops run.
+struct Reduction {
+  std::size_t full_inputs = 0;  // of the shape before the reduction; the others have the result's shape
+  std::vector<std::int64_t> axes;
+  std::vector<Fold> folds;
+  /// The values to fold, from one element of each full input.
+  std::function<std::vector<ScalarValue>(KernelBuilder&, std::span<const ScalarValue>)> element;
+  /// The outputs, from the folded values and the other inputs.
+  std::function<std::vector<ScalarValue>(KernelBuilder&, std::span<const ScalarValue>)> finish;
+};
+
+ScalarValue first_value(KernelBuilder& b, const Fold& fold) {
+  const DType t = fold.dtype;
+  switch (fold.combine) {
+    case ScalarOp::mul:
+      return is_floating(t) ? b.constant(1, t) : b.integer_constant(1, t);
+    case ScalarOp::bit_and:
+      return b.integer_constant(is_bool(t) ? 1 : -1, t);
+    case ScalarOp::max:
+    case ScalarOp::min: {
+      const bool is_max = fold.combine == ScalarOp::max;
+      if (is_floating(t)) {
+        const double infinity = std::numeric_limits<double>::infinity();
+        return b.constant(is_max ? -infinity : infinity, t);
+      }
+      return visit_dtype(t, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        using Limits = std::numeric_limits<T>;
+        return b.integer_constant(static_cast<std::int64_t>(is_max ? Limits::lowest() : Limits::max()), t);
+      });
+    }
+    default:
+      return is_floating(t) ? b.constant(0, t) : b.integer_constant(0, t);
+  }
+}
+
+class ReduceNest {
+ public:
+  ReduceNest(const LowerContext& context, const Reduction& reduction, std::string name)
+      : context_(context), reduction_(reduction), kernel_(context, std::move(name)), b_(kernel_.builder()) {
+    split_axes();
+    for (std::size_t i = 0; i < context.inputs.size(); ++i) inputs_.push_back(kernel_.input(i));
+    for (std::size_t i = 0; i < context.outputs.size(); ++i) outputs_.push_back(kernel_.output(i));
+  }
+
+  NodeCode lower() {
+    const std::int64_t kept_count = kept_.count();
+    const std::int64_t reduced_count = reduced_.count();
+    const bool rows = !reduced_.extents.empty() && reduced_.strides[leader_].back() == 1 &&
+                      (reduced_.extents.back() >= shortest_row || kept_count < shortest_row);
+    const bool columns = !kept_.extents.empty() && kept_.extents.back() >= 8;
+    if (rows || !columns) {
+      const std::int64_t chunks =
+          kept_count >= 8 * most_chunks ? 1 : chunk_count(kept_count * reduced_count, longest_reduced());
+      if (chunks > 1) {
+        row_chunks(chunks);
+      } else {
+        whole_rows();
+      }
+    } else if (reduced_count <= most_rows_in_registers) {
+      columns_in_registers();
+    } else {
+      streamed_columns();
+    }
+    return kernel_.finish();
+  }
+
+ private:
+  void split_axes() {
+    const Shape& full = context_.inputs[0].shape;
+    const std::span<const Layout> full_inputs = context_.inputs.first(reduction_.full_inputs);
+    Shape shape = full;
+    for (const Layout& input : full_inputs) {
+      for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+        if (shape[axis] == 1) shape[axis] = input.shape[axis];
+      }
+    }
+    const IterationSpace all = iterate(shape, full_inputs);
+    std::vector<std::size_t> kept, reduced;
+    for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+      (std::ranges::count(reduction_.axes, static_cast<std::int64_t>(axis)) != 0 ? reduced : kept)
+          .push_back(axis);
+    }
+    reduced_ = all.only(reduced);
+    kept_ = all.only(kept);
+    // The kept loops also move the other inputs and the outputs.
+    Shape result;
+    for (std::size_t axis : kept) result.push_back(shape[axis]);
+    std::vector<Layout> others(context_.inputs.begin() + static_cast<std::ptrdiff_t>(reduction_.full_inputs),
+                               context_.inputs.end());
+    others.insert(others.end(), context_.outputs.begin(), context_.outputs.end());
+    const IterationSpace rest = iterate(result, others);
+    kept_.strides.insert(kept_.strides.end(), rest.strides.begin(), rest.strides.end());
+    // The input that is read most decides along which loop memory is walked.
+    std::int64_t most = -1;
+    for (std::size_t i = 0; i < full_inputs.size(); ++i) {
+      if (full_inputs[i].shape.count() > most) {
+        most = full_inputs[i].shape.count();
+        leader_ = i;
+      }
+    }
+    reduced_.simplify(/*reorder=*/true, leader_);
+    kept_.simplify(/*reorder=*/true, leader_);
+  }
+
+  std::size_t longest_reduced_loop() const {
+    return static_cast<std::size_t>(std::ranges::max_element(reduced_.extents) - reduced_.extents.begin());
+  }
+  std::int64_t longest_reduced() const {
+    return reduced_.extents.empty() ? 1 : reduced_.extents[longest_reduced_loop()];
+  }
+  static std::int64_t chunk_count(std::int64_t work, std::int64_t loop) {
+    return std::clamp<std::int64_t>(work / smallest_chunk, 1,
+                                    std::min(most_chunks, std::max<std::int64_t>(loop, 1)));
+  }
+
+  /// The values of the element at these loop indices, cast to the accumulators' dtypes.
+  std::vector<ScalarValue> element(std::span<const Index> kept, std::span<const Index> reduced) {
+    std::vector<ScalarValue> loaded;
+    for (std::size_t i = 0; i < reduction_.full_inputs; ++i) {
+      loaded.push_back(b_.load(inputs_[i], offset_of(kept_, i, kept) + offset_of(reduced_, i, reduced)));
+    }
+    std::vector<ScalarValue> values = reduction_.element(b_, loaded);
+    for (std::size_t v = 0; v < values.size(); ++v) {
+      if (values[v].dtype != reduction_.folds[v].dtype)
+        values[v] = b_.cast(values[v], reduction_.folds[v].dtype);
+    }
+    return values;
+  }
+
+  void finish(std::span<const Index> kept, std::span<const ScalarValue> folded) {
+    std::vector<ScalarValue> values(folded.begin(), folded.end());
+    for (std::size_t i = reduction_.full_inputs; i < inputs_.size(); ++i) {
+      values.push_back(b_.load(inputs_[i], offset_of(kept_, i, kept)));
+    }
+    const std::vector<ScalarValue> results = reduction_.finish(b_, values);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      b_.store(outputs_[i], offset_of(kept_, inputs_.size() + i, kept), results[i]);
+    }
+  }
+
+  std::vector<Local> locals(const char* name) {
+    std::vector<Local> list;
+    for (const Fold& fold : reduction_.folds) list.push_back(b_.local(name, first_value(b_, fold)));
+    return list;
+  }
+  void fold_into(const std::vector<Local>& into, std::span<const ScalarValue> values) {
+    for (std::size_t v = 0; v < values.size(); ++v)
+      b_.reduce(reduction_.folds[v].combine, into[v], values[v]);
+  }
+  std::vector<ScalarValue> values_of(const std::vector<Local>& list) {
+    std::vector<ScalarValue> values;
+    for (const Local& local : list) values.push_back(b_.get(local));
+    return values;
+  }
+
+  /// Loops over the reduced elements from the outermost loop on; loop `cut` runs in [begin, end). With
+  /// `lanes`, the last loop is a vector loop.
+  void reduce_elements(const std::vector<Local>& into, std::span<const Index> kept, std::size_t cut,
+                       Index begin, Index end, bool lanes) {
+    const std::size_t loops = reduced_.loops();
+    std::vector<Index> indices(loops);
+    const auto bounds = [&](std::size_t loop) {
+      return loop == cut ? std::pair(begin, end) : std::pair(Index(0), Index(reduced_.extents[loop]));
+    };
+    if (loops == 0) {
+      fold_into(into, element(kept, indices));
+      return;
+    }
+    const std::size_t inner = loops - 1;
+    const auto serial_loops = [&](std::size_t count) {
+      for (std::size_t loop = 0; loop < count; ++loop) {
+        const auto [from, to] = bounds(loop);
+        indices[loop] = b_.begin_loop("k", from, to, serial);
+      }
+    };
+    const auto [from, to] = bounds(inner);
+    if (lanes && loops > 1 && reduced_.extents[inner] <= longest_lane_row) {
+      // Short rows: one accumulator a lane down all rows, combined once.
+      b_.loop("j", from, to, reduced_.extents[inner] >= 64 ? vectorize.by(4) : vectorize, [&](Index j) {
+        indices[inner] = j;
+        const std::vector<Local> lane = locals("lane");
+        serial_loops(inner);
+        fold_into(lane, element(kept, indices));
+        for (std::size_t loop = 0; loop < inner; ++loop) b_.end();
+        fold_into(into, values_of(lane));
+      });
+      return;
+    }
+    serial_loops(inner);
+    b_.loop("j", from, to, lanes ? vectorize : serial, [&](Index j) {
+      indices[inner] = j;
+      fold_into(into, element(kept, indices));
+    });
+    for (std::size_t loop = 0; loop < inner; ++loop) b_.end();
+  }
+
+  void whole_rows() {
+    b_.parallel("o", kept_.count(), [&](Index o) {
+      const std::vector<Index> kept = split_index(o, kept_.extents);
+      const std::vector<Local> sums = locals("fold");
+      reduce_elements(sums, kept, reduced_.loops(), 0, 0, /*lanes=*/true);
+      finish(kept, values_of(sums));
+    });
+  }
+
+  void row_chunks(std::int64_t chunks) {
+    const std::int64_t kept_count = kept_.count();
+    const std::size_t cut = longest_reduced_loop();
+    const std::int64_t length = (reduced_.extents[cut] + chunks - 1) / chunks;
+    const std::vector<Buffer> partial = partials(kept_count * chunks);
+    b_.parallel(
+        "o", kept_count * chunks,
+        [&](Index o) {
+          const Index chunk = mod(o, chunks);
+          const std::vector<Index> kept = split_index(floor_div(o, chunks), kept_.extents);
+          const std::vector<Local> sums = locals("fold");
+          const Index begin = chunk * Index(length);
+          reduce_elements(sums, kept, cut, begin, min(begin + Index(length), reduced_.extents[cut]),
+                          /*lanes=*/true);
+          for (std::size_t v = 0; v < sums.size(); ++v) b_.store(partial[v], o, b_.get(sums[v]));
+        },
+        serial, 1);
+    combine(partial, chunks, [&](Index o, Index chunk) { return o * Index(chunks) + chunk; });
+  }
+
+  void columns_in_registers() {
+    b_.parallel(
+        "o", kept_.count(),
+        [&](Index o) {
+          const std::vector<Index> kept = split_index(o, kept_.extents);
+          const std::vector<Local> sums = locals("fold");
+          reduce_elements(sums, kept, reduced_.loops(), 0, 0, /*lanes=*/false);
+          finish(kept, values_of(sums));
+        },
+        vectorize);
+  }
+
+  /// Rows are read as they lie and added to a row of partial results that stays in the cache.
+  void streamed_columns() {
+    const std::int64_t columns = kept_.extents.back();
+    const std::int64_t kept_count = kept_.count();
+    const std::int64_t outer = kept_count / columns;
+    const std::size_t cut = longest_reduced_loop();
+    const std::int64_t chunks = chunk_count(kept_count * reduced_.count(), reduced_.extents[cut]);
+    const std::int64_t length = (reduced_.extents[cut] + chunks - 1) / chunks;
+    // A block of columns whose partial results fit the first-level cache.
+    const std::int64_t block = std::min<std::int64_t>(columns, 2048);
+    const std::int64_t blocks = (columns + block - 1) / block;
+    const std::vector<Buffer> partial = partials(chunks * kept_count);
+    const std::vector<std::int64_t> outer_extents(kept_.extents.begin(), kept_.extents.end() - 1);
+    b_.parallel(
+        "o", outer * chunks * blocks,
+        [&](Index o) {
+          const Index first = mod(o, blocks) * Index(block);
+          const Index last = min(first + Index(block), columns);
+          const Index chunk = mod(floor_div(o, blocks), chunks);
+          const Index outer_index = floor_div(o, blocks * chunks);
+          std::vector<Index> kept = split_index(outer_index, outer_extents);
+          kept.emplace_back();
+          const Index row = (chunk * Index(outer) + outer_index) * Index(columns);
+          b_.loop("j", first, last, vectorize, [&](Index j) {
+            for (std::size_t v = 0; v < partial.size(); ++v) {
+              b_.store(partial[v], row + j, first_value(b_, reduction_.folds[v]));
+            }
+          });
+          std::vector<Index> indices(reduced_.loops());
+          for (std::size_t loop = 0; loop < reduced_.loops(); ++loop) {
+            const Index begin = loop == cut ? chunk * Index(length) : Index(0);
+            const Index end = loop == cut ? min(begin + Index(length), reduced_.extents[cut])
+                                          : Index(reduced_.extents[loop]);
+            indices[loop] = b_.begin_loop("k", begin, end, serial);
+          }
+          b_.loop("j", first, last, vectorize, [&](Index j) {
+            kept.back() = j;
+            const std::vector<ScalarValue> values = element(kept, indices);
+            for (std::size_t v = 0; v < values.size(); ++v) {
+              const ScalarValue sum = b_.load(partial[v], row + j);
+              b_.store(partial[v], row + j, b_.emit(reduction_.folds[v].combine, sum, values[v]));
+            }
+          });
+          for (std::size_t loop = 0; loop < reduced_.loops(); ++loop) b_.end();
+        },
+        serial, 1);
+    combine(partial, chunks, [&](Index o, Index chunk) { return chunk * Index(kept_count) + o; });
+  }
+
+  std::vector<Buffer> partials(std::int64_t count) {
+    std::vector<Buffer> buffers;
+    for (const Fold& fold : reduction_.folds) buffers.push_back(kernel_.scratch(fold.dtype, count));
+    return buffers;
+  }
+
+  /// Partial results in a fixed order, for each kept element.
+  template <class Position>
+  void combine(const std::vector<Buffer>& partial, std::int64_t chunks, const Position& position) {
+    b_.parallel(
+        "o", kept_.count(),
+        [&](Index o) {
+          const std::vector<Local> sums = locals("fold");
+          b_.loop("c", 0, chunks, [&](Index chunk) {
+            std::vector<ScalarValue> values;
+            for (const Buffer& buffer : partial) values.push_back(b_.load(buffer, position(o, chunk)));
+            fold_into(sums, values);
+          });
+          finish(split_index(o, kept_.extents), values_of(sums));
+        },
+        kept_.count() >= 8 ? vectorize : serial);
+  }
+
+  const LowerContext& context_;
+  const Reduction& reduction_;
+  NodeKernel kernel_;
+  KernelBuilder& b_;
+  std::vector<Buffer> inputs_, outputs_;
+  IterationSpace kept_;     // operands: full inputs, other inputs, outputs
+  IterationSpace reduced_;  // operands: full inputs
+  std::size_t leader_ = 0;
+};
+
+/// An extreme of nothing is an error that the reference evaluator words.
+bool is_extreme_of_nothing(const LowerContext& context, const Reduction& reduction, bool has_identity) {
+  if (has_identity) return false;
+  return std::ranges::any_of(reduction.axes, [&](std::int64_t axis) {
+    return std::ranges::any_of(context.inputs.first(reduction.full_inputs), [&](const Layout& input) {
+      return input.shape[static_cast<std::size_t>(axis)] == 0;
+    });
+  });
+}
+
+}  // namespace
+
+std::optional<NodeCode> lower_reduce(const LowerContext& context) {
+  const ReduceRow& row = as_reduce(context.node.op())->row();
+  Reduction reduction;
+  reduction.full_inputs = 1;
+  reduction.axes = context.node.attributes().get<std::vector<std::int64_t>>("axes");
+  reduction.folds = {{row.combine, compute_dtype(row.result(context.inputs[0].dtype))}};
+  reduction.element = [](KernelBuilder&, std::span<const ScalarValue> in) {
+    return std::vector<ScalarValue>{in[0]};
+  };
+  reduction.finish = reduction.element;
+  if (is_extreme_of_nothing(context, reduction, row.has_identity)) return std::nullopt;
+  return ReduceNest(context, reduction, std::string(row.name)).lower();
+}
+
+std::optional<NodeCode> lower_composite_reduce(const LowerContext& context) {
+  const CompositeReduce parts = composite_reduce_parts(context.node);
+  const ReduceRow& row = find_reduce(parts.op)->row();
+  Reduction reduction;
+  reduction.full_inputs = parts.body->inputs().size();
+  reduction.axes = parts.axes;
+  for (const Variable& value : parts.body->outputs()) {
+    reduction.folds.push_back({row.combine, compute_dtype(row.result(value.dtype()))});
+  }
+  reduction.element = [&](KernelBuilder& b, std::span<const ScalarValue> in) {
+    return emit_body(b, *parts.body, in);
+  };
+  reduction.finish = [&](KernelBuilder& b, std::span<const ScalarValue> in) {
+    if (parts.epilogue == nullptr) return std::vector<ScalarValue>(in.begin(), in.end());
+    return emit_body(b, *parts.epilogue, in);
+  };
+  if (is_extreme_of_nothing(context, reduction, row.has_identity)) return std::nullopt;
+  return ReduceNest(context, reduction, "composite_" + parts.op).lower();
+}
+
+std::optional<NodeCode> lower_arg_reduce(const LowerContext& context) {
+  const auto& axes = context.node.attributes().get<std::vector<std::int64_t>>("axes");
+  const Layout& in = context.inputs[0];
+  const bool is_max = &context.node.op() == &argmax_op();
+  const ScalarOp op = is_max ? ScalarOp::max : ScalarOp::min;
+  const Fold fold{op, compute_dtype(in.dtype)};
+  std::vector<std::size_t> kept_axes, reduced_axes;
+  for (std::size_t axis = 0; axis < in.shape.size(); ++axis) {
+    const bool reduced = std::ranges::count(axes, static_cast<std::int64_t>(axis)) != 0;
+    if (reduced && in.shape[axis] == 0) return std::nullopt;  // an error that the reference evaluator words
+    (reduced ? reduced_axes : kept_axes).push_back(axis);
+  }
+  const IterationSpace all = iterate(in.shape, context.inputs);
+  const IterationSpace kept = all.only(kept_axes);
+  const IterationSpace reduced = all.only(reduced_axes);
+  NodeKernel kernel(context, is_max ? "argmax" : "argmin");
+  KernelBuilder& b = kernel.builder();
+  const Buffer x = kernel.input(0);
+  const Buffer y = kernel.output(0);
+  // The reduced elements are counted in C order, whatever their strides: the index is what is asked for.
+  const std::int64_t inner = reduced.extents.empty() ? 1 : reduced.extents.back();
+  const std::int64_t outer = reduced.count() / inner;
+  const std::vector<std::int64_t> outer_extents(reduced.extents.begin(),
+                                                reduced.extents.end() - (reduced.extents.empty() ? 0 : 1));
+  b.parallel("o", kept.count(), [&](Index o) {
+    const Index base = offset_of(kept, 0, split_index(o, kept.extents));
+    const Local extreme = b.local("extreme", first_value(b, fold));
+    const Local where = b.local("where", b.integer_constant(0, DType::int64));
+    b.loop("k", 0, outer, [&](Index k) {
+      std::vector<Index> indices = split_index(k, outer_extents);
+      indices.emplace_back();
+      b.loop("j", 0, inner, inner >= shortest_row ? vectorize : serial, [&](Index j) {
+        indices.back() = j;
+        const Index offset = reduced.extents.empty() ? base : base + offset_of(reduced, 0, indices);
+        b.reduce_arg(op, extreme, where, b.load(x, offset), b.value_of(k * Index(inner) + j, DType::int64));
+      });
+    });
+    b.store(y, o, b.get(where));
+  });
+  return kernel.finish();
+}
+
+}  // namespace croton
