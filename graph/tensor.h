@@ -78,12 +78,12 @@ class CROTON_API Tensor {
     require_count(values.size());
     std::copy(values.begin(), values.end(), reinterpret_cast<T*>(data_));
   }
-  template <class T>
+  template <class T, std::size_t n>
     requires Element<std::remove_const_t<T>>
-  explicit Tensor(std::span<T> values) : Tensor(values, Shape{static_cast<std::int64_t>(values.size())}) {}
-  template <class T>
+  explicit Tensor(std::span<T, n> values) : Tensor(values, Shape{static_cast<std::int64_t>(values.size())}) {}
+  template <class T, std::size_t n>
     requires Element<std::remove_const_t<T>>
-  Tensor(std::span<T> values, const Shape& shape)
+  Tensor(std::span<T, n> values, const Shape& shape)
       : Tensor(uninitialized(dtype_of<std::remove_const_t<T>>, shape)) {
     require_count(values.size());
     std::copy(values.begin(), values.end(), reinterpret_cast<std::remove_const_t<T>*>(data_));
@@ -108,7 +108,11 @@ class CROTON_API Tensor {
     return view(data, dtype_of<T>, shape, strides, std::move(owner));
   }
   template <Element T>
-  static Tensor view(T* data, const Shape& shape, std::shared_ptr<void> owner = nullptr) {
+  static Tensor view(T* data, const Shape& shape) {
+    return view(data, dtype_of<T>, shape, contiguous_strides(shape), nullptr);
+  }
+  template <Element T, class Owner>
+  static Tensor view(T* data, const Shape& shape, std::shared_ptr<Owner> owner) {
     return view(data, dtype_of<T>, shape, contiguous_strides(shape), std::move(owner));
   }
   static Tensor view(void* data, DType dtype, const Shape& shape, const Shape& strides,
@@ -191,13 +195,13 @@ class CROTON_API Tensor {
   Tensor broadcast_to(const Shape& shape) const;
 
   /// Every element becomes `value`, a tensor of one element, converted to this dtype.
-  void fill(const Tensor& value) const { assign(value.reshape({})); }
+  void fill(const Tensor& value) const;
   /// Copies `source`, broadcast to this shape and converted to this dtype. The two may overlap.
   void assign(const Tensor& source) const;
   /// Copies contiguous host elements. Throws TypeError or ShapeError when they do not fit.
-  template <class T>
+  template <class T, std::size_t n>
     requires Element<std::remove_const_t<T>>
-  void set(std::span<T> values) const {
+  void set(std::span<T, n> values) const {
     assign(view(const_cast<std::remove_const_t<T>*>(values.data()),
                 set_shape(values.size(), dtype_of<std::remove_const_t<T>>)));
   }
