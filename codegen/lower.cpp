@@ -5,6 +5,8 @@
 #include "croton/codegen/lower_context.h"
 #include "croton/ops/composite.h"
 #include "croton/ops/elementwise.h"
+#include "croton/ops/nnet.h"
+#include "croton/ops/pool.h"
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 
@@ -20,9 +22,21 @@ struct Lowering {
 /// The only registration: which function lowers which op. Elementwise rows and reductions are families of
 /// their own.
 constexpr Lowering lowerings[] = {
-    {composite_op, lower_composite}, {composite_reduce_op, lower_composite_reduce},
-    {argmax_op, lower_arg_reduce},   {argmin_op, lower_arg_reduce},
+    {composite_op, lower_composite},
+    {composite_reduce_op, lower_composite_reduce},
+    {argmax_op, lower_arg_reduce},
+    {argmin_op, lower_arg_reduce},
     {contiguous_op, lower_copy},
+    {softmax_op, lower_softmax},
+    {log_softmax_op, lower_softmax},
+    {softmax_with_bias_op, lower_softmax},
+    {crossentropy_softmax_1hot_with_bias_op, lower_softmax},
+    {softmax_grad_op, lower_softmax_grad},
+    {crossentropy_categorical_1hot_op, lower_crossentropy},
+    {crossentropy_categorical_1hot_grad_op, lower_crossentropy_grad},
+    {crossentropy_softmax_1hot_with_bias_dx_op, lower_crossentropy_grad},
+    {pool_2d_op, lower_pool},
+    {pool_2d_grad_op, lower_pool_grad},
 };
 
 }  // namespace

@@ -21,7 +21,13 @@ struct Layout {
 
 /// What stands for one buffer of a kernel when a node runs.
 struct StepBuffer {
-  enum class Kind : std::uint8_t { input, output, scratch };
+  enum class Kind : std::uint8_t {
+    input,
+    output,
+    scratch,
+    fault,  // one int64, zero before the node runs: a kernel that meets a bad value (a label out of range)
+            // makes it non-zero, and the runtime then asks Op::evaluate for the error
+  };
   Kind kind = Kind::input;
   std::uint32_t index = 0;  // of the node's inputs or outputs, or of NodeCode::scratch_bytes
 };
@@ -36,6 +42,7 @@ struct LoweredKernel {
 struct NodeCode {
   std::vector<LoweredKernel> kernels;
   std::vector<std::int64_t> scratch_bytes;
+  bool may_fault = false;  // some kernel has a fault buffer
 };
 
 /// Lowers a node of a specialised graph whose operands lie as given. Outputs are C-contiguous unless they are

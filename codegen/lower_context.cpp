@@ -53,8 +53,17 @@ Buffer NodeKernel::scratch(DType dtype, std::int64_t count) {
   return builder_.scratch("s" + std::to_string(scratch_bytes_.size() - 1), dtype, count);
 }
 
+void NodeKernel::fault_if(ScalarValue bad) {
+  if (!fault_) {
+    buffers_.push_back({StepBuffer::Kind::fault, 0});
+    fault_ = builder_.output("fault", DType::int64, 1);
+  }
+  builder_.branch(bad, [&] { builder_.store(*fault_, 0, builder_.integer_constant(1, DType::int64)); });
+}
+
 NodeCode NodeKernel::finish() {
   NodeCode code;
+  code.may_fault = fault_.has_value();
   code.kernels.push_back({builder_.build(), std::move(buffers_)});
   code.scratch_bytes = std::move(scratch_bytes_);
   return code;

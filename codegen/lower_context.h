@@ -32,6 +32,8 @@ class NodeKernel {
   Buffer input(std::size_t i);
   Buffer output(std::size_t i);
   Buffer scratch(DType dtype, std::int64_t count);
+  /// Raises the node's fault where `bad` (bool) holds.
+  void fault_if(ScalarValue bad);
   /// The kernel and its buffers, as the only kernel of a NodeCode.
   NodeCode finish();
 
@@ -44,6 +46,7 @@ class NodeKernel {
   std::vector<std::optional<Buffer>> inputs_, outputs_;
   std::vector<StepBuffer> buffers_;
   std::vector<std::int64_t> scratch_bytes_;
+  std::optional<Buffer> fault_;
 };
 
 /// The dtype that values of `dtype` are computed in: float32 for float16 and bfloat16, itself otherwise.
@@ -66,5 +69,11 @@ std::optional<NodeCode> lower_reduce(const LowerContext& context);
 std::optional<NodeCode> lower_composite_reduce(const LowerContext& context);
 std::optional<NodeCode> lower_arg_reduce(const LowerContext& context);
 std::optional<NodeCode> lower_copy(const LowerContext& context);
+std::optional<NodeCode> lower_softmax(const LowerContext& context);
+std::optional<NodeCode> lower_softmax_grad(const LowerContext& context);
+std::optional<NodeCode> lower_crossentropy(const LowerContext& context);
+std::optional<NodeCode> lower_crossentropy_grad(const LowerContext& context);
+std::optional<NodeCode> lower_pool(const LowerContext& context);
+std::optional<NodeCode> lower_pool_grad(const LowerContext& context);
 
 }  // namespace croton
