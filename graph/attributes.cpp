@@ -11,6 +11,10 @@
 
 namespace croton {
 
+MissingAttributeError::MissingAttributeError(std::string attribute)
+    : InternalError(fmt::format("a node lacks its attribute '{}', or has it with another type", attribute)),
+      attribute_(std::move(attribute)) {}
+
 struct Attributes::Data {
   std::vector<Entry> entries;
   std::size_t hash = 0;
@@ -105,8 +109,6 @@ bool operator==(const Attributes& a, const Attributes& b) {
                     });
 }
 
-void Attributes::throw_missing(std::string_view name) {
-  throw InternalError(fmt::format("a node lacks its attribute '{}', or has it with another type", name));
-}
+void Attributes::throw_missing(std::string_view name) { throw MissingAttributeError(std::string(name)); }
 
 }  // namespace croton

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "croton/graph/dtype.h"
+#include "croton/graph/error.h"
 #include "croton/graph/export.h"
 
 namespace croton {
@@ -18,6 +19,17 @@ class Subgraph;
 
 using AttributeValue = std::variant<bool, std::int64_t, double, std::string, DType, std::vector<std::int64_t>,
                                     std::shared_ptr<const Subgraph>>;
+
+/// An op asked for an attribute that its node lacks, or that is of another type: a bug in whoever made the
+/// node, unless it was read from text.
+class CROTON_API MissingAttributeError : public InternalError {
+ public:
+  explicit MissingAttributeError(std::string attribute);
+  const std::string& attribute() const { return attribute_; }
+
+ private:
+  std::string attribute_;
+};
 
 /// The parameters of an op in one node: an immutable map from names to values, ordered by name, cheap to copy
 /// and to compare. Equal attributes on an equal op with equal inputs make equal nodes.

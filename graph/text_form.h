@@ -38,6 +38,9 @@ CROTON_API std::string to_text(const FunctionGraph& graph, std::string name = {}
 /// What `outputs` need; the inputs in the order in which a walk from the outputs meets them.
 CROTON_API std::string to_text(const std::vector<Variable>& outputs, const TextOptions& options = {});
 CROTON_API TextGraph text_graph(const std::vector<Variable>& outputs);
+CROTON_API TextGraph text_graph(const FunctionGraph& graph, std::string name = {});
+/// The graph with each input that something computes replaced by a fresh one.
+CROTON_API TextGraph cut_at_inputs(const TextGraph& graph);
 
 struct ParseOptions {
   /// What errors and the locations of nodes call the text.
