@@ -47,8 +47,9 @@ class Comparison {
   /// The two are to be the same variable; their nodes are compared once.
   void match(const Variable& a, const Variable& b) {
     if (difference_) return;
+    if (a.node()->kind() != b.node()->kind()) return differ(a, b, "of another kind");
     if (a.output_index() != b.output_index()) return differ(a, b, "other outputs of their nodes");
-    if (a.is_constant() && b.is_constant()) {
+    if (a.is_constant()) {
       if (!same_value(a.constant_value(), b.constant_value())) differ(a, b, "other values");
       return;
     }
@@ -61,7 +62,6 @@ class Comparison {
 
   void compare_nodes(const Node& a, const Node& b) {
     const Variable x = a.output(), y = b.output();
-    if (a.kind() != b.kind()) return differ(x, y, "of another kind");
     if (a.output_count() != b.output_count()) return differ(x, y, "other numbers of outputs");
     for (std::size_t i = 0; i < a.output_count(); ++i) {
       if (a.type(i) != b.type(i)) return differ(a.output(i), b.output(i), "other types");
