@@ -134,6 +134,10 @@ NamedTensors read_source(zip_source_t* source, std::string_view file, zip_error_
     zip_source_free(source);
     fail_to_read(file, error);
   }
+  if (status.size == 0) {  // libzip takes it for an archive without entries
+    zip_source_free(source);
+    throw FileError(fmt::format("{}: not a readable .npz file: it is empty", file));
+  }
   const Archive archive(zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, error));
   if (!archive) {
     zip_source_free(source);
