@@ -5,8 +5,10 @@
 #include "croton/codegen/lower_context.h"
 #include "croton/ops/composite.h"
 #include "croton/ops/elementwise.h"
+#include "croton/ops/indexing.h"
 #include "croton/ops/nnet.h"
 #include "croton/ops/pool.h"
+#include "croton/ops/random.h"
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 
@@ -37,6 +39,14 @@ constexpr Lowering lowerings[] = {
     {crossentropy_softmax_1hot_with_bias_dx_op, lower_crossentropy_grad},
     {pool_2d_op, lower_pool},
     {pool_2d_grad_op, lower_pool_grad},
+    {inc_subtensor_op, lower_inc_subtensor},
+    {join_op, lower_join},
+    {alloc_op, lower_alloc},
+    {arange_op, lower_arange},
+    {make_vector_op, lower_make_vector},
+    {random_bits_op, lower_random},
+    {random_uniform_op, lower_random},
+    {random_normal_op, lower_random},
 };
 
 }  // namespace

@@ -75,5 +75,11 @@ std::optional<NodeCode> lower_crossentropy(const LowerContext& context);
 std::optional<NodeCode> lower_crossentropy_grad(const LowerContext& context);
 std::optional<NodeCode> lower_pool(const LowerContext& context);
 std::optional<NodeCode> lower_pool_grad(const LowerContext& context);
+std::optional<NodeCode> lower_inc_subtensor(const LowerContext& context);
+std::optional<NodeCode> lower_join(const LowerContext& context);
+std::optional<NodeCode> lower_alloc(const LowerContext& context);
+std::optional<NodeCode> lower_arange(const LowerContext& context);
+std::optional<NodeCode> lower_make_vector(const LowerContext& context);
+std::optional<NodeCode> lower_random(const LowerContext& context);
 
 }  // namespace croton
