@@ -4,6 +4,7 @@
 #include <initializer_list>
 #include <optional>
 #include <source_location>
+#include <span>
 #include <vector>
 
 #include "croton/graph/op.h"
@@ -12,8 +13,8 @@
 
 namespace croton {
 
-/// dimshuffle(x): permutes, drops (extent 1) and adds axes. Attribute `pattern`: for each axis of the result
-/// the axis of x, or -1 for a new one of extent 1. A view. Prints InplaceDimShuffle{x,0}.
+/// dimshuffle(x): permutes, drops (static extent 1) and adds axes. Attribute `pattern`: for each axis of the
+/// result the axis of x, or -1 for a new one of extent 1. A view. Prints InplaceDimShuffle{x,0}.
 CROTON_API const Op& dimshuffle_op();
 /// reshape(x, shape): the elements in C order under another shape, an int64 vector with at most one -1.
 /// Attribute `ndim`. A view when the memory allows.
@@ -60,8 +61,13 @@ class CROTON_API SymbolicShape {
 
 /// reshape(x, {n, -1}): as Variable::reshape, with symbolic extents.
 CROTON_API Variable reshape(const Operand& x, const SymbolicShape& shape);
+/// The extents of a tensor of shape `from` after a reshape to `extents`, one of which may be -1. Throws
+/// ShapeError.
+CROTON_API Shape resolve_reshape(const Shape& from, std::span<const std::int64_t> extents);
 /// x itself; its type takes on the known entries of `shape`, and a value of another shape is a ShapeError.
 CROTON_API Variable specify_shape(const Operand& x, const Shape& shape);
+/// Throws ShapeError unless a value of that shape is what a specify_shape node declares.
+CROTON_API void require_specified_shape(const Node& node, const Shape& shape);
 /// The vector of these scalars (0-d), of their promoted dtype; int64 for none.
 CROTON_API Variable make_vector(const std::vector<Operand>& scalars);
 

@@ -24,4 +24,7 @@ struct ViewLayout {
 CROTON_API std::optional<ViewLayout> view_layout(const Node& node, const Shape& shape, const Shape& strides,
                                                  std::span<const Tensor> values = {});
 
+/// `x` seen through a layout of its own memory.
+CROTON_API Tensor apply_view(const Tensor& x, const ViewLayout& layout);
+
 }  // namespace croton
