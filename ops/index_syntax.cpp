@@ -37,8 +37,8 @@ class IndexBuilder {
     return {IndexField::Kind::input, static_cast<std::int64_t>(integers_.size()) - 1};
   }
 
-  void add(const Index& index) {
-    if (index.kind() == Index::Kind::integer) {
+  void add(const Subscript& index) {
+    if (index.kind() == Subscript::Kind::integer) {
       pattern_.push_back({.is_integer = true, .start = field(index.integer()), .stop = {}, .step = {}});
       return;
     }
@@ -122,13 +122,13 @@ Variable change_subtensor(const Operand& indexed, const Operand& values, bool se
 
 }  // namespace
 
-Variable Variable::index(const std::vector<Index>& indices, std::source_location where) const {
+Variable Variable::index(const std::vector<Subscript>& indices, std::source_location where) const {
   const LocationScope scope(where);
   std::size_t named = 0, ellipses = 0, added = 0;
-  for (const Index& index : indices) {
-    if (index.kind() == Index::Kind::ellipsis) {
+  for (const Subscript& index : indices) {
+    if (index.kind() == Subscript::Kind::ellipsis) {
       ++ellipses;
-    } else if (index.kind() == Index::Kind::newaxis) {
+    } else if (index.kind() == Subscript::Kind::newaxis) {
       ++added;
     } else {
       ++named;
@@ -145,20 +145,20 @@ Variable Variable::index(const std::vector<Index>& indices, std::source_location
   const auto keep = [&](std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) pattern.push_back(kept++);
   };
-  for (const Index& index : indices) {
+  for (const Subscript& index : indices) {
     switch (index.kind()) {
-      case Index::Kind::newaxis:
+      case Subscript::Kind::newaxis:
         pattern.push_back('x');
         break;
-      case Index::Kind::ellipsis:
+      case Subscript::Kind::ellipsis:
         builder.add_whole(axes - named);
         keep(axes - named);
         break;
-      case Index::Kind::slice:
+      case Subscript::Kind::slice:
         keep(1);
         builder.add(index);
         break;
-      case Index::Kind::integer:
+      case Subscript::Kind::integer:
         builder.add(index);
         break;
     }
@@ -168,19 +168,19 @@ Variable Variable::index(const std::vector<Index>& indices, std::source_location
   return added > 0 ? result.dimshuffle(pattern) : result;
 }
 
-Variable Variable::operator()(const Index& i, std::source_location where) const { return index({i}, where); }
-Variable Variable::operator()(const Index& i, const Index& j, std::source_location where) const {
+Variable Variable::operator()(const Subscript& i, std::source_location where) const { return index({i}, where); }
+Variable Variable::operator()(const Subscript& i, const Subscript& j, std::source_location where) const {
   return index({i, j}, where);
 }
-Variable Variable::operator()(const Index& i, const Index& j, const Index& k,
+Variable Variable::operator()(const Subscript& i, const Subscript& j, const Subscript& k,
                               std::source_location where) const {
   return index({i, j, k}, where);
 }
-Variable Variable::operator()(const Index& i, const Index& j, const Index& k, const Index& l,
+Variable Variable::operator()(const Subscript& i, const Subscript& j, const Subscript& k, const Subscript& l,
                               std::source_location where) const {
   return index({i, j, k, l}, where);
 }
-Variable Variable::operator()(const Index& i, const Index& j, const Index& k, const Index& l, const Index& m,
+Variable Variable::operator()(const Subscript& i, const Subscript& j, const Subscript& k, const Subscript& l, const Subscript& m,
                               std::source_location where) const {
   return index({i, j, k, l, m}, where);
 }

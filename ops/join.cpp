@@ -16,7 +16,7 @@ std::size_t axis_of(const Node& node) {
 
 // x's part [start, stop) of one axis.
 Variable part_of(const Variable& x, int axis, const Operand& start, const Operand& stop) {
-  std::vector<Index> index(static_cast<std::size_t>(axis), Index(all));
+  std::vector<Subscript> index(static_cast<std::size_t>(axis), Subscript(all));
   index.emplace_back(slice(start, stop));
   return x.index(index);
 }
