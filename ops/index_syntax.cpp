@@ -168,7 +168,9 @@ Variable Variable::index(const std::vector<Subscript>& indices, std::source_loca
   return added > 0 ? result.dimshuffle(pattern) : result;
 }
 
-Variable Variable::operator()(const Subscript& i, std::source_location where) const { return index({i}, where); }
+Variable Variable::operator()(const Subscript& i, std::source_location where) const {
+  return index({i}, where);
+}
 Variable Variable::operator()(const Subscript& i, const Subscript& j, std::source_location where) const {
   return index({i, j}, where);
 }
@@ -180,8 +182,8 @@ Variable Variable::operator()(const Subscript& i, const Subscript& j, const Subs
                               std::source_location where) const {
   return index({i, j, k, l}, where);
 }
-Variable Variable::operator()(const Subscript& i, const Subscript& j, const Subscript& k, const Subscript& l, const Subscript& m,
-                              std::source_location where) const {
+Variable Variable::operator()(const Subscript& i, const Subscript& j, const Subscript& k, const Subscript& l,
+                              const Subscript& m, std::source_location where) const {
   return index({i, j, k, l, m}, where);
 }
 
