@@ -56,8 +56,9 @@ using ElementwiseLoop = void (*)(DType dtype, std::int64_t n, const std::byte* c
 struct ElementwiseRow {
   /// In C++, in the text form and in expressions.
   std::string_view name;
-  /// How debugprint spells it inside a Composite: "({0} + {1})", "tanh({0})". Variadic rows: the separator.
-  std::string_view print;
+  /// How debugprint spells it inside a Composite: "({0} + {1})". Empty: as a call of the name. Variadic rows
+  /// are spelled for two operands.
+  std::string print = {};
   /// The number of inputs; the least number where variadic.
   int arity = 1;
   bool variadic = false;
@@ -65,8 +66,8 @@ struct ElementwiseRow {
   std::uint32_t traits = 0;
   /// CPU code; the inputs are as the rule demands. Variadic rows are called with pairs, from the left.
   ScalarValue (*lower)(ScalarBuilder& b, std::span<const ScalarValue> in, DType out) = nullptr;
-  /// CUDA C++ text: {0}, {1}, … stand for the operands, {T} for the result's type.
-  std::string_view cuda;
+  /// CUDA C++ text: {0}, {1}, … stand for the operands, {T} for the result's type. Empty: a call of the name.
+  std::string cuda = {};
   /// The reference, called with the dtype of the last input; null where the op only moves values (cast,
   /// second). Variadic rows are called with pairs.
   ElementwiseLoop reference = nullptr;
@@ -74,7 +75,7 @@ struct ElementwiseRow {
   /// discrete). An empty Variable stands for zeros.
   std::vector<Variable> (*gradient)(const Node& node, const Variable& gy) = nullptr;
   /// One sentence for the reference page.
-  std::string_view doc;
+  std::string_view doc = {};
   /// One for each input; the last one holds for those that follow.
   std::vector<Domain> domain = {{}};
 
