@@ -110,22 +110,22 @@ std::string to_string(const IndexPattern& pattern) {
   return text;
 }
 
+AxisSelection select_axis(const IndexEntry& entry, std::size_t axis, std::int64_t extent,
+                          std::span<const std::int64_t> integers) {
+  if (!entry.is_integer) return select_slice(entry, extent, integers);
+  const std::int64_t index = value_of(entry.start, integers);
+  if (index < -extent || index >= extent) {
+    throw IndexError(fmt::format("index {} is outside axis {} of extent {}", index, axis, extent));
+  }
+  return {.start = index < 0 ? index + extent : index, .dropped = true};
+}
+
 std::vector<AxisSelection> select_index(const IndexPattern& pattern, const Shape& shape,
                                         std::span<const std::int64_t> integers) {
   std::vector<AxisSelection> result;
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-    const std::int64_t n = shape[axis];
-    if (axis >= pattern.size()) {
-      result.push_back({.extent = n});
-    } else if (!pattern[axis].is_integer) {
-      result.push_back(select_slice(pattern[axis], n, integers));
-    } else {
-      const std::int64_t index = value_of(pattern[axis].start, integers);
-      if (index < -n || index >= n) {
-        throw IndexError(fmt::format("index {} is outside axis {} of extent {}", index, axis, n));
-      }
-      result.push_back({.start = index < 0 ? index + n : index, .dropped = true});
-    }
+    result.push_back(axis < pattern.size() ? select_axis(pattern[axis], axis, shape[axis], integers)
+                                           : AxisSelection{.extent = shape[axis]});
   }
   return result;
 }

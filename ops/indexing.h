@@ -52,6 +52,10 @@ struct AxisSelection {
   bool dropped = false;  // by an integer
 };
 
+/// What an entry of an index selects of axis `axis`, whose extent is given: one entry of select_index.
+/// Allocates nothing.
+CROTON_API AxisSelection select_axis(const IndexEntry& entry, std::size_t axis, std::int64_t extent,
+                                     std::span<const std::int64_t> integers);
 /// One selection for each axis of a tensor of known shape, Python's rules; `integers` are the values of the
 /// node's integer inputs. Throws IndexError for an integer outside its axis, ValueError for a zero step.
 CROTON_API std::vector<AxisSelection> select_index(const IndexPattern& pattern, const Shape& shape,
