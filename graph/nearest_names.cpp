@@ -42,22 +42,23 @@ std::vector<std::string_view> nearest_names(std::string_view name,
   if (name.empty() || name.size() > longest_name) return {};
   const std::string wanted = lower(name);
   const std::size_t limit = std::max<std::size_t>(2, name.size() / 3);
-  std::vector<std::pair<std::size_t, std::string_view>> found;
-  for (std::string_view candidate : candidates) {
+  // Distance and position: equally near names keep their order.
+  std::vector<std::pair<std::size_t, std::size_t>> found;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::string_view candidate = candidates[i];
     if (candidate.empty() || candidate.size() > longest_name) continue;
     const std::size_t distance = edit_distance(name, candidate);
     // Two edits make any short name out of another: at least one letter must stay.
     if (distance <= limit && distance < std::max(name.size(), candidate.size()))
-      found.emplace_back(distance, candidate);
+      found.emplace_back(distance, i);
     else if (wanted.size() >= 3 && lower(candidate).find(wanted) != std::string::npos)
-      found.emplace_back(limit + 1, candidate);
+      found.emplace_back(limit + 1, i);
   }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(found.begin(), found.end());
   std::vector<std::string_view> names;
-  for (const auto& [distance, candidate] : found) {
-    if (names.size() < most_offers && std::find(names.begin(), names.end(), candidate) == names.end())
-      names.push_back(candidate);
+  for (const auto& [distance, i] : found) {
+    if (names.size() < most_offers && std::find(names.begin(), names.end(), candidates[i]) == names.end())
+      names.push_back(candidates[i]);
   }
   return names;
 }
