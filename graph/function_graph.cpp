@@ -120,7 +120,8 @@ FunctionGraph::~FunctionGraph() {
 }
 
 std::unique_ptr<FunctionGraph> FunctionGraph::with_types(std::span<const TensorType> input_types,
-                                                         std::span<const TensorType> shared_types) const {
+                                                         std::span<const TensorType> shared_types,
+                                                         const TypeRefiner& refiner) const {
   std::unique_ptr<FunctionGraph> copy(new FunctionGraph);
   std::unordered_map<Variable, Variable> copies;
   const auto add_leaf = [&](const Variable& old, Ref<Node> node, std::vector<Variable>& list) {
@@ -148,10 +149,13 @@ std::unique_ptr<FunctionGraph> FunctionGraph::with_types(std::span<const TensorT
                                              : entry->second);  // else a constant
     }
     Ref<Node> fresh = make_node(node->op(), std::move(inputs), node->attributes(), node->where());
+    std::vector<TensorType> types;
     for (std::size_t i = 0; i < node->output_count(); ++i) {
-      fresh->outputs_[i].type = refine(fresh->outputs_[i].type, node->type(i));
+      types.push_back(refine(fresh->outputs_[i].type, node->type(i)));
       fresh->outputs_[i].name = node->name(i);
     }
+    if (refiner) refiner(*node, fresh->inputs_, types);
+    for (std::size_t i = 0; i < types.size(); ++i) fresh->outputs_[i].type = types[i];
     fresh->rewrites_ = node->rewrites_;
     Node* equal = copy->find_equal(*fresh);
     if (equal == nullptr) copy->adopt(fresh);
@@ -392,6 +396,10 @@ void FunctionGraph::replace_all(std::span<const std::pair<Variable, Variable>> p
     context.history = std::make_shared<RewriteStep>(RewriteStep{rule, plan.old.node()->last_rewrite()});
     plan.replacement = import(plan.replacement, context);
     Node& node = *plan.replacement.node();
+    if (node.is_apply()) {  // equal values: what the old type knew holds for the new one
+      TensorType& type = node.outputs_[plan.replacement.output_index()].type;
+      type = refine(type, plan.old.type());
+    }
     std::string& name = node.outputs_[plan.replacement.output_index()].name;
     if (node.is_apply() && plan.old.node()->is_apply() && name.empty()) name = plan.old.name();
   }

@@ -48,11 +48,16 @@ class CROTON_API FunctionGraph {
   FunctionGraph(const FunctionGraph&) = delete;
   FunctionGraph& operator=(const FunctionGraph&) = delete;
 
+  /// Told of each apply node that with_types copies: the node that is copied, the copy's inputs, and the
+  /// copy's output types as they were inferred, which it may make more precise.
+  using TypeRefiner = std::function<void(const Node& original, std::span<const Variable> inputs,
+                                         std::vector<TensorType>& types)>;
   /// A copy whose inputs and shared variables have these types (by position; shared() order), all other types
   /// inferred anew; equal nodes merged, names and histories kept. The types must be compatible with the
   /// present ones.
   std::unique_ptr<FunctionGraph> with_types(std::span<const TensorType> input_types,
-                                            std::span<const TensorType> shared_types) const;
+                                            std::span<const TensorType> shared_types,
+                                            const TypeRefiner& refiner = {}) const;
 
   const std::vector<Variable>& inputs() const { return inputs_; }
   const std::vector<Variable>& outputs() const { return outputs_; }
