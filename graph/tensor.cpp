@@ -21,10 +21,10 @@ Tensor Tensor::uninitialized(DType dtype, const Shape& shape) {
   bool empty = false, huge = false;
   for (std::int64_t extent : shape) {
     if (extent < 0) throw ShapeError(fmt::format("a tensor cannot have the negative extent {}", extent));
-    if (extent == 0) empty = true;
-  }
-  if (!empty) {
-    for (std::int64_t extent : shape)
+    // The extents beside a 0 must not overflow either: strides are made of them.
+    if (extent == 0)
+      empty = true;
+    else
       huge = __builtin_mul_overflow(bytes, static_cast<std::size_t>(extent), &bytes) || huge;
   }
   if (huge || bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / 2)
