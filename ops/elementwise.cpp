@@ -158,7 +158,7 @@ std::vector<Tensor> ElementwiseOp::evaluate(const Node& node, std::span<const Te
 }
 
 bool ElementwiseOp::connected(const Node& node, std::size_t input, std::size_t) const {
-  if (!is_floating(node.type().dtype)) return false;
+  if (!is_floating(node.type().dtype) || row_.has(disconnected_gradient)) return false;
   if (row_.rule == DTypeRule::select && input == 0) return false;
   return true;
 }

@@ -32,13 +32,14 @@ enum class DTypeRule : std::uint8_t {
 enum ElementwiseTrait : std::uint32_t {
   commutative = 1u << 0,
   associative = 1u << 1,
-  idempotent = 1u << 2,     // f(f(x)) = f(x) for unary rows, f(x, x) = x for binary ones
-  involution = 1u << 3,     // f(f(x)) = x
-  increasing = 1u << 4,     // monotone in its input: max(f(x)) = f(max(x))
-  even_function = 1u << 5,  // f(-x) = f(x)
-  odd_function = 1u << 6,   // f(-x) = -f(x)
-  zero_gradient = 1u << 7,  // piecewise constant
-  costly = 1u << 8,         // worth computing once: transcendental
+  idempotent = 1u << 2,             // f(f(x)) = f(x) for unary rows, f(x, x) = x for binary ones
+  involution = 1u << 3,             // f(f(x)) = x
+  increasing = 1u << 4,             // monotone in its input: max(f(x)) = f(max(x))
+  even_function = 1u << 5,          // f(-x) = f(x)
+  odd_function = 1u << 6,           // f(-x) = -f(x)
+  zero_gradient = 1u << 7,          // piecewise constant
+  costly = 1u << 8,                 // worth computing once: transcendental
+  disconnected_gradient = 1u << 9,  // no gradient passes, though the values do
 };
 
 /// Where the tests draw an argument from; for integers the interval is cut to the dtype's range.

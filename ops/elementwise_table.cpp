@@ -104,6 +104,13 @@ Terms gradient_of_cast(const Node& node, X gy) {
   return {is_floating(from) ? cast(gy, from) : gy};
 }
 
+Terms gradient_of_grad_clip(const Node& node, X gy) {
+  return {clip(gy, node.attributes().get<double>("low"), node.attributes().get<double>("high"))};
+}
+Terms gradient_of_grad_scale(const Node& node, X gy) {
+  return {gy * node.attributes().get<double>("factor")};
+}
+
 template <class C, class F>
 C rounded(C x, F f) {
   if constexpr (std::is_floating_point_v<C>)
@@ -680,6 +687,32 @@ std::vector<ElementwiseRow> elementwise_table() {
        .reference = unary<AllTypes>([](auto x) { return x; }),
        .gradient = unary_gradient([](X, X, X gy) { return gy; }),
        .doc = "x itself, in memory of its own."},
+
+      // x itself with another gradient
+      {.name = "disconnected_grad",
+       .traits = disconnected_gradient,
+       .lower = code::first,
+       .cuda = "{0}",
+       .reference = unary<AllTypes>([](auto x) { return x; }),
+       .doc = "x itself, through which no gradient flows: what lies behind is disconnected."},
+      {.name = "zero_grad",
+       .traits = zero_gradient,
+       .lower = code::first,
+       .cuda = "{0}",
+       .reference = unary<AllTypes>([](auto x) { return x; }),
+       .doc = "x itself with a gradient of zeros."},
+      {.name = "grad_clip",
+       .lower = code::first,
+       .cuda = "{0}",
+       .reference = unary<AllTypes>([](auto x) { return x; }),
+       .gradient = gradient_of_grad_clip,
+       .doc = "x itself; its gradient is cut to the interval of the attributes low and high."},
+      {.name = "grad_scale",
+       .lower = code::first,
+       .cuda = "{0}",
+       .reference = unary<AllTypes>([](auto x) { return x; }),
+       .gradient = gradient_of_grad_scale,
+       .doc = "x itself; its gradient is multiplied by the attribute factor."},
   };
 }
 
