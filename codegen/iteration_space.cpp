@@ -107,8 +107,9 @@ std::vector<Index> split_index(Index flat, std::span<const std::int64_t> extents
     if (loop == 0) {
       indices[loop] = flat;
     } else {
-      indices[loop] = mod(flat, extents[loop]);
-      flat = floor_div(flat, extents[loop]);
+      const std::int64_t extent = std::max<std::int64_t>(extents[loop], 1);  // an empty loop runs no body
+      indices[loop] = mod(flat, extent);
+      flat = floor_div(flat, extent);
     }
   }
   return indices;

@@ -121,18 +121,20 @@ std::optional<NodeCode> lower_pool(const LowerContext& context) {
   const std::int64_t plane_count = planes.count();
   if (pool.out_columns >= shortest_vector_row) {
     b.parallel("r", plane_count * pool.out_rows, [&](Index r) {
-      const std::vector<Index> plane = split_index(floor_div(r, pool.out_rows), planes.extents);
-      const Index i = mod(r, pool.out_rows);
+      const std::int64_t rows = std::max<std::int64_t>(pool.out_rows, 1);
+      const std::vector<Index> plane = split_index(floor_div(r, rows), planes.extents);
+      const Index i = mod(r, rows);
       b.loop("j", 0, pool.out_columns, vectorize, [&](Index j) { element(plane, i, j); });
     });
   } else {
+    const std::int64_t columns = std::max<std::int64_t>(pool.out_columns, 1);
     const std::int64_t plane_size = std::max<std::int64_t>(pool.out_rows * pool.out_columns, 1);
     b.parallel(
         "e", plane_count * pool.out_rows * pool.out_columns,
         [&](Index e) {
           const Index within = mod(e, plane_size);
-          element(split_index(floor_div(e, plane_size), planes.extents), floor_div(within, pool.out_columns),
-                  mod(within, pool.out_columns));
+          element(split_index(floor_div(e, plane_size), planes.extents), floor_div(within, columns),
+                  mod(within, columns));
         },
         vectorize);
   }
