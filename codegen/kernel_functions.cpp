@@ -2,45 +2,13 @@
 
 #include <cmath>
 #include <cstring>
-#include <limits>
-#include <numbers>
 
 #include "croton/graph/error.h"
+#include "croton/ops/elementwise_reference.h"
 
 namespace croton {
 
 namespace {
-
-/// Upwards by digamma(x) = digamma(x + 1) - 1 / x to where the asymptotic series (Abramowitz and
-/// Stegun 6.3.18) holds; by reflection (6.3.7) below 0.
-double digamma(double x) {
-  if (std::isnan(x) || x == std::numeric_limits<double>::infinity()) return x;
-  if (x <= 0) {
-    if (x == std::floor(x)) return std::numeric_limits<double>::quiet_NaN();
-    const double turns = x - std::rint(x);  // tan has period pi
-    return digamma(1 - x) - std::numbers::pi / std::tan(std::numbers::pi * turns);
-  }
-  double result = 0;
-  while (x < 10) {
-    result -= 1 / x;
-    x += 1;
-  }
-  const double r = 1 / (x * x);
-  const double series =
-      r *
-      (1.0 / 12 -
-       r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r * (1.0 / 132 - r * (691.0 / 32760 - r / 12))))));
-  return result + std::log(x) - 0.5 / x - series;
-}
-
-double log_gamma(double x) {
-  int sign = 0;
-  return ::lgamma_r(x, &sign);  // lgamma writes a global variable
-}
-
-double gamma_function(double x) {
-  return x == 0 || x != std::floor(x) || x > 0 ? std::tgamma(x) : std::numeric_limits<double>::quiet_NaN();
-}
 
 template <ScalarOp op>
 float unary32(float x) {
@@ -52,6 +20,8 @@ double unary64(double x) {
 }
 template <ScalarOp op>
 float binary32(float x, float y) {
+  if constexpr (op == ScalarOp::floor_div) return reference::floor_div(x, y);
+  if constexpr (op == ScalarOp::floor_mod) return reference::floor_mod(x, y);
   return static_cast<float>(scalar_function(op, x, y));
 }
 template <ScalarOp op>
@@ -111,41 +81,26 @@ double scalar_function(ScalarOp op, double a, double b) {
     case ScalarOp::erfc:
       return std::erfc(a);
     case ScalarOp::lgamma:
-      return log_gamma(a);
+      return reference::gammaln(a);
     case ScalarOp::tgamma:
-      return gamma_function(a);
+      return std::tgamma(a);
     case ScalarOp::digamma:
-      return digamma(a);
+      return reference::digamma(a);
     case ScalarOp::sigmoid:
-      return a >= 0 ? 1 / (1 + std::exp(-a)) : std::exp(a) / (1 + std::exp(a));
+      return reference::sigmoid(a);
     case ScalarOp::softplus:
-      return std::isnan(a) ? a : std::fmax(a, 0.0) + std::log1p(std::exp(-std::fabs(a)));
+      return reference::softplus(a);
     case ScalarOp::pow:
       return std::pow(a, b);
     case ScalarOp::atan2:
       return std::atan2(a, b);
+    case ScalarOp::floor_div:
+      return reference::floor_div(a, b);
+    case ScalarOp::floor_mod:
+      return reference::floor_mod(a, b);
     default:
       throw InternalError("no function of one point");
   }
-}
-
-std::uint64_t integer_power_unsigned(std::uint64_t x, std::uint64_t n) {
-  std::uint64_t result = 1;
-  for (; n != 0; n >>= 1) {
-    if ((n & 1) != 0) result *= x;
-    x *= x;
-  }
-  return result;
-}
-
-std::int64_t integer_power(std::int64_t x, std::int64_t n) {
-  if (n >= 0) {
-    return static_cast<std::int64_t>(
-        integer_power_unsigned(static_cast<std::uint64_t>(x), static_cast<std::uint64_t>(n)));
-  }
-  if (x == 1) return 1;
-  if (x == -1) return (n & 1) != 0 ? -1 : 1;
-  return 0;
 }
 
 std::span<const KernelFunction> kernel_functions() {
@@ -186,10 +141,10 @@ std::span<const KernelFunction> kernel_functions() {
       CROTON_UNARY(softplus),
       CROTON_BINARY(pow),
       CROTON_BINARY(atan2),
-      {"croton_pow_int64", address_of(&integer_power)},
-      {"croton_pow_uint64", address_of(&integer_power_unsigned)},
-      {"fmodf", address_of(static_cast<float (*)(float, float)>(&std::fmod))},
-      {"fmod", address_of(static_cast<double (*)(double, double)>(&std::fmod))},
+      CROTON_BINARY(floor_div),
+      CROTON_BINARY(floor_mod),
+      {"croton_pow_int64", address_of(&reference::power<std::int64_t>)},
+      {"croton_pow_uint64", address_of(&reference::power<std::uint64_t>)},
       {"floorf", address_of(static_cast<float (*)(float)>(&std::floor))},
       {"floor", address_of(static_cast<double (*)(double)>(&std::floor))},
       {"ceilf", address_of(static_cast<float (*)(float)>(&std::ceil))},

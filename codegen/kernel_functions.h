@@ -17,12 +17,8 @@ struct KernelFunction {
 /// computes, integer powers, fmod, and what LLVM itself calls.
 std::span<const KernelFunction> kernel_functions();
 
-/// exp … softplus, pow and atan2 at one point, by the C library (b is for the last two). float32 goes through
-/// double.
+/// exp … softplus, pow, atan2, floor_div and floor_mod at one point, as the reference evaluator computes them
+/// (b is for the last four). float32 goes through double, but for the last two.
 double scalar_function(ScalarOp op, double a, double b);
-
-/// x to the power n, wrapping; for n < 0 the truncated 1 / x^-n, and 0 for 0.
-std::int64_t integer_power(std::int64_t x, std::int64_t n);
-std::uint64_t integer_power_unsigned(std::uint64_t x, std::uint64_t n);
 
 }  // namespace croton

@@ -1,3 +1,4 @@
+#include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/Module.h>
 
 #include <limits>
@@ -20,6 +21,33 @@ llvm::Value* call_function(const ScalarContext& c, ScalarOp op,
   return call_by_lane(c.b, function, operands);
 }
 
+Real unless(Flag is_easy, ScalarOp op, std::initializer_list<Real> operands,
+            llvm::function_ref<Real()> fast) {
+  const ScalarContext& c = *is_easy.c;
+  Builder& b = c.b;
+  llvm::LLVMContext& context = b.getContext();
+  llvm::Function* const function = b.GetInsertBlock()->getParent();
+  llvm::BasicBlock* const hard_block = llvm::BasicBlock::Create(context, "hard", function);
+  llvm::BasicBlock* const easy_block = llvm::BasicBlock::Create(context, "easy", function);
+  llvm::BasicBlock* const after = llvm::BasicBlock::Create(context, "evaluated", function);
+  b.CreateCondBr(is_vector(is_easy.v) ? b.CreateAndReduce(is_easy.v) : is_easy.v, easy_block, hard_block,
+                 llvm::MDBuilder(context).createBranchWeights(2000, 1));
+  b.SetInsertPoint(hard_block);
+  llvm::SmallVector<llvm::Value*, 2> values;
+  for (const Real& operand : operands) values.push_back(operand.v);
+  llvm::Value* const hard_value = call_function(c, op, values);
+  b.CreateBr(after);
+  b.SetInsertPoint(easy_block);
+  llvm::Value* const easy_value = fast().v;
+  llvm::BasicBlock* const easy_end = b.GetInsertBlock();
+  b.CreateBr(after);
+  b.SetInsertPoint(after);
+  llvm::PHINode* const result = b.CreatePHI(easy_value->getType(), 2);
+  result->addIncoming(hard_value, hard_block);
+  result->addIncoming(easy_value, easy_end);
+  return {&c, result};
+}
+
 // |x|^y = 2^(y log2 |x|); the sign and the exceptional cases as C has them.
 Real pow(Real x_single, Real y_single) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
@@ -40,6 +68,35 @@ Real pow(Real x_single, Real y_single) {
   const Flag is_one = y == 0.0 || x == 1.0 || (x == -1.0 && abs(y) == infinity);
   return narrow(select(is_one, x(1.0), result));
 }
+
+namespace {
+
+Real whole(Real x, llvm::Intrinsic::ID id) { return {x.c, intrinsic(x.c->b, id, {x.v})}; }
+
+// In float64 the quotient of two float32 has its right floor, and the product with it is exact as long as it
+// has 29 bits.
+Real floor_div(Real x_single, Real y_single) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const Real x = widen(x_single), y = widen(y_single);
+  const Real floored = whole(x / y, llvm::Intrinsic::floor);
+  const Flag is_just_below = abs(y) == infinity && ((x < 0.0 && y > 0.0) || (x > 0.0 && y < 0.0));
+  const Real result = select(is_just_below, x(-1), floored);
+  return narrow(
+      select(abs(x) == infinity && !(y == 0.0), x(std::numeric_limits<double>::quiet_NaN()), result));
+}
+
+Real floor_mod(Real x_single, Real y_single) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const Real quotient = abs(widen(x_single) / widen(y_single));
+  const Flag is_easy = !((quotient > 0x1p29 && quotient < infinity) || abs(y_single) == infinity);
+  return unless(is_easy, ScalarOp::floor_mod, {x_single, y_single}, [&] {
+    const Real x = widen(x_single), y = widen(y_single);
+    const Real rest = x - y * whole(x / y, llvm::Intrinsic::floor);
+    return narrow(copysign(rest, y));
+  });
+}
+
+}  // namespace
 
 llvm::Value* emit_math(const ScalarContext& c, ScalarOp op, llvm::ArrayRef<llvm::Value*> operands) {
   const Real x{&c, operands[0]};
@@ -73,7 +130,7 @@ llvm::Value* emit_math(const ScalarContext& c, ScalarOp op, llvm::ArrayRef<llvm:
       break;
   }
   if (is_double) {
-    return operands.size() == 1 ? call_function(c, op, {x.v}) : call_function(c, op, {x.v, operands[1]});
+    return call_function(c, op, operands);
   }
   switch (op) {
     case ScalarOp::asin:
@@ -98,6 +155,10 @@ llvm::Value* emit_math(const ScalarContext& c, ScalarOp op, llvm::ArrayRef<llvm:
       return pow(x, {&c, operands[1]}).v;
     case ScalarOp::atan2:
       return atan2(x, {&c, operands[1]}).v;
+    case ScalarOp::floor_div:
+      return floor_div(x, {&c, operands[1]}).v;
+    case ScalarOp::floor_mod:
+      return floor_mod(x, {&c, operands[1]}).v;
     default:
       return call_function(c, op, {x.v});
   }

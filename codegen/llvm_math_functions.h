@@ -7,7 +7,9 @@
 namespace croton {
 
 /// The C library's function, a call a lane.
-llvm::Value* call_function(const ScalarContext& c, ScalarOp op, std::initializer_list<llvm::Value*> operands);
+llvm::Value* call_function(const ScalarContext& c, ScalarOp op, llvm::ArrayRef<llvm::Value*> operands);
+/// The fast form where it is right for all lanes, else the C library's function for all: a branch.
+Real unless(Flag is_easy, ScalarOp op, std::initializer_list<Real> operands, llvm::function_ref<Real()> fast);
 
 /// float32 and float64.
 Real sin_cos_tan(ScalarOp op, Real x);

@@ -1,5 +1,3 @@
-#include <llvm/IR/MDBuilder.h>
-
 #include "croton/codegen/llvm_math_functions.h"
 
 // Coefficients: minimax polynomials by Sollya's fpminimax (tools/polynomials.sollya makes them anew).
@@ -53,35 +51,6 @@ Real cosine(const Reduced& a, Precision precision) {
   return head + ((1.0 - head - half) + (z * z * q - x * a.tail));
 }
 
-/// The function's fast form, unless a lane is so large that reduce() is wrong: then the C library's, lane by
-/// lane.
-template <class F>
-Real with_large_arguments(Real x, ScalarOp op, double limit, const F& fast) {
-  const ScalarContext& c = *x.c;
-  Builder& b = c.b;
-  llvm::Value* const is_large = (abs(x) > limit).v;
-  const llvm::Function* const function = b.GetInsertBlock()->getParent();
-  llvm::LLVMContext& context = b.getContext();
-  auto* const home = const_cast<llvm::Function*>(function);
-  llvm::BasicBlock* const slow_block = llvm::BasicBlock::Create(context, "large", home);
-  llvm::BasicBlock* const fast_block = llvm::BasicBlock::Create(context, "usual", home);
-  llvm::BasicBlock* const after = llvm::BasicBlock::Create(context, "evaluated", home);
-  b.CreateCondBr(is_vector(is_large) ? b.CreateOrReduce(is_large) : is_large, slow_block, fast_block,
-                 llvm::MDBuilder(context).createBranchWeights(1, 2000));
-  b.SetInsertPoint(slow_block);
-  llvm::Value* const slow_value = call_function(c, op, {x.v});
-  b.CreateBr(after);
-  b.SetInsertPoint(fast_block);
-  llvm::Value* const fast_value = fast(x).v;
-  llvm::BasicBlock* const fast_end = b.GetInsertBlock();
-  b.CreateBr(after);
-  b.SetInsertPoint(after);
-  llvm::PHINode* const result = b.CreatePHI(x.v->getType(), 2);
-  result->addIncoming(slow_value, slow_block);
-  result->addIncoming(fast_value, fast_end);
-  return {&c, result};
-}
-
 Real evaluate(ScalarOp op, Real x, Precision precision) {
   const Reduced a = reduce(x, precision);
   const Real s = sine(a, precision), c = cosine(a, precision);
@@ -116,15 +85,12 @@ Real small_atan(Real t) {
 }  // namespace
 
 Real sin_cos_tan(ScalarOp op, Real x) {
-  if (x.is_double()) {
-    return with_large_arguments(x, op, 0x1p20, [&](Real y) {
-      const Real result = evaluate(op, y, Precision::full);
-      return op == ScalarOp::cos ? result : select(abs(y) < 0x1p-28, y, result);  // keeps -0
-    });
-  }
-  return with_large_arguments(x, op, 0x1p40, [&](Real y) {
-    const Real result = narrow(evaluate(op, widen(y), Precision::narrow));
-    return op == ScalarOp::cos ? result : select(abs(y) < 0x1p-14, y, result);
+  const bool is_double = x.is_double();
+  return unless(!(abs(x) > (is_double ? 0x1p20 : 0x1p40)), op, {x}, [&] {
+    const Real value =
+        is_double ? evaluate(op, x, Precision::full) : narrow(evaluate(op, widen(x), Precision::narrow));
+    if (op == ScalarOp::cos) return value;
+    return select(abs(x) < (is_double ? 0x1p-28 : 0x1p-14), x, value);  // keeps -0
   });
 }
 

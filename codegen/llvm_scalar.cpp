@@ -30,10 +30,9 @@ llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype) {
   return llvm::Type::getIntNTy(context, static_cast<unsigned>(8 * size_of(dtype)));
 }
 
-llvm::Value* call_by_lane(Builder& b, llvm::FunctionCallee function,
-                          std::initializer_list<llvm::Value*> operands) {
-  llvm::Value* const first = *operands.begin();
-  if (!is_vector(first)) return b.CreateCall(function, llvm::ArrayRef<llvm::Value*>(operands));
+llvm::Value* call_by_lane(Builder& b, llvm::FunctionCallee function, llvm::ArrayRef<llvm::Value*> operands) {
+  llvm::Value* const first = operands[0];
+  if (!is_vector(first)) return b.CreateCall(function, operands);
   llvm::Type* const element = function.getFunctionType()->getReturnType();
   const unsigned lanes = lanes_of(first);
   llvm::Value* result = llvm::PoisonValue::get(with_lanes(element, lanes));
@@ -57,9 +56,9 @@ llvm::Value* emit_min_max(const ScalarContext& c, ScalarOp op, DType dtype, llvm
                          : (is_signed ? llvm::Intrinsic::smin : llvm::Intrinsic::umin);
     return intrinsic(b, id, {x, y});
   }
-  // The first select is one vmaxps: it gives y when either is NaN, so only a NaN in x is left to keep.
-  llvm::Value* const wins = is_max ? b.CreateFCmpOGT(x, y) : b.CreateFCmpOLT(x, y);
-  return b.CreateSelect(b.CreateFCmpUNO(x, x), x, b.CreateSelect(wins, x, y));
+  // The inner select is one vmaxps: it gives x when either is NaN, so only a NaN in y is left to see to.
+  llvm::Value* const wins = is_max ? b.CreateFCmpOGT(y, x) : b.CreateFCmpOLT(y, x);
+  return b.CreateSelect(b.CreateFCmpUNO(y, y), y, b.CreateSelect(wins, y, x));
 }
 
 // Division that rounds to minus infinity. 0 divides to 0; the machine traps on it and on lowest / -1.
@@ -111,22 +110,6 @@ llvm::Value* emit_integer_pow(const ScalarContext& c, DType dtype, llvm::Value* 
     return is_signed ? b.CreateSExt(v, like(wide, v)) : b.CreateZExt(v, like(wide, v));
   };
   return b.CreateTrunc(call_by_lane(b, function, {widen(x), widen(y)}), x->getType());
-}
-
-llvm::Value* emit_floating_division(const ScalarContext& c, bool remainder, llvm::Value* x, llvm::Value* y) {
-  Builder& b = c.b;
-  llvm::Value* const quotient = b.CreateFDiv(x, y);
-  if (!remainder) return intrinsic(b, llvm::Intrinsic::floor, {quotient});
-  llvm::Type* const element = x->getType()->getScalarType();
-  const llvm::FunctionCallee function = c.module.getOrInsertFunction(
-      element->isFloatTy() ? "fmodf" : "fmod", llvm::FunctionType::get(element, {element, element}, false));
-  llvm::Value* const rest = call_by_lane(b, function, {x, y});
-  llvm::Constant* const zero = llvm::ConstantFP::getZero(x->getType());
-  // A remainder of the other sign moves by one divisor; a zero takes the divisor's sign.
-  llvm::Value* const differs = b.CreateXor(b.CreateFCmpOLT(rest, zero), b.CreateFCmpOLT(y, zero));
-  llvm::Value* const moved = b.CreateSelect(differs, b.CreateFAdd(rest, y), rest);
-  return b.CreateSelect(b.CreateFCmpOEQ(rest, zero), intrinsic(b, llvm::Intrinsic::copysign, {zero, y}),
-                        moved);
 }
 
 llvm::Value* emit_unary(const ScalarContext& c, ScalarOp op, DType dtype, llvm::Value* x) {
@@ -210,7 +193,7 @@ llvm::Value* emit_binary(const ScalarContext& c, ScalarOp op, DType dtype, llvm:
     case ScalarOp::floor_div:
     case ScalarOp::floor_mod: {
       const bool remainder = op == ScalarOp::floor_mod;
-      if (is_float) return emit_floating_division(c, remainder, x, y);
+      if (is_float) return emit_math(c, op, {x, y});
       if (is_bool(dtype)) return remainder ? llvm::Constant::getNullValue(x->getType()) : b.CreateAnd(x, y);
       return emit_integer_division(c, remainder, dtype, x, y);
     }

@@ -31,7 +31,8 @@ llvm::Constant* identity_of(ScalarOp op, DType dtype, llvm::Type* type);
 llvm::Value* widen_half(const ScalarContext& c, llvm::Value* bits, DType format);
 llvm::Value* narrow_half(const ScalarContext& c, llvm::Value* value, DType format);
 
-/// Functions of float32 and float64 that no instruction computes: exp … softplus, pow, atan2.
+/// Functions of float32 and float64 that no instruction computes: exp … softplus, pow, atan2, floor_div,
+/// floor_mod.
 llvm::Value* emit_math(const ScalarContext& c, ScalarOp op, llvm::ArrayRef<llvm::Value*> operands);
 
 }  // namespace croton
