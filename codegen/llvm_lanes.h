@@ -42,11 +42,10 @@ inline llvm::Value* splat(Builder& b, llvm::Value* value, unsigned lanes) {
 /// Calls an intrinsic on operands of one type.
 inline llvm::Value* intrinsic(Builder& b, llvm::Intrinsic::ID id,
                               std::initializer_list<llvm::Value*> operands) {
-  return b.CreateIntrinsic(id, {(*operands.begin())->getType()}, operands);
+  return b.CreateIntrinsic(id, {operands[0]->getType()}, operands);
 }
 
 /// One call of `function` a lane.
-llvm::Value* call_by_lane(Builder& b, llvm::FunctionCallee function,
-                          std::initializer_list<llvm::Value*> operands);
+llvm::Value* call_by_lane(Builder& b, llvm::FunctionCallee function, llvm::ArrayRef<llvm::Value*> operands);
 
 }  // namespace croton

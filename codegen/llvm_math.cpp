@@ -8,9 +8,8 @@
 
 namespace croton {
 
-llvm::Value* call_function(const ScalarContext& c, ScalarOp op,
-                           std::initializer_list<llvm::Value*> operands) {
-  llvm::Type* const element = (*operands.begin())->getType()->getScalarType();
+llvm::Value* call_function(const ScalarContext& c, ScalarOp op, llvm::ArrayRef<llvm::Value*> operands) {
+  llvm::Type* const element = operands[0]->getType()->getScalarType();
   const std::string name =
       "croton_" + std::string(name_of(op)) + (element->isFloatTy() ? "_float32" : "_float64");
   const llvm::SmallVector<llvm::Type*, 2> types(operands.size(), element);
