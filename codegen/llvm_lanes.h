@@ -40,8 +40,7 @@ inline llvm::Value* splat(Builder& b, llvm::Value* value, unsigned lanes) {
 }
 
 /// Calls an intrinsic on operands of one type.
-inline llvm::Value* intrinsic(Builder& b, llvm::Intrinsic::ID id,
-                              std::initializer_list<llvm::Value*> operands) {
+inline llvm::Value* intrinsic(Builder& b, llvm::Intrinsic::ID id, llvm::ArrayRef<llvm::Value*> operands) {
   return b.CreateIntrinsic(id, {operands[0]->getType()}, operands);
 }
 

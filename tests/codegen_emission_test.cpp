@@ -38,7 +38,8 @@ TEST_CASE("softmax over rows, compiled and run", "[codegen][emission]") {
   compiled->run(ThreadPool::instance(), buffers);
   for (std::int64_t r = 0; r < rows; ++r) {
     double total = 0;
-    for (std::int64_t j = 0; j < columns; ++j) total += std::exp(in[static_cast<std::size_t>(r * columns + j)]);
+    for (std::int64_t j = 0; j < columns; ++j)
+      total += std::exp(in[static_cast<std::size_t>(r * columns + j)]);
     for (std::int64_t j = 0; j < columns; ++j) {
       const auto i = static_cast<std::size_t>(r * columns + j);
       CHECK(out[i] == Approx(std::exp(in[i]) / total).epsilon(1e-6));
