@@ -250,7 +250,7 @@ Variable FunctionGraph::import(const Variable& variable, Import& context) {
       stack.pop_back();
       continue;
     }
-    if (node->graph_ != nullptr)
+    if (node->graph_ != nullptr && node->kind() != Node::Kind::constant)
       throw InternalError("a rewrite used " + describe(node->output()) + " of another graph");
     if (node->kind() == Node::Kind::constant) {
       // The constant may belong to the user or to a rule: the graph takes a node of its own.
