@@ -21,8 +21,7 @@ std::size_t characters(std::string_view text) {
 
 }  // namespace
 
-void throw_parse_error(std::string_view file, std::string_view text, std::size_t offset,
-                       std::string_view message) {
+TextPlace text_place(std::string_view file, std::string_view text, std::size_t offset) {
   offset = std::min(offset, text.size());
   const std::string_view before = text.substr(0, offset);
   const auto line_number = std::count(before.begin(), before.end(), '\n') + 1;
@@ -42,9 +41,15 @@ void throw_parse_error(std::string_view file, std::string_view text, std::size_t
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }
   const std::size_t caret = characters(text.substr(first, offset - first));
-  throw ParseError(fmt::format("{}:{}:{}: {}\n  {}\n  {}^", file, line_number,
-                               characters(text.substr(line_start, offset - line_start)) + 1, message, shown,
-                               std::string(caret, ' ')));
+  const std::size_t column = characters(text.substr(line_start, offset - line_start)) + 1;
+  return {fmt::format("{}:{}:{}", file, line_number, column),
+          fmt::format("  {}\n  {}^", shown, std::string(caret, ' '))};
+}
+
+void throw_parse_error(std::string_view file, std::string_view text, std::size_t offset,
+                       std::string_view message) {
+  const TextPlace place = text_place(file, text, offset);
+  throw ParseError(fmt::format("{}: {}\n{}", place.where, message, place.excerpt));
 }
 
 }  // namespace croton
