@@ -2,10 +2,57 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "croton/graph/error.h"
 #include "croton/graph/nearest_names.h"
 
 namespace croton::expression {
+
+namespace {
+
+struct Synonym {
+  std::string_view theirs, ours;
+};
+/// What other libraries call our keywords and functions.
+constexpr Synonym synonyms[] = {{"strides", "subsample"},
+                                {"stride", "subsample"},
+                                {"strides", "stride"},
+                                {"padding", "border_mode"},
+                                {"pad", "border_mode"},
+                                {"padding", "pad"},
+                                {"dilation", "filter_dilation"},
+                                {"groups", "num_groups"},
+                                {"axes", "axis"},
+                                {"dim", "axis"},
+                                {"keepdim", "keepdims"},
+                                {"pool_size", "ws"},
+                                {"kernel_size", "ws"},
+                                {"ds", "ws"},
+                                {"matmul", "dot"},
+                                {"mm", "dot"},
+                                {"where", "switch"},
+                                {"cat", "concatenate"},
+                                {"concat", "concatenate"},
+                                {"power", "pow"},
+                                {"square", "sqr"},
+                                {"sign", "sgn"},
+                                {"std", "std_dev"},
+                                {"permute", "dimshuffle"},
+                                {"conv", "conv2d"},
+                                {"max_pool2d", "pool_2d"},
+                                {"gradient", "grad"}};
+
+}  // namespace
+
+std::string offer(std::string_view name, std::span<const std::string_view> candidates) {
+  for (const Synonym& synonym : synonyms) {
+    if (synonym.theirs == name &&
+        std::find(candidates.begin(), candidates.end(), synonym.ours) != candidates.end())
+      return fmt::format("; did you mean {}?", synonym.ours);
+  }
+  return did_you_mean(name, candidates);
+}
 
 Call::Call(const Function& function, const Source& source, std::size_t offset,
            std::vector<Argument> arguments)
@@ -31,7 +78,7 @@ void Call::bind(std::vector<Argument> arguments) {
         }
         source_.fail(argument.offset,
                      fmt::format("{} has no keyword \"{}\"{}\n  {}", function_.name, argument.keyword,
-                                 did_you_mean(argument.keyword, names), function_.signature));
+                                 offer(argument.keyword, names), function_.signature));
       }
       if (entries_[i].given)
         source_.fail(argument.offset, fmt::format("{}: {} is given twice", function_.name, argument.keyword));

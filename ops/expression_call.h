@@ -88,6 +88,9 @@ class Call {
   std::vector<Entry> entries_;
 };
 
+/// did_you_mean, which knows what other libraries call our functions and keywords.
+std::string offer(std::string_view name, std::span<const std::string_view> candidates);
+
 /// The function of that name, or null.
 const Function* find_function(std::string_view name);
 /// All of them, by name.

@@ -74,10 +74,6 @@ Function from_elementwise(const ElementwiseOp& op) {
 
 std::vector<Function> make_functions() {
   std::vector<Function> list;
-  for (const ElementwiseOp* op : elementwise_ops()) {
-    // cast has a row of its own: its dtype is no operand.
-    if (op->row().rule != DTypeRule::cast) list.push_back(from_elementwise(*op));
-  }
   for (const auto& rows : {tensor_functions(), network_functions(), gradient_functions()}) {
     for (const FunctionRow& row : rows) {
       Function function = from_signature(row.signature);
@@ -85,6 +81,14 @@ std::vector<Function> make_functions() {
       function.run = row.run;
       list.push_back(std::move(function));
     }
+  }
+  // A function with a row of its own takes more than operands: cast its dtype.
+  const auto has_own_row = [&, own = list.size()](std::string_view name) {
+    return std::any_of(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(own),
+                       [&](const Function& f) { return f.name == name; });
+  };
+  for (const ElementwiseOp* op : elementwise_ops()) {
+    if (!has_own_row(op->row().name)) list.push_back(from_elementwise(*op));
   }
   std::sort(list.begin(), list.end(), [](const Function& a, const Function& b) { return a.name < b.name; });
   const auto twice = std::adjacent_find(

@@ -61,10 +61,6 @@ std::vector<FunctionRow> gradient_functions() {
        [](const Call& c) -> Value {
          return like_wrt(c, Lop(c.variables("f"), c.variables("wrt"), c.variables("v")));
        }},
-      {"disconnected_grad(x)", "x; gradients do not flow through it.",
-       [](const Call& c) -> Value { return {disconnected_grad(c.operand("x"))}; }},
-      {"zero_grad(x)", "x; its gradient is zeros.",
-       [](const Call& c) -> Value { return {zero_grad(c.operand("x"))}; }},
       {"grad_clip(x, low, high)", "x; its gradient is cut to [low, high].",
        [](const Call& c) -> Value { return {grad_clip(c.operand("x"), c.real("low"), c.real("high"))}; }},
       {"grad_scale(x, factor)", "x; its gradient is multiplied.",

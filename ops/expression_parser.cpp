@@ -327,7 +327,7 @@ class Parser {
       std::vector<std::string_view> known;
       for (const Function& f : functions()) known.push_back(f.name);
       source_.fail(name.offset,
-                   fmt::format("unknown function '{}'{}", name.spelling, did_you_mean(name.spelling, known)));
+                   fmt::format("unknown function '{}'{}", name.spelling, offer(name.spelling, known)));
     }
     expect("(", "before the arguments");
     while (!accept(")")) {
