@@ -1,0 +1,58 @@
+#include "croton/optimizer/optimizer.h"
+
+#include <chrono>
+
+#include "croton/optimizer/phases.h"
+#include "croton/optimizer/rewriter.h"
+
+namespace croton {
+
+namespace {
+
+std::vector<const Rule*> selected_rules(const Phase& phase, const Query& query) {
+  std::vector<const Rule*> rules;
+  for (const RuleSet* set : phase.rules) {
+    for (const Rule& rule : *set) {
+      std::vector<std::string> tags = rule.tags();
+      tags.push_back(phase.name);
+      tags.insert(tags.end(), phase.tags.begin(), phase.tags.end());
+      if (query.selects({rule.name(), tags, rule.is_opt_in(), phase.costly})) rules.push_back(&rule);
+    }
+  }
+  return rules;
+}
+
+void run_phases(const std::vector<Phase>& phases, FunctionGraph& graph, const PassContext& context,
+                OptimizerReport* report) {
+  const bool verbose = config().optimizer_verbose();
+  for (const Phase& phase : phases) {
+    OptimizerReport::Phase entry{phase.name, 0, 0, 0, {}};
+    if (phase.pass) {
+      if (!phase.essential && !context.query.selects({phase.name, phase.tags, false, phase.costly})) continue;
+      const auto start = std::chrono::steady_clock::now();
+      entry.nodes_before = graph.apply_count();
+      phase.pass(graph, context);
+      entry.nodes_after = graph.apply_count();
+      entry.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    } else {
+      const std::vector<const Rule*> rules = selected_rules(phase, context.query);
+      if (rules.empty()) continue;
+      rewrite(graph, rules, entry, {.verbose = verbose});
+    }
+    if (report != nullptr) report->phases.push_back(std::move(entry));
+  }
+}
+
+}  // namespace
+
+void optimize(FunctionGraph& graph, const Query& query, OptimizerReport* report) {
+  const SpecializeOptions none_needed;
+  run_phases(general_phases(), graph, {query, none_needed}, report);
+}
+
+void specialize(FunctionGraph& graph, const Query& query, const SpecializeOptions& options,
+                OptimizerReport* report) {
+  run_phases(specialize_phases(), graph, {query, options}, report);
+}
+
+}  // namespace croton

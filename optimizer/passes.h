@@ -1,0 +1,17 @@
+#pragma once
+
+#include "croton/graph/function_graph.h"
+#include "croton/optimizer/optimizer.h"
+
+namespace croton {
+
+/// Fuses elementwise nodes into Composite nodes, and elementwise nodes with the reductions that they feed or
+/// that feed them into CompositeReduce nodes. For graphs with static shapes. Linear in the number of nodes;
+/// equal surroundings give equal bodies.
+void fuse(FunctionGraph& graph);
+
+/// Marks nodes that may overwrite an input: one whose memory nobody reads later and that belongs to nobody
+/// else (the caller's inputs, constants, results). The graph stays orderable.
+void mark_in_place(FunctionGraph& graph, const SpecializeOptions& options);
+
+}  // namespace croton

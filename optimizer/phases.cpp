@@ -1,0 +1,95 @@
+#include "croton/optimizer/phases.h"
+
+#include <algorithm>
+#include <set>
+
+#include "croton/optimizer/passes.h"
+#include "croton/optimizer/rule_sets.h"
+
+namespace croton {
+
+namespace {
+
+/// Forms that every later rule may count on.
+std::vector<const RuleSet*> canonical() {
+  return {&useless_rules(), &constant_rules(), &broadcast_rules(), &shape_rules(),
+          &layout_rules(),  &indexing_rules(), &reduction_rules(), &arithmetic_rules()};
+}
+
+std::vector<const RuleSet*> with(std::vector<const RuleSet*> sets,
+                                 std::initializer_list<const RuleSet*> more) {
+  sets.insert(sets.begin(), more);
+  return sets;
+}
+
+Phase rules(std::string name, std::vector<const RuleSet*> sets) {
+  Phase phase;
+  phase.name = std::move(name);
+  phase.rules = std::move(sets);
+  return phase;
+}
+
+Phase pass(std::string name, std::vector<std::string> tags, bool costly, bool essential,
+           std::function<void(FunctionGraph&, const PassContext&)> run) {
+  Phase phase;
+  phase.name = std::move(name);
+  phase.tags = std::move(tags);
+  phase.costly = costly;
+  phase.essential = essential;
+  phase.pass = std::move(run);
+  return phase;
+}
+
+}  // namespace
+
+const std::vector<Phase>& general_phases() {
+  static const std::vector<Phase> phases = {
+      // First, so that later patterns have fewer ways to be written.
+      rules("canonicalize", canonical()),
+      // Before products and powers take nodes away: exp, log and sums must still be seen as the user wrote
+      // them.
+      rules("stabilize", with(canonical(), {&softmax_rules(), &stability_rules()})),
+      // Sums with products in them, before the scalar that stands before a product alone is taken into it.
+      rules("blas", with({&useless_rules(), &constant_rules(), &layout_rules()}, {&blas_rules()})),
+      // Cheap forms, last: the general rules above do not know them.
+      rules("specialize",
+            with(canonical(), {&product_rules(), &power_rules(), &bias_rules(), &alloc_rules()})),
+  };
+  return phases;
+}
+
+const std::vector<Phase>& specialize_phases() {
+  static const std::vector<Phase> phases = {
+      // Known extents turn shapes into constants and reshapes into dimshuffles, and allow what needs a
+      // non-empty axis.
+      rules("static_shapes", with(canonical(), {&stability_rules(), &softmax_rules(), &power_rules()})),
+      // After everything that looks for single elementwise nodes and reductions.
+      pass("fusion", {}, true, false, [](FunctionGraph& graph, const PassContext&) { fuse(graph); }),
+      // Last: marks do not survive rewriting.
+      pass("inplace", {}, true, false,
+           [](FunctionGraph& graph, const PassContext& context) { mark_in_place(graph, context.options); }),
+  };
+  return phases;
+}
+
+const std::vector<std::string_view>& rewrite_names() {
+  static const std::vector<std::string_view> names = [] {
+    std::set<std::string_view> all;
+    for (const std::vector<Phase>* phases : {&general_phases(), &specialize_phases()}) {
+      for (const Phase& phase : *phases) {
+        all.insert(phase.name);
+        all.insert(phase.tags.begin(), phase.tags.end());
+        for (const RuleSet* set : phase.rules) {
+          for (const Rule& rule : *set) {
+            all.insert(rule.name());
+            all.insert(rule.tags().begin(), rule.tags().end());
+          }
+        }
+      }
+    }
+    return std::vector<std::string_view>(all.begin(), all.end());
+  }();
+  return names;
+}
+
+}  // namespace croton

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "croton/optimizer/optimizer.h"
+#include "croton/optimizer/rule.h"
+
+namespace croton {
+
+/// What a pass gets beside the graph.
+struct PassContext {
+  const Query& query;
+  const SpecializeOptions& options;
+};
+
+/// One step of the optimizer: rules applied to a fixed point, or a pass over the whole graph.
+struct Phase {
+  std::string name;
+  std::vector<std::string> tags;
+  /// Left out by FAST_COMPILE.
+  bool costly = false;
+  /// Runs whatever the query says: nothing could be computed without it.
+  bool essential = false;
+  std::vector<const RuleSet*> rules;
+  std::function<void(FunctionGraph&, const PassContext&)> pass;
+};
+
+/// What optimize() does, in this order.
+const std::vector<Phase>& general_phases();
+/// What specialize() does, in this order.
+const std::vector<Phase>& specialize_phases();
+
+/// Every name and tag that a query may mention: rules, phases, implementations of convolutions.
+const std::vector<std::string_view>& rewrite_names();
+
+}  // namespace croton

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "croton/graph/flags.h"
+
+namespace croton {
+
+/// Something that a query may select: a rewrite rule, a pass, an implementation of an op.
+struct Selectable {
+  std::string_view name;
+  std::span<const std::string> tags;
+  /// Only when included by name or tag.
+  bool opt_in = false;
+  /// Not in FAST_COMPILE.
+  bool costly = false;
+};
+
+/// Which rewrites and implementations run: what a mode selects, more that is included, less what is excluded.
+/// Excluding beats including, in whatever order they were said. Names and tags are checked at once: an
+/// unknown one is a FlagError that offers the nearest.
+class CROTON_API Query {
+ public:
+  /// Everything that FAST_RUN selects.
+  Query() = default;
+  explicit Query(ModeName mode) : mode_(mode) {}
+  /// The flags mode, optimizer_including, optimizer_excluding and optimizer_requiring.
+  static Query from_flags(const Config& config = croton::config());
+
+  /// One name or tag, or several with ':' between, as in the flags.
+  Query including(std::string_view names) const;
+  Query excluding(std::string_view names) const;
+  /// A rewrite must have one of the required names or tags to run.
+  Query requiring(std::string_view names) const;
+
+  bool selects(const Selectable& what) const;
+  ModeName mode() const { return mode_; }
+  /// In the order in which they were said.
+  const std::vector<std::string>& included() const { return included_; }
+  const std::vector<std::string>& excluded() const { return excluded_; }
+  bool includes(std::string_view name) const;
+  bool excludes(std::string_view name) const;
+
+  friend bool operator==(const Query&, const Query&) = default;
+
+ private:
+  void add(std::vector<std::string>& list, std::string_view names, std::string_view what);
+  ModeName mode_ = ModeName::FAST_RUN;
+  std::vector<std::string> included_;
+  std::vector<std::string> excluded_;
+  std::vector<std::string> required_;
+};
+
+}  // namespace croton
