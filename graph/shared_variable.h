@@ -46,7 +46,7 @@ class CROTON_API SharedVariable : public Variable {
 };
 
 struct SharedOptions {
-  std::optional<Shape> shape;  // fixes extents in the type; `unknown` entries stay open
+  std::optional<Shape> shape = {};  // fixes extents in the type; `unknown` entries stay open
   bool borrow = false;
 };
 
