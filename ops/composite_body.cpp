@@ -78,8 +78,8 @@ namespace {
 std::string constant_text(const Tensor& value) {
   if (is_bool(value.dtype())) return value.item<bool>() ? "True" : "False";
   if (is_integer(value.dtype())) return to_string(value);
-  if (value.dtype() == DType::float64) return fmt::format("{}", value.item<double>());
-  return fmt::format("{}", value.item<float>());
+  if (value.dtype() == DType::float64) return fmt::format("{:#}", value.item<double>());
+  return fmt::format("{:#}", value.item<float>());
 }
 
 /// The text of one node, `operands` in the places of {0}, {1}, …; a variadic row is spelled pair after pair.

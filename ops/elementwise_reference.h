@@ -182,7 +182,7 @@ C magnitude(C a) {
 template <class C>
 C sign(C a) {
   if constexpr (std::is_floating_point_v<C>) {
-    return a > 0 ? 1 : a < 0 ? -1 : a;  // NaN and the sign of zero stay
+    return a > 0 ? 1 : a < 0 ? -1 : a == 0 ? 0 : a;  // NaN stays
   } else {
     return static_cast<C>(a > C{} ? 1 : a < C{} ? -1 : 0);
   }

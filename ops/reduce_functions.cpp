@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "croton/graph/error.h"
+#include "croton/graph/flags.h"
 #include "croton/graph/tensor.h"
 #include "croton/ops/elementwise_functions.h"
 #include "croton/ops/reduce.h"
@@ -43,9 +44,10 @@ Variable over_count(const Variable& total, const Variable& x, const std::vector<
       count = count ? count * open : open;
     }
   }
-  if (!count) return total / static_cast<double>(known - ddof);
+  const Variable dividend = is_discrete(total.dtype()) ? cast(total, float_x()) : total;
+  if (!count) return dividend / static_cast<double>(known - ddof);
   if (known != 1) count = count * known;
-  return total / (ddof == 0 ? count : count - ddof);
+  return dividend / (ddof == 0 ? count : count - ddof);
 }
 
 /// What mean and var compute in.
