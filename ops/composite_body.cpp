@@ -73,17 +73,14 @@ std::vector<Tensor> evaluate_body(const Subgraph& body, std::span<const Tensor> 
   return outputs;
 }
 
-namespace {
-
-std::string constant_text(const Tensor& value) {
+std::string scalar_text(const Tensor& value) {
   if (is_bool(value.dtype())) return value.item<bool>() ? "True" : "False";
   if (is_integer(value.dtype())) return to_string(value);
   if (value.dtype() == DType::float64) return fmt::format("{:#}", value.item<double>());
   return fmt::format("{:#}", value.item<float>());
 }
 
-/// The text of one node, `operands` in the places of {0}, {1}, …; a variadic row is spelled pair after pair.
-std::string node_text(const Node& node, std::span<const std::string> operands) {
+std::string elementwise_text(const Node& node, std::span<const std::string> operands) {
   const ElementwiseRow& row = as_elementwise(node.op())->row();
   if (row.rule == DTypeRule::cast) {
     return fmt::format("Cast{{{}}}({})", name_of(node.type().dtype), operands[0]);
@@ -98,6 +95,8 @@ std::string node_text(const Node& node, std::span<const std::string> operands) {
   const std::string separator = row.print.substr(4, row.print.size() - 8);
   return fmt::format("({})", fmt::join(operands, separator));
 }
+
+namespace {
 
 /// Texts grow with the paths through a graph that shares values: beyond this length a shared value gets a
 /// name.
@@ -114,14 +113,14 @@ std::string composite_text(const Subgraph& body) {
   }
   const auto text_of = [&](const Variable& v) {
     const auto entry = texts.find(v);
-    return entry != texts.end() ? entry->second : constant_text(v.constant_value());
+    return entry != texts.end() ? entry->second : scalar_text(v.constant_value());
   };
   std::string definitions;
   std::size_t names = 0;
   for (const Node* node : body.nodes()) {
     std::vector<std::string> operands;
     for (const Variable& input : node->inputs()) operands.push_back(text_of(input));
-    std::string text = node_text(*node, operands);
+    std::string text = elementwise_text(*node, operands);
     if (uses[node->output()] > 1 && text.size() > shared_text_limit) {
       const std::string name = fmt::format("t{}", names++);
       definitions += name + " = " + text + "; ";
