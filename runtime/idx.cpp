@@ -38,6 +38,9 @@ class Source {
   /// The most bytes that can follow: deflate shrinks by at most a factor of 1032.
   std::size_t most() const { return gzipped_ ? bytes_.size() * 1032 + 1024 : bytes_.size() - at_; }
 
+  /// Whether the data ended as its format demands, checksum included.
+  bool complete() const { return !gzipped_ || ended_; }
+
   /// Reads up to `count` bytes; fewer at the end of the file.
   std::size_t read(void* to, std::size_t count) {
     if (!gzipped_) {
@@ -137,6 +140,7 @@ Tensor parse_idx(std::span<const std::byte> bytes, std::string_view name) {
     fail(name, fmt::format("more than the {} bytes that shape {} of {} takes follow the header", size,
                            to_string(shape), name_of(*dtype)));
   }
+  if (!source.complete()) fail(name, "truncated: its gzip data lacks its end, with the checksum");
   const std::size_t width = size_of(*dtype);
   if (width > 1) {
     auto* element = static_cast<unsigned char*>(tensor.raw_data());

@@ -46,7 +46,7 @@ TEST_CASE("the digits are what their README says", "[runtime][idx]") {
 
 TEST_CASE("what is no IDX file is refused by name and reason", "[runtime][idx][errors]") {
   CHECK_THROWS_WITH(parse_idx(seed("truncated_gz"), "a.gz"),
-                    Catch::Contains("a.gz: truncated: shape (2, 2, 3) of uint8 takes 12 bytes, but only"));
+                    Catch::Contains("a.gz: truncated: its gzip data lacks its end"));
   CHECK_THROWS_WITH(parse_idx(seed("huge"), "b"), Catch::Contains("more than a file of 12 bytes can hold"));
   auto bytes = seed("uint8");
   bytes.push_back(std::byte{0});
