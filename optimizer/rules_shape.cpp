@@ -134,7 +134,7 @@ Replacement shape_to_extents(Match& match) {
   if (x.rank() == 0) return {};  // an empty constant: folding makes it
   std::vector<Variable> extents;
   for (int axis = 0; axis < x.rank(); ++axis) extents.push_back(extent(x, axis));
-  return apply_op(make_vector_op(), std::move(extents));
+  return apply_op(make_vector_op(), std::move(extents), {{"dtype", DType::int64}});
 }
 
 /// Integer arithmetic on extents that are known.
@@ -158,7 +158,8 @@ Replacement element_of_vector(Match& match) {
   for (std::int64_t i = 0; i < only.extent; ++i) {
     elements.push_back(vector->input(static_cast<std::size_t>(only.start + i * only.step)));
   }
-  return elements.empty() ? Replacement() : apply_op(make_vector_op(), std::move(elements));
+  return elements.empty() ? Replacement()
+                          : apply_op(make_vector_op(), std::move(elements), vector->attributes());
 }
 
 }  // namespace
