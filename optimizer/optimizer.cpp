@@ -26,7 +26,7 @@ void run_phases(const std::vector<Phase>& phases, FunctionGraph& graph, const Pa
                 OptimizerReport* report) {
   const bool verbose = config().optimizer_verbose();
   for (const Phase& phase : phases) {
-    OptimizerReport::Phase entry{phase.name, 0, 0, 0, {}};
+    OptimizerReport::Phase entry{phase.name, 0, 0, 0, 0, {}};
     if (phase.pass) {
       if (!phase.essential && !context.query.selects({phase.name, phase.tags, false, phase.costly})) continue;
       const auto start = std::chrono::steady_clock::now();

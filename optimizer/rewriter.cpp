@@ -114,6 +114,7 @@ class Rewriter {
   }
 
   void visit(Node& node) {
+    ++report_.visits;
     for (std::size_t i : candidates(node.op())) {
       if (stopped_[i]) continue;
       const Clock::time_point start = Clock::now();
