@@ -4,6 +4,7 @@
 
 #include "croton/codegen/lower_context.h"
 #include "croton/ops/composite.h"
+#include "croton/ops/conv_implementations.h"
 #include "croton/ops/elementwise.h"
 #include "croton/ops/indexing.h"
 #include "croton/ops/nnet.h"
@@ -47,6 +48,7 @@ constexpr Lowering lowerings[] = {
     {random_bits_op, lower_random},
     {random_uniform_op, lower_random},
     {random_normal_op, lower_random},
+    {direct_conv_op, lower_conv},
 };
 
 }  // namespace

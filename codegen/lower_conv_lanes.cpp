@@ -1,0 +1,81 @@
+#include "croton/codegen/lower_conv_lanes.h"
+
+#include <algorithm>
+
+namespace croton {
+
+namespace {
+
+// Tasks a thread gets, so that one that is slowed down can leave some to the others.
+constexpr std::int64_t chunks_per_thread = 4;
+
+}  // namespace
+
+TileSplit split_evenly(std::int64_t extent, std::int64_t most) {
+  TileSplit split;
+  if (extent <= 0) return split;
+  const std::int64_t tiles = (extent + most - 1) / most;
+  split.size = extent / tiles;
+  split.large = extent % tiles;
+  split.small = tiles - split.large;
+  return split;
+}
+
+std::int64_t conv_lanes(DType dtype) { return 64 / static_cast<std::int64_t>(size_of(compute_dtype(dtype))); }
+
+void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_begin, Buffer from,
+                Index from_begin, std::int64_t images) {
+  LaneLayout l = layout;
+  if (l.image() == 0) return;
+  if (l.row_pitch == l.columns) {  // without gaps: fewer, longer rows
+    l.columns *= l.rows;
+    l.row_pitch = l.channel_pitch;
+    l.rows = 1;
+    if (l.channel_pitch == l.columns) {
+      l.columns *= l.channels;
+      l.channels = 1;
+    }
+  }
+  const std::int64_t lanes = l.lanes, image = l.image();
+  const std::int64_t whole = l.columns / lanes * lanes;
+  b.loop("channel", 0, l.channels, [&](Index channel) {
+    b.loop("row", 0, l.rows, [&](Index row) {
+      const Index source = from_begin + (channel * Index(l.rows) + row) * Index(l.columns);
+      const Index goal =
+          to_begin + (channel * Index(l.channel_pitch) + row * Index(l.row_pitch)) * Index(lanes);
+      if (whole > 0) {
+        b.loop(
+            "i", 0, whole, serial,
+            [&](Index i) {
+              b.transpose_tile(to, goal + i * Index(lanes), lanes, from, source + i, image, images, lanes);
+            },
+            lanes);
+      }
+      if (whole < l.columns) {
+        b.transpose_tile(to, goal + Index(whole * lanes), lanes, from, source + Index(whole), image, images,
+                         l.columns - whole);
+      }
+    });
+  });
+}
+
+ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, int threads) {
+  ConvTasks tasks;
+  tasks.blocks = blocks;
+  if (blocks == 0) return tasks;
+  tasks.parts = std::clamp<std::int64_t>(threads / blocks, 1, std::max<std::int64_t>(1, filter_tiles));
+  const std::int64_t wanted =
+      threads == 1 ? 1 : std::clamp<std::int64_t>(chunks_per_thread * threads / tasks.parts, 1, blocks);
+  tasks.per_chunk = (blocks + wanted - 1) / wanted;
+  tasks.chunks = (blocks + tasks.per_chunk - 1) / tasks.per_chunk;
+  return tasks;
+}
+
+std::pair<Index, Index> share_of(const ConvTasks& tasks, Index part, std::int64_t count) {
+  if (tasks.parts == 1) return {0, count};
+  const std::int64_t share = (count + tasks.parts - 1) / tasks.parts;
+  const Index begin = part * Index(share);
+  return {min(begin, count), min(begin + Index(share), count)};
+}
+
+}  // namespace croton

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "croton/codegen/correlation.h"
+#include "croton/codegen/lower_context.h"
+
+namespace croton {
+
+/// What a user may say about the generated loops of one convolution (attributes unroll_batch, unroll_kern,
+/// unroll_patch, openmp); nothing where the best is left to choose.
+struct ConvTuning {
+  std::optional<std::int64_t> unroll_batch;  // images at once: lanes of the vectors, where that is possible
+  std::optional<std::int64_t> unroll_kern;   // filters at once: rows of the tile in registers
+  std::optional<bool> unroll_patch;          // whether the loop over a kernel row is written out
+  bool openmp = true;                        // several threads
+};
+
+/// How a range is cut into tiles of nearly equal size: `large` tiles of size + 1, then `small` of size.
+struct TileSplit {
+  std::int64_t size = 0, large = 0, small = 0;
+  std::int64_t tiles() const { return large + small; }
+};
+TileSplit split_evenly(std::int64_t extent, std::int64_t most);
+
+/// The register tile: results side by side, positions side by side.
+struct ConvTile {
+  std::int64_t results = 1, positions = 1;
+};
+
+/// How the images of a block lie in scratch memory with the batch innermost: element (channel, row, column)
+/// of all images at ((channel * channel_pitch) + row * row_pitch + column) * lanes.
+struct LaneLayout {
+  std::int64_t channels = 0, rows = 0, columns = 0;
+  std::int64_t row_pitch = 0, channel_pitch = 0;
+  std::int64_t lanes = 0;
+  std::int64_t image() const { return channels * rows * columns; }
+};
+
+/// A vector's worth of elements of the dtype that is computed in.
+std::int64_t conv_lanes(DType dtype);
+
+/// Moves `images` images, which begin at `from_begin` one after the other, into that layout.
+void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_begin, Buffer from,
+                Index from_begin, std::int64_t images);
+
+/// Work cut in tasks: blocks of images in chunks that run one after the other, and within a chunk, where
+/// there are fewer blocks than threads, parts of the filters.
+struct ConvTasks {
+  std::int64_t blocks = 0, per_chunk = 0, chunks = 0, parts = 1;
+  std::int64_t count() const { return chunks * parts; }
+};
+ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, int threads);
+/// begin and end of part `part` of `count` tiles.
+std::pair<Index, Index> share_of(const ConvTasks& tasks, Index part, std::int64_t count);
+
+/// backward_weights in the same way: sums over the lanes at the end, and partial sums of chunks of the batch
+/// that are added in a fixed order.
+NodeCode lower_conv_weights_batch_lanes(const LowerContext& context, const ConvProblem& problem,
+                                        const ConvTuning& tuning);
+
+/// Forward and backward_inputs with the images of the batch as lanes of the vectors: blocks of a vector's
+/// worth of images are transposed so that the batch runs innermost.
+NodeCode lower_conv_batch_lanes(const LowerContext& context, const Correlation& correlation,
+                                const ConvTuning& tuning);
+
+}  // namespace croton

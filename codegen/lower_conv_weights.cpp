@@ -1,0 +1,257 @@
+#include <algorithm>
+
+#include "croton/codegen/lower_conv_lanes.h"
+
+namespace croton {
+
+namespace {
+
+// Accumulators, a row of source vectors and one of the gradient stay in 32 registers.
+constexpr std::int64_t registers = 31;
+constexpr std::int64_t most_elements = 6;
+
+/// A part of the kernel elements of a filter that one tile computes, and where it begins.
+struct Elements {
+  std::int64_t channels, rows, columns;
+  Index channel, row, column;
+  std::int64_t count() const { return channels * rows * columns; }
+};
+
+class WeightGradient {
+ public:
+  WeightGradient(const LowerContext& context, const ConvProblem& problem, const ConvTuning& tuning)
+      : context_(context),
+        p_(problem),
+        tuning_(tuning),
+        kernel_(context, "conv_weights_batch_lanes"),
+        b_(kernel_.builder()),
+        lanes_(conv_lanes(p_.dtype)),
+        channels_(p_.channels / p_.groups),
+        filters_(p_.filters / p_.groups) {
+    image_ = kernel_.input(0);
+    gradient_ = kernel_.input(1);
+    result_ = kernel_.output(0);
+    // What the taps reach, with zeros around the image; what no tap reaches stays at the end of a row.
+    std::int64_t extents[2];
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      const std::int64_t reach =
+          (p_.out[axis] - 1) * p_.stride[axis] + p_.dilated_kernel(static_cast<int>(axis));
+      extents[axis] = std::max(reach, p_.pad_lo[axis] + p_.image[axis]);
+    }
+    image_layout_ = {p_.channels, p_.image[0], p_.image[1], extents[1], extents[0] * extents[1], lanes_};
+    const std::int64_t plane = p_.out[0] * p_.out[1];
+    gradient_layout_ = {p_.filters, p_.out[0], p_.out[1], p_.out[1], plane, lanes_};
+    choose();
+  }
+
+  NodeCode lower() {
+    const std::int64_t blocks = (p_.batch + lanes_ - 1) / lanes_;
+    tasks_ = conv_tasks(blocks, filter_tiles_.tiles(), tuning_.openmp ? context_.threads : 1);
+    const std::int64_t image = p_.channels * image_layout_.channel_pitch * lanes_;
+    const std::int64_t gradient = gradient_layout_.image() * lanes_;
+    const std::int64_t weights = p_.filters * channels_ * p_.kernel[0] * p_.kernel[1];
+    const DType dtype = compute_dtype(p_.dtype);
+    image_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * image);
+    gradient_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * gradient);
+    partial_ = kernel_.scratch(dtype, tasks_.chunks * weights);
+    const auto body = [&](Index task) {
+      const Index chunk = floor_div(task, tasks_.parts), part = mod(task, tasks_.parts);
+      image_base_ = task * Index(image);
+      gradient_base_ = task * Index(gradient);
+      partial_base_ = chunk * Index(weights);
+      const std::int64_t rest = p_.batch % lanes_;
+      if (rest != 0 || image_layout_.channel_pitch != p_.image[0] * p_.image[1])
+        clear(image_lanes_, image_base_, image);
+      if (rest != 0) clear(gradient_lanes_, gradient_base_, gradient);
+      const Index first = chunk * Index(tasks_.per_chunk);
+      b_.loop("block", first, min(first + Index(tasks_.per_chunk), blocks), [&](Index block) {
+        if (rest == 0 || blocks == 1) {
+          load(block, rest == 0 ? lanes_ : rest);
+        } else {
+          b_.branch(
+              b_.compare(ScalarOp::lt, block, blocks - 1), [&] { load(block, lanes_); },
+              [&] {
+                // The lanes without an image still hold those of the block before.
+                clear(gradient_lanes_, gradient_base_, gradient);
+                load(block, rest);
+              });
+        }
+        accumulate(part, b_.compare(ScalarOp::eq, block, first));
+      });
+    };
+    if (tuning_.openmp) {
+      b_.parallel("task", tasks_.count(), body, serial, 1);
+    } else {
+      b_.once([&] { body(0); });
+    }
+    b_.parallel(
+        "i", weights,
+        [&](Index i) {
+          ScalarValue sum = tasks_.chunks == 0 ? b_.constant(0, dtype) : b_.load(partial_, i);
+          for (std::int64_t chunk = 1; chunk < tasks_.chunks; ++chunk) {
+            sum = b_.emit(ScalarOp::add, sum, b_.load(partial_, i + Index(chunk * weights)));
+          }
+          b_.store(result_, i, sum);
+        },
+        vectorize);
+    return kernel_.finish();
+  }
+
+ private:
+  void choose() {
+    columns_ = split_evenly(p_.kernel[1], tuning_.unroll_patch.value_or(true) ? most_elements : 1);
+    const std::int64_t widest = columns_.size + (columns_.large != 0);
+    rows_ = split_evenly(p_.kernel[0],
+                         std::max<std::int64_t>(1, most_elements / std::max<std::int64_t>(1, widest)));
+    const std::int64_t area = widest * (rows_.size + (rows_.large != 0));
+    channel_tiles_ =
+        split_evenly(channels_, std::max<std::int64_t>(1, most_elements / std::max<std::int64_t>(1, area)));
+    const std::int64_t elements =
+        std::max<std::int64_t>(1, area * (channel_tiles_.size + (channel_tiles_.large != 0)));
+    std::int64_t most = std::max<std::int64_t>(1, (registers - 1 - elements) / elements);
+    if (tuning_.unroll_kern) most = std::clamp<std::int64_t>(*tuning_.unroll_kern, 1, 16);
+    filter_tiles_ = split_evenly(filters_, most);
+  }
+
+  void clear(Buffer buffer, Index begin, std::int64_t count) {
+    b_.loop("i", 0, count, vectorize,
+            [&](Index i) { b_.store(buffer, begin + i, b_.constant(0, compute_dtype(p_.dtype))); });
+  }
+
+  void load(Index block, std::int64_t images) {
+    const Index corner =
+        image_base_ + Index((p_.pad_lo[0] * image_layout_.row_pitch + p_.pad_lo[1]) * lanes_);
+    load_lanes(b_, image_layout_, image_lanes_, corner, image_, block * Index(lanes_ * image_layout_.image()),
+               images);
+    load_lanes(b_, gradient_layout_, gradient_lanes_, gradient_base_, gradient_,
+               block * Index(lanes_ * gradient_layout_.image()), images);
+  }
+
+  /// Both sizes of tiles that a split has.
+  template <class F>
+  void each_size(const TileSplit& split, const F& f) {
+    if (split.large > 0) f(split.large, split.size + 1, std::int64_t{0});
+    if (split.small > 0) f(split.small, split.size, split.large * (split.size + 1));
+  }
+  template <class F>
+  void each_tile(const TileSplit& split, const char* name, const F& f) {
+    each_size(split, [&](std::int64_t count, std::int64_t size, std::int64_t begin) {
+      b_.loop(name, 0, count, [&](Index i) { f(Index(begin) + i * Index(size), size); });
+    });
+  }
+
+  void accumulate(Index part, ScalarValue is_first) {
+    b_.loop("group", 0, p_.groups, [&](Index group) {
+      each_size(filter_tiles_, [&](std::int64_t count, std::int64_t size, std::int64_t begin) {
+        const auto [from, to] = share_of(tasks_, part, count);
+        b_.loop("filters", from, to, [&](Index tile) {
+          const Index filter = group * Index(filters_) + Index(begin) + tile * Index(size);
+          each_tile(channel_tiles_, "channels", [&](Index channel, std::int64_t channels) {
+            each_tile(rows_, "tap", [&](Index row, std::int64_t rows) {
+              each_tile(columns_, "column_tap", [&](Index column, std::int64_t columns) {
+                this->tile(filter, size,
+                           {channels, rows, columns, group * Index(channels_) + channel, row, column},
+                           group * Index(channels_), is_first);
+              });
+            });
+          });
+        });
+      });
+    });
+  }
+
+  void tile(Index filter, std::int64_t filters, const Elements& e, Index group_channel,
+            ScalarValue is_first) {
+    const DType dtype = compute_dtype(p_.dtype);
+    const std::int64_t count = filters * e.count();
+    std::vector<Local> totals;
+    for (std::int64_t i = 0; i < count; ++i) totals.push_back(b_.local("total", b_.constant(0, dtype)));
+    b_.loop("lane", 0, lanes_, vectorize.by(1), [&](Index lane) {
+      std::vector<Local> sums;
+      for (std::int64_t i = 0; i < count; ++i) sums.push_back(b_.local("sum", b_.constant(0, dtype)));
+      const Index x0 =
+          image_base_ + lane +
+          (e.channel * Index(image_layout_.channel_pitch) +
+           e.row * Index(p_.dilation[0] * image_layout_.row_pitch) + e.column * Index(p_.dilation[1])) *
+              Index(lanes_);
+      const Index g0 = gradient_base_ + lane + filter * Index(gradient_layout_.channel_pitch * lanes_);
+      b_.loop("y", 0, p_.out[0], [&](Index y) {
+        b_.loop("x", 0, p_.out[1], [&](Index x) {
+          const Index at =
+              x0 +
+              (y * Index(p_.stride[0] * image_layout_.row_pitch) + x * Index(p_.stride[1])) * Index(lanes_);
+          const Index g = g0 + (y * Index(p_.out[1]) + x) * Index(lanes_);
+          std::vector<ScalarValue> sources;
+          for (std::int64_t c = 0; c < e.channels; ++c) {
+            for (std::int64_t k = 0; k < e.rows; ++k) {
+              for (std::int64_t l = 0; l < e.columns; ++l) {
+                const std::int64_t offset = c * image_layout_.channel_pitch +
+                                            k * p_.dilation[0] * image_layout_.row_pitch + l * p_.dilation[1];
+                sources.push_back(b_.load(image_lanes_, at + Index(offset * lanes_)));
+              }
+            }
+          }
+          for (std::int64_t f = 0; f < filters; ++f) {
+            const ScalarValue gradient =
+                b_.load(gradient_lanes_, g + Index(f * gradient_layout_.channel_pitch * lanes_));
+            for (std::size_t i = 0; i < sources.size(); ++i) {
+              const Local sum = sums[static_cast<std::size_t>(f) * sources.size() + i];
+              b_.set(sum, b_.emit(ScalarOp::fma, sources[i], gradient, b_.get(sum)));
+            }
+          }
+        });
+      });
+      for (std::size_t i = 0; i < sums.size(); ++i) b_.reduce(ScalarOp::add, totals[i], b_.get(sums[i]));
+    });
+    store(filter, filters, e, group_channel, totals, is_first);
+  }
+
+  /// To the partial sums of the chunk: set by its first block, added to by the others.
+  void store(Index filter, std::int64_t filters, const Elements& e, Index group_channel,
+             const std::vector<Local>& totals, ScalarValue is_first) {
+    const DType dtype = compute_dtype(p_.dtype);
+    std::size_t i = 0;
+    for (std::int64_t f = 0; f < filters; ++f) {
+      for (std::int64_t c = 0; c < e.channels; ++c) {
+        for (std::int64_t k = 0; k < e.rows; ++k) {
+          for (std::int64_t l = 0; l < e.columns; ++l) {
+            const Index row = e.row + Index(k), column = e.column + Index(l);
+            const Index kernel_row = p_.flip ? Index(p_.kernel[0] - 1) - row : row;
+            const Index kernel_column = p_.flip ? Index(p_.kernel[1] - 1) - column : column;
+            const Index at =
+                partial_base_ +
+                (((filter + Index(f)) * Index(channels_) + e.channel + Index(c) - group_channel) *
+                     Index(p_.kernel[0]) +
+                 kernel_row) *
+                    Index(p_.kernel[1]) +
+                kernel_column;
+            const ScalarValue before =
+                b_.emit(ScalarOp::select, is_first, b_.constant(0, dtype), b_.load(partial_, at));
+            b_.store(partial_, at, b_.emit(ScalarOp::add, before, b_.get(totals[i++])));
+          }
+        }
+      }
+    }
+  }
+
+  const LowerContext& context_;
+  const ConvProblem& p_;
+  const ConvTuning& tuning_;
+  NodeKernel kernel_;
+  KernelBuilder& b_;
+  std::int64_t lanes_, channels_, filters_;
+  Buffer image_, gradient_, result_, image_lanes_, gradient_lanes_, partial_;
+  Index image_base_, gradient_base_, partial_base_;
+  LaneLayout image_layout_, gradient_layout_;
+  TileSplit filter_tiles_, channel_tiles_, rows_, columns_;
+  ConvTasks tasks_;
+};
+
+}  // namespace
+
+NodeCode lower_conv_weights_batch_lanes(const LowerContext& context, const ConvProblem& problem,
+                                        const ConvTuning& tuning) {
+  return WeightGradient(context, problem, tuning).lower();
+}
+
+}  // namespace croton

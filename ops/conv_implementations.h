@@ -1,0 +1,29 @@
+#pragma once
+
+#include <vector>
+
+#include "croton/graph/op.h"
+#include "croton/ops/conv_problem.h"
+
+namespace croton {
+
+// The concrete convolutions, which the optimizer puts in the place of the abstract ones once all shapes are
+// known: how it is computed, not only what. Operands by attribute `direction`: "forward" (image, filters),
+// "backward_inputs" (filters, output gradient), "backward_weights" (image, output gradient). Beside the
+// attributes of the abstract op a backward one has `extents`, the spatial extents of its result.
+
+/// oneDNN's convolution.
+CROTON_API const Op& dnn_conv_op();
+/// The Toeplitz matrix of the image (im2col) and matrix products.
+CROTON_API const Op& corr_mm_op();
+/// Direct loops, generated for the problem.
+CROTON_API const Op& direct_conv_op();
+
+/// The problem of a node of one of these ops.
+CROTON_API ConvProblem concrete_conv_problem(const Node& node);
+
+/// One of these ops for a problem, whose `attributes` (those of the abstract node) say the same.
+CROTON_API Variable apply_concrete_conv(const Op& op, const ConvProblem& problem, const Variable& first,
+                                        const Variable& second, const Attributes& attributes);
+
+}  // namespace croton
