@@ -1,0 +1,24 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include <croton/croton.h>
+
+// The subcommands of the tool, a file each: every function adds one to the application. What they throw ends
+// the program with exit code 2.
+
+void add_debugprint_command(CLI::App& app);
+void add_eval_command(CLI::App& app);
+void add_flags_command(CLI::App& app);
+void add_ops_command(CLI::App& app);
+void add_doctor_command(CLI::App& app);
+void add_cache_command(CLI::App& app);
+
+/// Gives a subcommand the option --flags, which sets them when the command runs.
+void add_flags_option(CLI::App& command);
+
+/// The expressions of several -e, all over the same inputs.
+std::vector<croton::Variable> parse_expressions(const std::vector<std::string>& expressions,
+                                                const std::vector<croton::Variable>& inputs);

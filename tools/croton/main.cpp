@@ -1,0 +1,47 @@
+// The command `croton`: shows graphs, evaluates expressions, and tells about flags, ops and this machine.
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <new>
+
+#include "command.h"
+
+namespace {
+
+constexpr int bad_input = 2;
+
+int complain(std::string_view message) {
+  fmt::print(stderr, "croton: {}\n", message);
+  return bad_input;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Compiler for symbolic tensor expressions.", "croton");
+  app.set_version_flag("--version", croton::version_details, "Versions of everything inside.");
+  app.require_subcommand(0, 1);
+  add_debugprint_command(app);
+  add_eval_command(app);
+  add_flags_command(app);
+  add_ops_command(app);
+  add_doctor_command(app);
+  add_cache_command(app);
+  try {
+    app.parse(argc, argv);
+    if (app.get_subcommands().empty()) fmt::print("{}", app.help());
+    if (std::fflush(stdout) != 0) return complain("cannot write to standard output");
+    return 0;
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::CallForVersion& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return complain(fmt::format("{}\nRun croton --help for what there is.", e.what()));
+  } catch (const croton::Error& e) {
+    return complain(e.what());
+  } catch (const std::bad_alloc&) {
+    return complain("out of memory");
+  }
+}
