@@ -20,11 +20,11 @@
 #include "croton/graph/variable.h"
 #include "croton/runtime/mode.h"
 #include "croton/runtime/outputs.h"
+#include "croton/runtime/profile.h"
 
 namespace croton {
 
 class FunctionGraph;
-class Profile;
 
 /// An input of a function: a variable (where the graph is cut, so it may be an expression too), perhaps with
 /// the value that it has when a call gives none.
@@ -123,17 +123,6 @@ class CROTON_API NamedArgument {
   std::string_view name_;
   Variable input_;
   Tensor value_;
-};
-
-/// Seconds that compiling took, by phase, summed over all plans.
-struct CompileTimes {
-  double build = 0;       ///< cloning, givens, updates
-  double optimize = 0;    ///< the general graph
-  double specialize = 0;  ///< choices, fusion and in-place for known shapes
-  double lower = 0;       ///< loop IR of every node
-  double compile = 0;     ///< machine code, or fetching it from the cache
-  double plan = 0;        ///< memory and order
-  double total() const { return build + optimize + specialize + lower + compile + plan; }
 };
 
 /// A compiled expression. A handle: copies share everything. May be called from several threads at once;

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "croton/graph/export.h"
 #include "croton/graph/flags.h"
+#include "croton/optimizer/query.h"
 
 namespace croton {
 
@@ -15,29 +14,25 @@ namespace croton {
 ///     function({x}, y, {.mode = default_mode().including("conv_fft")});
 class CROTON_API Mode {
  public:
-  /// The level; the lists start with those of the flags optimizer_including, …_excluding and …_requiring.
+  /// The level, with what the flags optimizer_including, …_excluding and …_requiring say at this moment.
   Mode(ModeName name);
   /// "FAST_RUN", "FAST_COMPILE" or "None". FlagError, with the nearest names, for another text.
   Mode(std::string_view name);
   Mode(const char* name) : Mode(std::string_view(name)) {}
 
-  /// Several names or tags have ':' between.
-  Mode including(std::string_view tags) const;
+  /// Several names or tags have ':' between. FlagError, with the nearest ones, for an unknown one.
+  Mode including(std::string_view names) const { return Mode(query_.including(names)); }
   /// Beats including.
-  Mode excluding(std::string_view tags) const;
-  /// A rewrite must have one of these tags to run.
-  Mode requiring(std::string_view tags) const;
+  Mode excluding(std::string_view names) const { return Mode(query_.excluding(names)); }
+  /// A rewrite must have one of these names or tags to run.
+  Mode requiring(std::string_view names) const { return Mode(query_.requiring(names)); }
 
-  ModeName name() const { return name_; }
-  const std::vector<std::string>& included() const { return included_; }
-  const std::vector<std::string>& excluded() const { return excluded_; }
-  const std::vector<std::string>& required() const { return required_; }
+  ModeName name() const { return query_.mode(); }
+  const Query& query() const { return query_; }
 
  private:
-  ModeName name_;
-  std::vector<std::string> included_;
-  std::vector<std::string> excluded_;
-  std::vector<std::string> required_;
+  explicit Mode(Query query) : query_(std::move(query)) {}
+  Query query_;
 };
 
 /// The mode that the flag `mode` names.

@@ -1,0 +1,257 @@
+#include "croton/runtime/function_state.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "croton/graph/error.h"
+#include "croton/graph/op.h"
+#include "croton/ops/composite.h"
+#include "croton/ops/elementwise.h"
+#include "croton/ops/evaluate.h"
+#include "croton/optimizer/optimizer.h"
+#include "croton/runtime/run_error.h"
+
+namespace croton {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Types narrowed to the shapes of a call would broadcast where an extent happens to be 1: the general graph
+/// is asked whether it may.
+void check_broadcast(const Node& original, std::span<const Variable> inputs, std::vector<TensorType>&) {
+  if (as_elementwise(original.op()) == nullptr && &original.op() != &composite_op()) return;
+  std::vector<Shape> shapes;
+  for (const Variable& input : inputs) {
+    if (!input.type().shape.is_known()) return;
+    shapes.push_back(input.type().shape);
+  }
+  try {
+    broadcast_shape(original, shapes);
+  } catch (const ShapeError&) {
+    std::string context = fmt::format("\n  in {}", original.op().label(original));
+    if (original.where().known()) context += ", made at " + to_string(original.where());
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      context +=
+          fmt::format("\n  input {}: {}, shape {}", i, describe(original.input(i)), to_string(shapes[i]));
+    }
+    rethrow_with(context);
+  }
+}
+
+}  // namespace
+
+Function::State::State(FunctionDefinition the_definition, double build_seconds, bool profiled)
+    : definition(std::move(the_definition)),
+      is_profiled(profiled),
+      records_(new OutputRecords(definition.output_names)) {
+  times_.build = build_seconds;
+  if (definition.mode.name() != ModeName::None) {
+    const Clock::time_point start = Clock::now();
+    optimize(*definition.graph, definition.mode.query());
+    times_.optimize = seconds_since(start);
+  }
+  for (const Variable& v : definition.graph->shared()) cells_.push_back(v.node()->cell().get());
+  for (const SharedVariable& v : definition.updated) updated_cells_.push_back(v.cell().get());
+  locks_ = CellLockList(cells_, updated_cells_);
+}
+
+Outputs Function::State::call(const Arguments& arguments) {
+  const Clock::time_point start = is_profiled ? Clock::now() : Clock::time_point();
+  Ref<OutputRecord> record = records_->take();
+  {
+    const CellLockList::Guard guard(locks_);
+    if (definition.mode.name() == ModeName::None) {
+      evaluate(arguments, *record);
+    } else {
+      const std::shared_ptr<Plan> plan = find_plan(arguments.begin());
+      plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), record.get(), &definition.name});
+    }
+  }
+  if (is_profiled) {
+    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start);
+    calls_.fetch_add(1, std::memory_order_relaxed);
+    call_nanoseconds_.fetch_add(time.count(), std::memory_order_relaxed);
+  }
+  return Outputs(std::move(record));
+}
+
+/// The mode None: the graph as it was built, by the reference evaluator.
+void Function::State::evaluate(const Arguments& arguments, OutputRecord& outputs) {
+  const FunctionGraph& graph = *definition.graph;
+  const std::vector<Tensor> results =
+      croton::evaluate(graph.outputs(), values_of_call(graph, arguments.begin(), cells_.data()));
+  const std::size_t count = outputs.tensors().size();
+  for (std::size_t j = 0; j < definition.updated.size(); ++j) {
+    const Tensor& value = results[count + j];
+    check_new_value(definition.updated[j], {value.dtype(), value.shape()});
+  }
+  for (std::size_t i = 0; i < count; ++i) outputs.tensors()[i] = results[i].copy();
+  for (std::size_t j = 0; j < definition.updated.size(); ++j) {
+    updated_cells_[j]->value() = results[count + j].copy();
+  }
+}
+
+std::shared_ptr<Plan> Function::State::find_plan(const Tensor* const* inputs) {
+  std::shared_ptr<Plan> plan;
+  const std::shared_ptr<const ShapeSignature> signature = plans.find(inputs, cells_.data(), plan);
+  if (plan != nullptr) return plan;
+  if (signature != nullptr) {
+    ExtentKey key;
+    signature->extents->find(inputs, cells_.data(), key);
+    plan = plans.find(*signature, key.values());
+    if (plan != nullptr) return plan;
+  }
+  return make_plan(inputs, true);
+}
+
+std::unique_ptr<FunctionGraph> Function::State::typed_graph(const Tensor* const* inputs) const {
+  std::vector<TensorType> input_types, shared_types;
+  for (std::size_t i = 0; i < definition.inputs.size(); ++i) {
+    input_types.push_back({definition.graph->inputs()[i].dtype(), inputs[i]->shape()});
+  }
+  for (SharedCell* cell : cells_) shared_types.push_back({cell->value().dtype(), cell->value().shape()});
+  return definition.graph->with_types(input_types, shared_types, check_broadcast);
+}
+
+void Function::State::specialize_graph(FunctionGraph& graph) {
+  SpecializeOptions options;
+  for (std::size_t j = 0; j < updated_cells_.size(); ++j) {
+    for (std::size_t s = 0; s < graph.shared().size(); ++s) {
+      if (graph.shared()[s].node()->cell().get() == updated_cells_[j]) {
+        options.updates.emplace_back(definition.output_names.size() + j, s);
+      }
+    }
+  }
+  specialize(graph, definition.mode.query(), options);
+}
+
+std::shared_ptr<Plan> Function::State::make_plan(const Tensor* const* inputs, bool has_values) {
+  const std::lock_guard guard(making_);
+  // Another thread may have made it meanwhile.
+  PlanCache::Entry entry;
+  entry.signature = plans.find(inputs, cells_.data(), entry.plan);
+  if (entry.plan != nullptr) return entry.plan;
+
+  Clock::time_point start = Clock::now();
+  std::unique_ptr<FunctionGraph> graph;
+  if (entry.signature == nullptr) {
+    auto signature = std::make_shared<ShapeSignature>();
+    for (std::size_t i = 0; i < definition.inputs.size(); ++i)
+      signature->inputs.push_back(inputs[i]->shape());
+    for (SharedCell* cell : cells_) signature->shared.push_back(cell->value().shape());
+    graph = typed_graph(inputs);
+    auto extents = std::make_unique<Extents>(*graph);
+    if (!extents->empty()) {
+      signature->extents = std::move(extents);
+      signature->typed = std::move(graph);
+    }
+    entry.signature = std::move(signature);
+  }
+  const ShapeSignature& signature = *entry.signature;
+  if (signature.extents != nullptr) {
+    if (!has_values) throw NeedsValues();
+    ExtentKey key;
+    signature.extents->find(inputs, cells_.data(), key);
+    if (const auto plan = plans.find(signature, key.values())) return plan;
+    entry.extents.assign(key.values().begin(), key.values().end());
+    graph = signature.extents->resolve(inputs, cells_.data());
+  }
+  specialize_graph(*graph);
+  times_.specialize += seconds_since(start);
+
+  const std::shared_ptr<const FunctionGraph> specialized(std::move(graph));
+  entry.plan = build_plan(specialized, [&](const Variable& variable) {
+    if (!has_values) throw NeedsValues();
+    return croton::evaluate(variable, values_of_call(*specialized, inputs, cells_.data()));
+  });
+  std::shared_ptr<Plan> plan = entry.plan;
+  if (const auto evicted = plans.insert(std::move(entry))) add_rows(*evicted, retired_rows_);
+  return plan;
+}
+
+std::shared_ptr<Plan> Function::State::build_plan(std::shared_ptr<const FunctionGraph> graph,
+                                                  const std::function<Tensor(const Variable&)>& value_of) {
+  for (std::size_t j = 0; j < definition.updated.size(); ++j) {
+    check_new_value(definition.updated[j], graph->outputs()[definition.output_names.size() + j].type());
+  }
+  PlanRequest request{.graph = std::move(graph),
+                      .output_count = definition.output_names.size(),
+                      .updated = {updated_cells_.begin(), updated_cells_.end()},
+                      .value_of = value_of,
+                      .threads = ThreadPool::instance().threads(),
+                      .profile = is_profiled};
+  PlanTimes times;
+  std::shared_ptr<Plan> plan = PlanBuilder(std::move(request)).build(times);
+  times_.lower += times.lower;
+  times_.compile += times.compile;
+  times_.plan += times.plan;
+  return plan;
+}
+
+std::shared_ptr<Plan> Function::State::plan_shapes(std::span<const Shape> shapes) {
+  std::vector<Tensor> tensors;  // only their shapes are looked at
+  const StorageRef nothing = make_host_storage(0);
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    tensors.emplace_back(nothing, definition.graph->inputs()[i].dtype(), shapes[i],
+                         contiguous_strides(shapes[i]));
+  }
+  std::vector<const Tensor*> pointers;
+  for (const Tensor& tensor : tensors) pointers.push_back(&tensor);
+  const CellLockList::Guard guard(locks_);
+  return make_plan(pointers.data(), false);
+}
+
+std::shared_ptr<Plan> Function::State::plan_for(std::span<const Shape> shapes) {
+  const std::vector<Variable>& inputs = definition.graph->inputs();
+  if (shapes.size() != inputs.size()) {
+    throw ValueError(fmt::format("function '{}' has {} inputs, got {} shapes", definition.name, inputs.size(),
+                                 shapes.size()));
+  }
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    if (compatible({inputs[i].dtype(), shapes[i]}, inputs[i].type()) && shapes[i].is_known()) continue;
+    throw ShapeError(fmt::format("function '{}': input {}, {}, cannot have shape {}", definition.name, i,
+                                 describe(definition.inputs[i].variable()), to_string(shapes[i])));
+  }
+  if (definition.mode.name() == ModeName::None) return nullptr;
+  try {
+    return plan_shapes(shapes);
+  } catch (const NeedsValues&) {
+    throw ValueError(
+        fmt::format("function '{}': what runs depends on the values of its arguments, not only on "
+                    "their shapes; call it, then ask for the graph that ran last",
+                    definition.name));
+  }
+}
+
+void Function::State::plan_static_shapes() {
+  if (definition.mode.name() == ModeName::None) return;
+  std::vector<Shape> shapes;
+  for (const Variable& input : definition.graph->inputs()) {
+    if (!input.type().shape.is_known()) return;
+    shapes.push_back(input.type().shape);
+  }
+  for (const Variable& variable : definition.graph->shared()) {
+    if (!variable.type().shape.is_known()) return;
+  }
+  try {
+    plan_shapes(shapes);
+  } catch (const NeedsValues&) {
+    // The first call brings them.
+  }
+}
+
+/// A shared variable whose type fixes extents takes no value of others.
+void Function::State::check_new_value(const Variable& target, const TensorType& value) const {
+  if (compatible(value, target.type())) return;
+  throw ShapeError(
+      fmt::format("function '{}': the new value of {} has shape {}; the variable's shape is fixed",
+                  definition.name, describe(target), to_string(value.shape)));
+}
+
+}  // namespace croton

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "croton/runtime/arguments.h"
+#include "croton/runtime/cell_locks.h"
+#include "croton/runtime/function.h"
+#include "croton/runtime/function_definition.h"
+#include "croton/runtime/output_record.h"
+#include "croton/runtime/plan_builder.h"
+#include "croton/runtime/plan_cache.h"
+
+namespace croton {
+
+/// A function: its definition, the plans made so far, and how a call finds its plan.
+struct Function::State {
+ public:
+  State(FunctionDefinition definition, double build_seconds, bool is_profiled);
+
+  Outputs call(const Arguments& arguments);
+  /// The plan for these shapes, made when there is none. ValueError where it depends on values too.
+  std::shared_ptr<Plan> plan_for(std::span<const Shape> shapes);
+  /// Makes the plan at once when all shapes are known to the types and nothing depends on values.
+  void plan_static_shapes();
+  CompileTimes times() const;
+  Profile profile() const;
+
+  const FunctionDefinition definition;
+  PlanCache plans;
+  const bool is_profiled;
+
+ private:
+  void evaluate(const Arguments& arguments, OutputRecord& outputs);
+  std::shared_ptr<Plan> find_plan(const Tensor* const* inputs);
+  struct NeedsValues {};
+  std::shared_ptr<Plan> plan_shapes(std::span<const Shape> shapes);
+  std::shared_ptr<Plan> make_plan(const Tensor* const* inputs, bool has_values);
+  std::shared_ptr<Plan> build_plan(std::shared_ptr<const FunctionGraph> graph,
+                                   const std::function<Tensor(const Variable&)>& value_of);
+  std::unique_ptr<FunctionGraph> typed_graph(const Tensor* const* inputs) const;
+  void specialize_graph(FunctionGraph& graph);
+  void check_new_value(const Variable& target, const TensorType& value) const;
+  static void add_rows(const Plan& plan, std::vector<Profile::Row>& rows);
+
+  std::vector<SharedCell*> cells_;          // of the graph's shared variables
+  std::vector<SharedCell*> updated_cells_;  // of the updates
+  CellLockList locks_;
+  Ref<OutputRecords> records_;
+
+  mutable std::mutex making_;  // plans are made one at a time; guards what follows
+  CompileTimes times_;
+  std::vector<Profile::Row> retired_rows_;  // of plans that had to go
+  std::atomic<std::uint64_t> calls_{0};
+  std::atomic<std::int64_t> call_nanoseconds_{0};
+};
+
+}  // namespace croton

@@ -1,0 +1,43 @@
+#include "croton/runtime/mode.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "croton/graph/error.h"
+#include "croton/graph/nearest_names.h"
+
+namespace croton {
+
+namespace {
+
+constexpr std::array<std::pair<std::string_view, ModeName>, 3> modes = {{
+    {"FAST_RUN", ModeName::FAST_RUN},
+    {"FAST_COMPILE", ModeName::FAST_COMPILE},
+    {"None", ModeName::None},
+}};
+
+ModeName mode_called(std::string_view name) {
+  std::array<std::string_view, modes.size()> names;
+  for (std::size_t i = 0; i < modes.size(); ++i) {
+    if (modes[i].first == name) return modes[i].second;
+    names[i] = modes[i].first;
+  }
+  throw FlagError(fmt::format("no mode is called '{}'{}; there are FAST_RUN, FAST_COMPILE and None", name,
+                              did_you_mean(name, names)));
+}
+
+}  // namespace
+
+Mode::Mode(ModeName name) : query_(name) {
+  const Config& flags = config();
+  for (const std::string& tag : flags.optimizer_including()) query_ = query_.including(tag);
+  for (const std::string& tag : flags.optimizer_excluding()) query_ = query_.excluding(tag);
+  for (const std::string& tag : flags.optimizer_requiring()) query_ = query_.requiring(tag);
+}
+
+Mode::Mode(std::string_view name) : Mode(mode_called(name)) {}
+
+Mode default_mode() { return Mode(config().mode()); }
+
+}  // namespace croton

@@ -1,0 +1,120 @@
+#include "croton/runtime/plan.h"
+
+#include <mutex>
+
+#include "croton/runtime/run_error.h"
+
+namespace croton {
+
+/// An instance that goes back to its plan, with what the call put into it let go.
+class Plan::Lease {
+ public:
+  explicit Lease(Plan& plan) : plan_(plan), instance_(plan.take_instance()) {}
+  ~Lease() {
+    for (StorageRef& block : instance_->blocks) block = StorageRef();
+    instance_->copies.clear();
+    plan_.put_back(instance_);
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  Instance& operator*() const { return *instance_; }
+
+ private:
+  Plan& plan_;
+  Instance* instance_;
+};
+
+Plan::~Plan() {
+  while (free_ != nullptr) {
+    Instance* instance = free_;
+    free_ = instance->next;
+    delete instance;
+  }
+}
+
+Plan::Instance* Plan::take_instance() {
+  {
+    const std::lock_guard guard(lock_);
+    if (free_ != nullptr) {
+      Instance* instance = free_;
+      free_ = instance->next;
+      return instance;
+    }
+  }
+  auto instance = std::make_unique<Instance>();
+  instance->arena = make_host_storage(arena_bytes_);
+  instance->slots = fixed_slots_;
+  auto* arena = static_cast<std::byte*>(instance->arena->data());
+  for (const ArenaPointer& pointer : arena_pointers_) instance->slots[pointer.slot] = arena + pointer.offset;
+  instance->blocks.resize(results_.size());
+  return instance.release();
+}
+
+void Plan::put_back(Instance* instance) noexcept {
+  const std::lock_guard guard(lock_);
+  instance->next = free_;
+  free_ = instance;
+}
+
+std::size_t Plan::result_bytes() const {
+  std::size_t bytes = 0;
+  for (const Result& result : results_) bytes += result.pool->bytes();
+  return bytes;
+}
+
+void Plan::point(Instance& instance, const Call& call) const {
+  void** slots = instance.slots.data();
+  const auto set = [slots](const std::vector<Step::Patch>& patches, void* memory) {
+    auto* first = static_cast<std::byte*>(memory);
+    for (const Step::Patch& patch : patches) slots[patch.slot] = first + patch.offset;
+  };
+  for (std::size_t i = 0; i < input_patches_.size(); ++i) set(input_patches_[i], call.inputs[i]->raw_data());
+  for (std::size_t i = 0; i < shared_patches_.size(); ++i) {
+    Tensor& value = call.shared[i]->value();
+    if (shared_written_[i]) {
+      // Somebody may hold the storage (get_value with borrow): the old value stays theirs.
+      if (!value.storage()->is_unique() || !value.is_contiguous() || !value.on_host()) value = value.copy();
+    } else if (!value.is_contiguous() || !value.on_host()) {
+      instance.copies.push_back(value.copy());
+      set(shared_patches_[i], instance.copies.back().raw_data());
+      continue;
+    }
+    set(shared_patches_[i], value.raw_data());
+  }
+  for (std::size_t i = 0; i < results_.size(); ++i) {
+    instance.blocks[i] = results_[i].pool->take();
+    set(results_[i].patches, instance.blocks[i]->data());
+  }
+}
+
+void Plan::run(const Call& call) {
+  const Lease lease(*this);
+  Instance& instance = *lease;
+  point(instance, call);
+  void** slots = instance.slots.data();
+  std::size_t at = 0;
+  try {
+    if (times_ == nullptr) {
+      for (; at < steps_.size(); ++at) steps_[at]->run(slots);
+    } else {
+      times_->count_call();
+      for (; at < steps_.size(); ++at) {
+        const StepTimes::Clock clock(*times_, at);
+        steps_[at]->run(slots);
+      }
+    }
+  } catch (const Error&) {
+    // Nothing is stored yet, and what is computed over shared variables comes after everything that throws.
+    rethrow_from_step(*steps_[at], *this, *call.function_name);
+  }
+  const auto tensor = [&](std::size_t i) {
+    const TensorType& type = results_[i].type;
+    return Tensor(std::move(instance.blocks[i]), type.dtype, type.shape, contiguous_strides(type.shape));
+  };
+  for (std::size_t i = 0; i < output_count_; ++i) call.outputs->tensors()[i] = tensor(i);
+  for (const UpdateTarget& target : updates_) {
+    if (target.result) call.updated[target.update]->value() = tensor(*target.result);
+  }
+}
+
+}  // namespace croton

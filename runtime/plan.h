@@ -1,0 +1,127 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "croton/graph/function_graph.h"
+#include "croton/graph/shared_variable.h"
+#include "croton/runtime/block_pool.h"
+#include "croton/runtime/output_record.h"
+#include "croton/runtime/spin_lock.h"
+#include "croton/runtime/step.h"
+#include "croton/runtime/step_times.h"
+
+namespace croton {
+
+/// A graph of known shapes, ready to run: its steps in order, the place of every buffer. Immutable but for
+/// its pool of instances; any number of calls may run it at once.
+class Plan {
+ public:
+  /// A result, or the new value of a shared variable, in a block of its own.
+  struct Result {
+    TensorType type;
+    Ref<BlockPool> pool;
+    std::vector<Step::Patch> patches;
+  };
+  /// A new value of a shared variable.
+  struct UpdateTarget {
+    std::size_t update = 0;  // position among the function's updates
+    /// Position among the results; computed over the old value when there is none.
+    std::optional<std::size_t> result;
+  };
+  /// A pointer into the arena.
+  struct ArenaPointer {
+    std::uint32_t slot = 0;
+    std::size_t offset = 0;
+  };
+
+  /// A node as a profile shows it.
+  struct NodeWork {
+    const Node* node = nullptr;
+    std::vector<Layout> inputs, outputs;
+    std::vector<std::size_t> steps;
+  };
+
+  /// What a pointer points into, for people.
+  struct SlotUse {
+    enum class Kind : std::uint8_t { arena, input, shared, constant, view, result };
+    Kind kind = Kind::arena;
+    std::uint32_t index = 0;
+    std::ptrdiff_t offset = 0;  // bytes
+  };
+
+  /// The memory of one call: an arena and the pointers of all steps.
+  struct Instance {
+    StorageRef arena;
+    std::vector<void*> slots;
+    std::vector<StorageRef> blocks;  // of the results, while the call runs
+    std::vector<Tensor> copies;      // of shared values that do not lie contiguously, while the call runs
+    Instance* next = nullptr;
+  };
+
+  /// What a call brings.
+  struct Call {
+    const Tensor* const* inputs;       // contiguous, in the graph's order
+    SharedCell* const* shared;         // locked as the function needs, in the graph's order
+    SharedCell* const* updated;        // locked exclusively, in the order of updates
+    OutputRecord* outputs;             // gets the function's results
+    const std::string* function_name;  // for errors
+  };
+
+  Plan() = default;
+  ~Plan();
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  /// Runs all steps, fills the outputs and stores the updates. What a step throws is completed with its node,
+  /// the shapes and the user's line; shared variables are then as they were.
+  void run(const Call& call);
+
+  const FunctionGraph& graph() const { return *graph_; }
+  const std::shared_ptr<const FunctionGraph>& shared_graph() const { return graph_; }
+  const std::vector<std::unique_ptr<Step>>& steps() const { return steps_; }
+  /// Memory of one running call: for intermediate values, and for results and new values of shared variables.
+  std::size_t arena_bytes() const { return arena_bytes_; }
+  std::size_t result_bytes() const;
+  /// The nodes with their steps and shapes; kept when the function is profiled.
+  const std::vector<NodeWork>& work() const { return work_; }
+  /// Where calls add up their times; null when the function is not profiled.
+  StepTimes* times() const { return times_.get(); }
+  /// A line a step: its kind, what it computes, on which memory.
+  std::string to_text() const;
+
+ private:
+  friend class PlanBuilder;
+  class Lease;
+
+  Instance* take_instance();
+  void put_back(Instance* instance) noexcept;
+  void point(Instance& instance, const Call& call) const;
+
+  std::shared_ptr<const FunctionGraph> graph_;
+  std::vector<Ref<Node>> nodes_;  // made for this plan beside the graph's
+  std::vector<Tensor> constants_;
+  std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<SlotUse> slot_uses_;  // of every pointer
+  std::vector<NodeWork> work_;
+  std::unique_ptr<StepTimes> times_;
+
+  std::size_t arena_bytes_ = 0;
+  std::vector<void*> fixed_slots_;  // pointers to constants; the others are null
+  std::vector<ArenaPointer> arena_pointers_;
+  std::vector<std::vector<Step::Patch>> input_patches_;
+  std::vector<std::vector<Step::Patch>> shared_patches_;
+  std::vector<bool> shared_written_;  // computed in place over the old value
+  std::vector<Result> results_;       // the function's outputs, then updates
+  std::size_t output_count_ = 0;
+  std::vector<UpdateTarget> updates_;
+
+  SpinLock lock_;
+  Instance* free_ = nullptr;
+};
+
+}  // namespace croton

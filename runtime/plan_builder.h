@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "croton/runtime/plan.h"
+
+namespace croton {
+
+/// What a plan is made from.
+struct PlanRequest {
+  /// Specialised: every extent known (or found through value_of).
+  std::shared_ptr<const FunctionGraph> graph;
+  /// How many of the graph's outputs are the function's; those behind them are updates.
+  std::size_t output_count = 0;
+  /// The cells of the updates, in order.
+  std::vector<const SharedCell*> updated;
+  /// The value that a variable of the graph has in the call the plan is made for.
+  std::function<Tensor(const Variable&)> value_of;
+  int threads = 1;
+  bool profile = false;
+};
+
+struct PlanTimes {
+  double lower = 0;
+  double compile = 0;
+  double plan = 0;
+};
+
+/// Makes a plan: decides where every variable lies, finds code for every node, places the buffers.
+class PlanBuilder {
+ public:
+  explicit PlanBuilder(PlanRequest request);
+  std::unique_ptr<Plan> build(PlanTimes& times);
+
+ private:
+  /// A piece of memory.
+  struct Root {
+    enum class Kind : std::uint8_t {
+      computed,  // in the arena, unless it becomes a result
+      input,
+      shared,
+      constant,
+      dynamic,  // part of another root, at a place that a ViewStep finds
+    };
+    Kind kind = Kind::computed;
+    std::uint32_t index = 0;   // of the input, shared variable or constant; of the ViewStep
+    std::int32_t parent = -1;  // of a dynamic root
+    std::size_t bytes = 0;
+    bool holds_output = false;  // must not be written over
+    std::int32_t result = -1;   // computed: the result that it is
+    std::size_t first_step = 0, last_step = 0;
+    std::size_t arena_offset = 0;
+    bool is_touched = false;
+  };
+  /// Where a variable lies.
+  struct Place {
+    std::int32_t root = -1;
+    std::ptrdiff_t offset = 0;  // bytes
+    Layout layout;
+  };
+  struct Pointer {
+    std::int32_t root;
+    std::ptrdiff_t offset;
+  };
+  struct Draft {  // of a step
+    std::unique_ptr<Step> step;
+    std::vector<Pointer> pointers;
+  };
+
+  void find_memory();
+  void order_nodes();
+  void find_updates_in_place();
+  void place_leaves();
+  void add_node(const Node& node);
+  bool add_view(const Node& node);
+  void add_dynamic_view(const Node& node, const Place& viewed);
+  const Node& concrete(const Node& node);
+  Place writable(const Place& place);
+  void add_computation(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
+  void add_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
+                   std::span<const Place> outputs);
+  Place copy(const Place& from);
+  Place fresh(DType dtype, const Shape& shape);
+  std::int32_t new_root(Root root);
+  void set_place(const Variable& variable, Place place);
+  const Place& place_of(const Variable& variable);
+  void add_draft(std::unique_ptr<Step> step, std::vector<Pointer> pointers);
+  bool add_results();
+  bool writes_before_throwing() const;
+  void compile_kernels();
+  void place_in_arena();
+  void connect();
+  void reset();
+  bool draft();
+  const Variable& memory_of(const Variable& variable) const;
+
+  PlanRequest request_;
+  const FunctionGraph& graph_;
+  std::unique_ptr<Plan> plan_;
+  std::vector<const Node*> order_;
+  std::unordered_map<Variable, Variable> memory_;  // what views and destroyers lie in
+  std::unordered_map<Variable, Place> places_;
+  std::vector<Root> roots_;
+  std::vector<Draft> drafts_;
+  std::vector<Kernel> kernels_;
+  std::vector<bool> may_write_shared_;
+  std::vector<ViewStep*> view_steps_;
+  bool updates_in_place_ = true;
+  std::size_t first_shared_write_ = 0;  // the draft from which on shared variables are written
+};
+
+}  // namespace croton

@@ -1,0 +1,55 @@
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "croton/graph/op.h"
+#include "croton/runtime/plan.h"
+
+namespace croton {
+
+namespace {
+
+std::string_view word(Plan::SlotUse::Kind kind) {
+  using Kind = Plan::SlotUse::Kind;
+  switch (kind) {
+    case Kind::arena:
+      return "arena";
+    case Kind::input:
+      return "input";
+    case Kind::shared:
+      return "shared";
+    case Kind::constant:
+      return "constant";
+    case Kind::view:
+      return "view";
+    case Kind::result:
+      break;
+  }
+  return "result";
+}
+
+}  // namespace
+
+std::string Plan::to_text() const {
+  std::string text = fmt::format("plan of {} steps, {} bytes for intermediate values, {} for results\n",
+                                 steps_.size(), arena_bytes(), result_bytes());
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = *steps_[i];
+    fmt::format_to(std::back_inserter(text), "{:4}  {}", i, step.kind());
+    if (step.node() != nullptr) text += " " + step.node()->op().label(*step.node());
+    const std::size_t end = i + 1 < steps_.size() ? steps_[i + 1]->first_slot : slot_uses_.size();
+    text += " (";
+    for (std::size_t slot = step.first_slot; slot < end; ++slot) {
+      const SlotUse& use = slot_uses_[slot];
+      if (slot > step.first_slot) text += ", ";
+      text += word(use.kind);
+      if (use.kind != SlotUse::Kind::arena) fmt::format_to(std::back_inserter(text), " {}", use.index);
+      if (use.offset != 0 || use.kind == SlotUse::Kind::arena)
+        fmt::format_to(std::back_inserter(text), "+{}", use.offset);
+    }
+    text += ")\n";
+  }
+  return text;
+}
+
+}  // namespace croton
