@@ -22,7 +22,7 @@ struct CROTON_API OptimizerReport {
     std::size_t nodes_before = 0;
     std::size_t nodes_after = 0;
     std::uint64_t visits = 0;  // how often a node was looked at
-    std::vector<Rule> rules;  // those that were tried
+    std::vector<Rule> rules;   // those that were tried
   };
   std::vector<Phase> phases;
 

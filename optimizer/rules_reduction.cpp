@@ -43,8 +43,7 @@ Replacement reduce_before_dimshuffle(Match& match) {
   Axes axes;
   for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
     const auto place = std::ranges::find(pattern, axis);
-    // What dimshuffle dropped had extent 1.
-    if (place == pattern.end() || has(over, place - pattern.begin())) axes.push_back(axis);
+    if (place != pattern.end() && has(over, place - pattern.begin())) axes.push_back(axis);
   }
   if (axes.empty()) return {};
   Axes kept;  // the axes of x that stay, in order
@@ -102,7 +101,7 @@ Replacement factor_out(Match& match) {
 /// The largest probability belongs to the largest activation.
 Replacement argmax_of_softmax(Match& match) {
   const Node* softmax = node_of(match.input(0), "softmax");
-  if (softmax == nullptr) return {};
+  if (softmax == nullptr || !match.sole_use(match.input(0))) return {};
   const Axes axes = reduced_axes(match.node());
   if (axes != Axes{softmax->attributes().get<std::int64_t>("axis")}) return {};
   return apply_op(match.node().op(), {softmax->input(0)}, match.node().attributes());

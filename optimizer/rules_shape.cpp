@@ -9,7 +9,6 @@
 #include "croton/ops/indexing.h"
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
-#include "croton/ops/static_value.h"
 #include "croton/optimizer/expressions.h"
 #include "croton/optimizer/rule_sets.h"
 
@@ -134,15 +133,7 @@ Replacement shape_to_extents(Match& match) {
   if (x.rank() == 0) return {};  // an empty constant: folding makes it
   std::vector<Variable> extents;
   for (int axis = 0; axis < x.rank(); ++axis) extents.push_back(extent(x, axis));
-  return apply_op(make_vector_op(), std::move(extents), {{"dtype", DType::int64}});
-}
-
-/// Integer arithmetic on extents that are known.
-Replacement static_integers_to_constant(Match& match) {
-  const Node& node = match.node();
-  if (!is_integer(node.type().dtype) || node.type().rank() > 1 || node.op().has_side_effect()) return {};
-  const std::optional<Tensor> value = static_value(node.output());
-  return value ? Replacement(constant(*value)) : Replacement();
+  return apply_op(make_vector_op(), std::move(extents), Attributes{{"dtype", DType::int64}});
 }
 
 /// make_vector(a, b)[1] = b
@@ -169,10 +160,6 @@ const RuleSet& shape_rules() {
       rule("lift_extent", Roots("shape_i"), lift_extent),
       rule("shape_to_extents", Roots("shape"), shape_to_extents),
       rule("element_of_vector", Roots("subtensor"), element_of_vector),
-      rule("static_integers",
-           Roots({"make_vector", "subtensor", "prod", "add", "sub", "mul", "floor_div", "mod", "maximum",
-                  "minimum", "cast"}),
-           static_integers_to_constant),
   };
   return rules;
 }

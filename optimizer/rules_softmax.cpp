@@ -39,6 +39,18 @@ Replacement softmax_from_exps(Match& match) {
   return apply_op(softmax_op(), {numerator.node()->input(0)}, Attributes{{"axis", sum->axis}});
 }
 
+/// softmax(x - c) = softmax(x) for what is the same along the axis: softmax subtracts the maximum itself.
+Replacement softmax_of_shifted(Match& match) {
+  const Node& node = match.node();
+  const Node* sum = node_of(node.input(0), "sub");
+  if (sum == nullptr) sum = node_of(node.input(0), "add");
+  if (sum == nullptr || sum->input_count() != 2) return {};
+  const int along = static_cast<int>(node.attributes().get<std::int64_t>("axis"));
+  const Variable &x = sum->input(0), &shift = sum->input(1);
+  if (!shift.type().broadcastable(along) || !same_broadcast(x.type(), node.type())) return {};
+  return apply_op(node.op(), {x}, node.attributes());
+}
+
 /// x = activation + bias row.
 struct Biased {
   Variable x, bias;
@@ -113,6 +125,7 @@ Replacement bias_into_softmax(Match& match) {
 const RuleSet& softmax_rules() {
   static const RuleSet rules = {
       rule("softmax_from_exps", Roots("true_div"), softmax_from_exps).tagged("stabilize"),
+      rule("softmax_of_shifted", Roots({"softmax", "log_softmax"}), softmax_of_shifted).assumes_finite(),
       rule("log_of_softmax", log(softmax(x, axis)), log_softmax(x, axis)).tagged("stabilize"),
       rule("crossentropy_of_softmax", Roots("crossentropy_categorical_1hot"), crossentropy_of_softmax)
           .tagged("stabilize")
