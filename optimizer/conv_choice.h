@@ -1,19 +1,41 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "croton/graph/function_graph.h"
+#include "croton/optimizer/conv_candidate.h"
 #include "croton/optimizer/query.h"
 
 namespace croton {
 
-/// Puts an implementation in the place of every abstract convolution of a graph with static shapes: the first
-/// candidate that supports the problem, in the order that the query asks for. Where none does, an error lists
-/// every candidate with its reason.
-void choose_convolutions(FunctionGraph& graph, const Query& query);
+/// How an implementation was chosen for one problem: every candidate in the order in which it was asked, with
+/// its answer. A pure function of problem and query, so that `why` can ask again.
+struct CROTON_API ConvChoice {
+  struct Entry {
+    const ConvCandidate* candidate = nullptr;
+    bool is_excluded = false;  // by the query; not asked
+    Support support;
+  };
+  ConvProblem problem;
+  std::vector<Entry> entries;
+  const ConvCandidate* chosen = nullptr;
+
+  /// A line for the problem, one for the choice, one for each candidate.
+  std::string text() const;
+};
+
+/// The first candidate that accepts the problem, else the first that takes it though it is poor at it; those
+/// that the query includes by their tag go first, in the order written. Throws DeviceError where none takes
+/// it, with every candidate's reason.
+CROTON_API ConvChoice choose_convolution(const ConvProblem& problem, const Query& query);
+
+/// Puts an implementation in the place of every abstract convolution whose operands have static shapes.
+CROTON_API void choose_convolutions(FunctionGraph& graph, const Query& query);
 
 /// The tags by which queries include and exclude implementations of convolutions.
-std::span<const std::string_view> conv_tags();
+CROTON_API std::span<const std::string_view> conv_tags();
 
 }  // namespace croton

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "croton/optimizer/conv_choice.h"
 #include "croton/optimizer/passes.h"
 #include "croton/optimizer/rule_sets.h"
 
@@ -63,6 +64,11 @@ const std::vector<Phase>& specialize_phases() {
       // Known extents turn shapes into constants and reshapes into dimshuffles, and allow what needs a
       // non-empty axis.
       rules("static_shapes", with(canonical(), {&stability_rules(), &softmax_rules(), &power_rules()})),
+      // As soon as the shapes are known; the elementwise work around them does not matter to it.
+      pass("convolutions", {}, false, true,
+           [](FunctionGraph& graph, const PassContext& context) {
+             choose_convolutions(graph, context.query);
+           }),
       // After everything that looks for single elementwise nodes and reductions.
       pass("fusion", {}, true, false, [](FunctionGraph& graph, const PassContext&) { fuse(graph); }),
       // Last: marks do not survive rewriting.
@@ -87,6 +93,7 @@ const std::vector<std::string_view>& rewrite_names() {
         }
       }
     }
+    all.insert(conv_tags().begin(), conv_tags().end());
     return std::vector<std::string_view>(all.begin(), all.end());
   }();
   return names;

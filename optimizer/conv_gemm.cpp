@@ -1,0 +1,46 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "croton/ops/conv_implementations.h"
+#include "croton/optimizer/conv_candidate.h"
+
+namespace croton {
+
+namespace {
+
+// Below these the copies of im2col outweigh the product: measured against the generated loops.
+constexpr std::int64_t least_product_side = 16;
+
+}  // namespace
+
+/// The Toeplitz matrix of an image at a time and a matrix product with the filters.
+const ConvCandidate conv_gemm = {
+    .name = "gemm",
+    .tag = "conv_gemm",
+    .support = [](const ConvProblem& p) -> Support {
+      if (p.rank != 2) return refuse(fmt::format("{} spatial axes; gemm has 2", p.rank));
+      if (p.dtype != DType::float32)
+        return refuse(fmt::format("dtype {}; gemm has float32", name_of(p.dtype)));
+      const std::int64_t filters = p.filters / p.groups, row = p.channels / p.groups * p.kernel.count();
+      if (filters < least_product_side || row < least_product_side) {
+        return poor(
+            fmt::format("a product of {} filters with {} kernel elements a group is too thin", filters, row));
+      }
+      return accept();
+    },
+    .workspace = [](const ConvProblem& p) -> std::size_t {
+      return static_cast<std::size_t>(p.channels / p.groups * p.kernel.count() * p.out.count()) *
+             sizeof(float);
+    },
+    .error = [](const ConvProblem& p) -> double {
+      return std::sqrt(static_cast<double>(conv_terms(p))) * 0x1p-24 + 0x1p-24;
+    },
+    .build =
+        [](const ConvProblem& p, const Variable& first, const Variable& second,
+           const Attributes& attributes) {
+          return apply_concrete_conv(corr_mm_op(), p, first, second, attributes);
+        },
+};
+
+}  // namespace croton

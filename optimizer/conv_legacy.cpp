@@ -1,0 +1,55 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "croton/ops/conv_implementations.h"
+#include "croton/optimizer/conv_candidate.h"
+
+namespace croton {
+
+namespace {
+
+double unit_roundoff(DType dtype) {
+  switch (dtype) {
+    case DType::float16:
+      return 0x1p-11;
+    case DType::bfloat16:
+      return 0x1p-8;
+    case DType::float64:
+      return 0x1p-53;
+    default:
+      return 0x1p-24;
+  }
+}
+
+}  // namespace
+
+/// Direct loops, generated for the problem: every option and floating dtype.
+const ConvCandidate conv_legacy = {
+    .name = "legacy",
+    .tag = "conv_legacy",
+    .support = [](const ConvProblem& p) -> Support {
+      if (p.rank != 2)
+        return refuse(fmt::format("{} spatial axes; direct loops are generated for 2", p.rank));
+      return accept();
+    },
+    // Some blocks of images with the batch innermost.
+    .workspace = [](const ConvProblem& p) -> std::size_t {
+      const std::int64_t images = std::min<std::int64_t>(p.batch, 128);
+      return static_cast<std::size_t>(images * (p.channels * p.image.count() + p.filters * p.out.count())) *
+             size_of(p.dtype);
+    },
+    // One sum after the other, in float32 at least; then rounded to the dtype.
+    .error = [](const ConvProblem& p) -> double {
+      const double sums =
+          std::sqrt(static_cast<double>(conv_terms(p))) * (p.dtype == DType::float64 ? 0x1p-53 : 0x1p-24);
+      return sums + unit_roundoff(p.dtype);
+    },
+    .build =
+        [](const ConvProblem& p, const Variable& first, const Variable& second,
+           const Attributes& attributes) {
+          return apply_concrete_conv(direct_conv_op(), p, first, second, attributes);
+        },
+};
+
+}  // namespace croton
