@@ -54,7 +54,9 @@ IterationSpace plane_loops(const Shape& planes, std::span<const Layout> layouts)
     outer.push_back({layout.dtype, Shape(std::span(layout.shape.begin(), rank)),
                      Shape(std::span(layout.strides.begin(), rank))});
   }
-  return iterate(planes, outer);
+  IterationSpace space = iterate(planes, outer);
+  space.simplify(/*reorder=*/false);
+  return space;
 }
 
 ScalarValue both(KernelBuilder& b, ScalarValue x, ScalarValue y) { return b.emit(ScalarOp::bit_and, x, y); }
@@ -79,15 +81,24 @@ ScalarValue divisor(KernelBuilder& b, const Pooling& pool, Index i, Index j, DTy
   return b.value_of(count(0, i, pool.rows) * count(1, j, pool.columns), dtype);
 }
 
-}  // namespace
+ScalarValue first_of_fold(KernelBuilder& b, bool is_max, DType dtype) {
+  return b.constant(is_max ? -std::numeric_limits<double>::infinity() : 0, dtype);
+}
 
-/// pool_2d: one output element a lane, the window unrolled.
-std::optional<NodeCode> lower_pool(const LowerContext& context) {
-  const Pooling pool(context.node, context.inputs[0].shape, context.outputs[0].shape);
-  const DType out_type = context.outputs[0].dtype;
+ScalarValue as_mean(KernelBuilder& b, const Pooling& pool, ScalarValue sum, Index i, Index j) {
+  if (pool.windows.mode == PoolWindows::Mode::max || pool.windows.mode == PoolWindows::Mode::sum) return sum;
+  if (!pool.clipped) {
+    return b.emit(ScalarOp::div, sum,
+                  b.constant(static_cast<double>(pool.windows.ws[0] * pool.windows.ws[1]), sum.dtype));
+  }
+  return b.emit(ScalarOp::div, sum, divisor(b, pool, i, j, sum.dtype));
+}
+
+/// pool_2d where windows reach outside: one output element a lane, the window unrolled, what is outside
+/// masked.
+NodeCode lower_clipped_pool(const LowerContext& context, const Pooling& pool) {
   const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
-  if (is_max && !is_floating(out_type)) return std::nullopt;
-  const DType dtype = compute_dtype(out_type);
+  const DType dtype = compute_dtype(context.outputs[0].dtype);
   NodeKernel kernel(context, "pool");
   KernelBuilder& b = kernel.builder();
   const std::vector<Layout> layouts{context.outputs[0], context.inputs[0]};
@@ -96,55 +107,192 @@ std::optional<NodeCode> lower_pool(const LowerContext& context) {
   const PlaneAccess at_input = access(planes, 1, layouts[1]);
   const Buffer x = kernel.input(0);
   const Buffer y = kernel.output(0);
-  const ScalarValue start =
-      is_max ? b.constant(-std::numeric_limits<double>::infinity(), dtype) : b.constant(0, dtype);
-
-  const auto element = [&](std::span<const Index> plane, Index i, Index j) {
-    ScalarValue value = start;
-    bool first = true;
-    for (std::int64_t r = 0; r < pool.windows.ws[0]; ++r) {
-      for (std::int64_t c = 0; c < pool.windows.ws[1]; ++c) {
-        const Index row = i * Index(pool.windows.stride[0]) + Index(r - pool.windows.pad[0]);
-        const Index column = j * Index(pool.windows.stride[1]) + Index(c - pool.windows.pad[1]);
-        const Index offset = at_input(plane, row, column);
-        const ScalarValue v =
-            pool.clipped ? b.load(x, offset, inside(b, pool, row, column), start) : b.load(x, offset);
-        value = first && !pool.clipped ? v : b.emit(is_max ? ScalarOp::max : ScalarOp::add, value, v);
-        first = false;
-      }
-    }
-    if (!is_max && pool.windows.mode != PoolWindows::Mode::sum) {
-      value = b.emit(ScalarOp::div, value, divisor(b, pool, i, j, dtype));
-    }
-    b.store(y, at_output(plane, i, j), value);
-  };
-  const std::int64_t plane_count = planes.count();
-  if (pool.out_columns >= shortest_vector_row) {
-    b.parallel("r", plane_count * pool.out_rows, [&](Index r) {
-      const std::int64_t rows = std::max<std::int64_t>(pool.out_rows, 1);
-      const std::vector<Index> plane = split_index(floor_div(r, rows), planes.extents);
-      const Index i = mod(r, rows);
-      b.loop("j", 0, pool.out_columns, vectorize, [&](Index j) { element(plane, i, j); });
-    });
-  } else {
-    const std::int64_t columns = std::max<std::int64_t>(pool.out_columns, 1);
-    const std::int64_t plane_size = std::max<std::int64_t>(pool.out_rows * pool.out_columns, 1);
-    b.parallel(
-        "e", plane_count * pool.out_rows * pool.out_columns,
-        [&](Index e) {
-          const Index within = mod(e, plane_size);
-          element(split_index(floor_div(e, plane_size), planes.extents), floor_div(within, columns),
-                  mod(within, columns));
-        },
-        vectorize);
-  }
+  const ScalarValue start = first_of_fold(b, is_max, dtype);
+  const std::int64_t out_rows = std::max<std::int64_t>(pool.out_rows, 1);
+  const std::int64_t out_columns = std::max<std::int64_t>(pool.out_columns, 1);
+  b.parallel(
+      "e", planes.count() * pool.out_rows * pool.out_columns,
+      [&](Index e) {
+        const Index j = mod(e, out_columns);
+        const Index i = mod(floor_div(e, out_columns), out_rows);
+        const std::vector<Index> plane = split_index(floor_div(e, out_rows * out_columns), planes.extents);
+        ScalarValue value = start;
+        for (std::int64_t r = 0; r < pool.windows.ws[0]; ++r) {
+          for (std::int64_t c = 0; c < pool.windows.ws[1]; ++c) {
+            const Index row = i * Index(pool.windows.stride[0]) + Index(r - pool.windows.pad[0]);
+            const Index column = j * Index(pool.windows.stride[1]) + Index(c - pool.windows.pad[1]);
+            const ScalarValue v =
+                b.load(x, at_input(plane, row, column), inside(b, pool, row, column), start);
+            value = b.emit(is_max ? ScalarOp::max : ScalarOp::add, value, v);
+          }
+        }
+        b.store(y, at_output(plane, i, j), as_mean(b, pool, value, i, j));
+      },
+      vectorize);
   return kernel.finish();
 }
 
-/// pool_2d_grad: one plane after the other. Windows that overlap add to one element, so the plane is first
-/// summed in a workspace where the columns lie apart by their remainder of the stride: what a vector of
-/// windows adds for one place in the window then lies side by side. At the end the remainders are interleaved
-/// into the result.
+std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
+
+}  // namespace
+
+/// pool_2d: the rows of a window are folded first, along contiguous memory, into a row of a workspace that
+/// stays in the first-level cache; then its columns. Windows that do not share columns are folded for a whole
+/// plane at once.
+std::optional<NodeCode> lower_pool(const LowerContext& context) {
+  const Pooling pool(context.node, context.inputs[0].shape, context.outputs[0].shape);
+  const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
+  if (is_max && !is_floating(context.outputs[0].dtype)) return std::nullopt;
+  if (pool.clipped || pool.out_rows == 0 || pool.out_columns == 0) return lower_clipped_pool(context, pool);
+  const DType dtype = compute_dtype(context.outputs[0].dtype);
+  NodeKernel kernel(context, "pool");
+  KernelBuilder& b = kernel.builder();
+  const std::vector<Layout> layouts{context.outputs[0], context.inputs[0]};
+  const IterationSpace planes = plane_loops(pool.planes, layouts);
+  const PlaneAccess at_output = access(planes, 0, layouts[0]);
+  const PlaneAccess at_input = access(planes, 1, layouts[1]);
+  const Buffer x = kernel.input(0);
+  const Buffer y = kernel.output(0);
+  const Shape& ws = pool.windows.ws;
+  const Shape& stride = pool.windows.stride;
+  const ScalarOp fold = is_max ? ScalarOp::max : ScalarOp::add;
+
+  const bool by_plane =
+      ws[1] <= stride[1] && at_output.column_stride == 1 && at_output.row_stride == pool.out_columns;
+  const std::int64_t row_size =
+      by_plane ? stride[1] * pool.out_columns : (pool.out_columns - 1) * stride[1] + ws[1];
+  const std::int64_t used = std::min(row_size, (pool.out_columns - 1) * stride[1] + ws[1]);
+  // Columns are folded in whole vectors, whose last lanes read what does not count.
+  const std::int64_t lanes = 16;
+  const std::int64_t folded = by_plane ? pool.out_rows * pool.out_columns : pool.out_columns;
+  const std::int64_t workspace_size =
+      round_up((by_plane ? pool.out_rows * row_size : row_size) + lanes * stride[1] + ws[1], lanes);
+  const Buffer workspace = kernel.scratch(dtype, workspace_size * context.threads);
+
+  b.parallel("p", planes.count(), [&](Index p) {
+    const std::vector<Index> plane = split_index(p, planes.extents);
+    const Index base = b.worker() * Index(workspace_size);
+    const auto fold_rows = [&](Index i, Index to) {
+      b.loop("c", 0, used, vectorize, [&](Index c) {
+        ScalarValue value = b.load(x, at_input(plane, i * Index(stride[0]), c));
+        for (std::int64_t r = 1; r < ws[0]; ++r) {
+          value = b.emit(fold, value, b.load(x, at_input(plane, i * Index(stride[0]) + Index(r), c)));
+        }
+        b.store(workspace, to + c, value);
+      });
+    };
+    const auto fold_columns = [&](Index from, Index j, Index i) {
+      ScalarValue value = b.load(workspace, from + j * Index(stride[1]));
+      for (std::int64_t c = 1; c < ws[1]; ++c) {
+        value = b.emit(fold, value, b.load(workspace, from + j * Index(stride[1]) + Index(c)));
+      }
+      return as_mean(b, pool, value, i, j);
+    };
+    const auto store_columns = [&](Index from, Index to, Index i) {
+      b.loop("j", 0, round_up(folded, lanes), vectorize, [&](Index j) {
+        const ScalarValue value = fold_columns(from, j, i);
+        const Index at = to + j * Index(at_output.column_stride);
+        if (folded % lanes == 0) {
+          b.store(y, at, value);
+        } else {
+          b.store(y, at, value, b.compare(ScalarOp::lt, j, folded));
+        }
+      });
+    };
+    if (by_plane) {
+      b.loop("i", 0, pool.out_rows, [&](Index i) { fold_rows(i, base + i * Index(row_size)); });
+      store_columns(base, at_output(plane, 0, 0), 0);
+    } else {
+      b.loop("i", 0, pool.out_rows, [&](Index i) {
+        fold_rows(i, base);
+        store_columns(base, at_output(plane, i, 0), i);
+      });
+    }
+  });
+  return kernel.finish();
+}
+
+namespace {
+
+/// Where a plane's elements lie in the workspaces of the gradient: columns that differ by a multiple of the
+/// stride side by side, so that what a vector of windows reads or adds for one place in the window is
+/// contiguous. Windows that neither overlap nor leave anything out lie side by side over all rows too.
+struct SplitPlane {
+  std::int64_t row_pitch = 0, window_row_pitch = 0, phase_pitch = 0, place_row_pitch = 0;
+  bool exact = false;
+  std::int64_t size = 0;
+
+  explicit SplitPlane(const Pooling& pool) {
+    const Shape& ws = pool.windows.ws;
+    const Shape& stride = pool.windows.stride;
+    const Shape& pad = pool.windows.pad;
+    exact = ws == stride && pool.rows == pool.out_rows * stride[0] &&
+            pool.columns == pool.out_columns * stride[1] && !pool.clipped;
+    if (exact) {
+      phase_pitch = pool.out_rows * pool.out_columns;
+      place_row_pitch = stride[1] * phase_pitch;  // from one row of the window to the next
+      window_row_pitch = pool.out_columns;        // from one row of windows to the next
+      size = ws[0] * place_row_pitch;
+    } else {
+      // Covers the padding too, so that no window needs a mask when it adds.
+      const std::int64_t rows = std::max((pool.out_rows - 1) * stride[0] + ws[0], pool.rows + pad[0]);
+      const std::int64_t columns =
+          std::max((pool.out_columns - 1) * stride[1] + ws[1], pool.columns + pad[1]);
+      phase_pitch = (columns + stride[1] - 1) / stride[1] + 1;
+      place_row_pitch = stride[1] * phase_pitch;
+      window_row_pitch = stride[0] * place_row_pitch;
+      size = std::max<std::int64_t>(rows, 1) * place_row_pitch;
+    }
+  }
+
+  /// Element (r, c) of window (i, j); in the exact case j may run on over all windows with i = 0.
+  Index at(const Pooling& pool, Index i, Index j, std::int64_t r, std::int64_t c) const {
+    const std::int64_t stride = pool.windows.stride[1];
+    return i * Index(window_row_pitch) + Index(r * place_row_pitch + c % stride * phase_pitch + c / stride) +
+           j;
+  }
+  /// The begin of input row i (padding counted) and of its phase 0.
+  Index row(const Pooling& pool, Index i) const {
+    if (!exact) return i * Index(place_row_pitch);
+    const std::int64_t stride = pool.windows.stride[0];
+    return mod(i, stride) * Index(place_row_pitch) + floor_div(i, stride) * Index(window_row_pitch);
+  }
+};
+
+/// Moves a row between a plane (contiguous) and a split plane, in small transposes: `columns` elements, phase
+/// 0 first.
+void split_row(KernelBuilder& b, const SplitPlane& split, std::int64_t stride, std::int64_t columns,
+               Buffer plane, Index plane_row, Buffer workspace, Index split_row, bool to_plane) {
+  constexpr std::int64_t side = 16;
+  const std::int64_t whole = columns / stride;
+  const auto tile = [&](Index m, std::int64_t count) {
+    if (to_plane) {
+      b.transpose_tile(plane, plane_row + m * Index(stride), stride, workspace, split_row + m,
+                       split.phase_pitch, stride, count);
+    } else {
+      b.transpose_tile(workspace, split_row + m, split.phase_pitch, plane, plane_row + m * Index(stride),
+                       stride, count, stride);
+    }
+  };
+  const std::int64_t tiled = whole / side * side;
+  if (tiled > 0) b.loop("m", 0, tiled, serial, [&](Index m) { tile(m, side); }, side);
+  if (tiled < whole) tile(tiled, whole - tiled);
+  for (std::int64_t c = 0; c < columns % stride; ++c) {
+    const Index in_plane = plane_row + Index(whole * stride + c);
+    const Index in_split = split_row + Index(c * split.phase_pitch + whole);
+    if (to_plane) {
+      b.store(plane, in_plane, b.load(workspace, in_split));
+    } else {
+      b.store(workspace, in_split, b.load(plane, in_plane));
+    }
+  }
+}
+
+}  // namespace
+
+/// pool_2d_grad, one plane after the other in workspaces that stay in the first-level cache: the plane is
+/// split by columns (see SplitPlane), every window adds its gradient to the element (max) or elements it came
+/// from, and the sums are put together again.
 std::optional<NodeCode> lower_pool_grad(const LowerContext& context) {
   const Pooling pool(context.node, context.inputs[0].shape, context.inputs[1].shape);
   const DType dtype = compute_dtype(context.outputs[0].dtype);
@@ -167,68 +315,96 @@ std::optional<NodeCode> lower_pool_grad(const LowerContext& context) {
   const Shape& ws = pool.windows.ws;
   const Shape& stride = pool.windows.stride;
   const Shape& pad = pool.windows.pad;
-  // The workspace covers the padding too, so that no window needs a mask when it adds.
-  const std::int64_t padded_rows = std::max((pool.out_rows - 1) * stride[0] + ws[0], pool.rows + pad[0]);
-  const std::int64_t padded_columns =
-      std::max((pool.out_columns - 1) * stride[1] + ws[1], pool.columns + pad[1]);
-  const std::int64_t phase_columns = (padded_columns + stride[1] - 1) / stride[1] + 1;
-  const std::int64_t row_size = stride[1] * phase_columns;
-  const std::int64_t workspace_size = std::max<std::int64_t>(padded_rows, 1) * row_size;
-  const Buffer workspace = kernel.scratch(dtype, workspace_size * context.threads);
+  const SplitPlane split(pool);
+  const auto is_plain = [&](const Layout& layout) {
+    return layout.strides.back() == 1 && layout.dtype == dtype && stride[1] <= 16 && pad[1] % stride[1] == 0;
+  };
+  const bool plain_x = is_plain(layouts[1]);
+  const bool plain_gx = is_plain(layouts[0]);
+  const bool flat = split.exact && at_y.column_stride == 1 && at_gy.column_stride == 1 &&
+                    at_y.row_stride == pool.out_columns && at_gy.row_stride == pool.out_columns;
+  const std::int64_t workspace_size = round_up(split.size, 16);
+  const Buffer sums = kernel.scratch(dtype, workspace_size * context.threads);
+  // In the exact case every element is written once: the sums may lie over the elements.
+  const bool shares = split.exact && is_max;
+  const Buffer elements = is_max && !shares ? kernel.scratch(dtype, workspace_size * context.threads) : sums;
   const ScalarValue zero = b.constant(0, dtype);
 
   b.parallel("p", planes.count(), [&](Index p) {
     const std::vector<Index> plane = split_index(p, planes.extents);
     const Index base = b.worker() * Index(workspace_size);
-    b.loop("z", 0, workspace_size, vectorize, [&](Index z) { b.store(workspace, base + z, zero); });
-    b.loop("i", 0, pool.out_rows, [&](Index i) {
-      b.loop("j", 0, pool.out_columns, vectorize, [&](Index j) {
-        const ScalarValue gradient = b.load(gy, at_gy(plane, i, j));
-        ScalarValue share = gradient;
-        ScalarValue largest, open;
-        if (is_max) {
-          largest = b.load(y, at_y(plane, i, j));
-          open =
-              b.emit(ScalarOp::eq, b.integer_constant(0, DType::int32), b.integer_constant(0, DType::int32));
-        } else if (pool.windows.mode != PoolWindows::Mode::sum) {
-          share = b.emit(ScalarOp::div, gradient, divisor(b, pool, i, j, dtype));
+    if (!split.exact) {
+      b.loop("z", 0, workspace_size, vectorize, [&](Index z) { b.store(sums, base + z, zero); });
+    }
+    if (is_max) {
+      if (pool.clipped || !plain_x) {  // outside lies what is smaller than every number but an infinite one
+        const ScalarValue lowest = b.constant(-std::numeric_limits<double>::infinity(), dtype);
+        b.loop("z", 0, workspace_size, vectorize, [&](Index z) { b.store(elements, base + z, lowest); });
+      }
+      b.loop("i", 0, pool.rows, [&](Index i) {
+        const Index row = base + split.row(pool, i + Index(pad[0]));
+        if (plain_x) {
+          split_row(b, split, stride[1], pool.columns, x, at_x(plane, i, 0), elements,
+                    row + Index(pad[1] / stride[1]), false);
+          return;
         }
+        b.loop("j", 0, pool.columns, [&](Index j) {
+          const Index column = j + Index(pad[1]);
+          const Index at = mod(column, stride[1]) * Index(split.phase_pitch) + floor_div(column, stride[1]);
+          b.store(elements, row + at, b.load(x, at_x(plane, i, j)));
+        });
+      });
+    }
+    const auto windows = [&](Index i, std::int64_t count) {
+      b.loop("j", 0, count, vectorize, [&](Index j) {
+        const ScalarValue gradient = b.load(gy, at_gy(plane, i, 0) + j * Index(at_gy.column_stride));
+        const ScalarValue share = is_max ? gradient : as_mean(b, pool, gradient, i, j);
+        ScalarValue largest, taken;
+        if (is_max) largest = b.load(y, at_y(plane, i, 0) + j * Index(at_y.column_stride));
         for (std::int64_t r = 0; r < ws[0]; ++r) {
           for (std::int64_t c = 0; c < ws[1]; ++c) {
+            const Index at = base + split.at(pool, i, j, r, c);
             ScalarValue added = share;
-            if (is_max) {  // the first element of the window that equals the maximum takes all
-              const Index row = i * Index(stride[0]) + Index(r - pad[0]);
-              const Index column = j * Index(stride[1]) + Index(c - pad[1]);
-              const Index offset = at_x(plane, row, column);
-              ScalarValue v;
-              ScalarValue hit = open;
+            if (is_max) {  // the first element of the window that equals the maximum takes all; a NaN wins
+                           // over it
+              const ScalarValue v = b.load(elements, at);
+              ScalarValue hit =
+                  b.emit(ScalarOp::bit_or, b.emit(ScalarOp::eq, v, largest), b.emit(ScalarOp::isnan, v));
               if (pool.clipped) {
-                const ScalarValue exists = inside(b, pool, row, column);
-                v = b.load(x, offset, exists, zero);
-                hit = both(b, hit, exists);
-              } else {
-                v = b.load(x, offset);
+                const Index row = i * Index(stride[0]) + Index(r - pad[0]);
+                const Index column = j * Index(stride[1]) + Index(c - pad[1]);
+                hit = both(b, hit, inside(b, pool, row, column));
               }
-              const ScalarValue same =
-                  b.emit(ScalarOp::bit_or, b.emit(ScalarOp::eq, v, largest),
-                         both(b, b.emit(ScalarOp::isnan, v), b.emit(ScalarOp::isnan, largest)));
-              hit = both(b, hit, same);
-              open = both(b, open, b.emit(ScalarOp::logical_not, hit));
+              if (r + c > 0) {
+                const ScalarValue first = both(b, hit, b.emit(ScalarOp::logical_not, taken));
+                taken = b.emit(ScalarOp::bit_or, taken, hit);
+                hit = first;
+              } else {
+                taken = hit;
+              }
               added = b.emit(ScalarOp::select, hit, share, zero);
             }
-            const Index to = base + (i * Index(stride[0]) + Index(r)) * Index(row_size) +
-                             Index(c % stride[1] * phase_columns + c / stride[1]) + j;
-            b.store(workspace, to, b.emit(ScalarOp::add, b.load(workspace, to), added));
+            b.store(sums, at, split.exact ? added : b.emit(ScalarOp::add, b.load(sums, at), added));
           }
         }
       });
-    });
+    };
+    if (flat) {
+      windows(0, pool.out_rows * pool.out_columns);
+    } else {
+      b.loop("i", 0, pool.out_rows, [&](Index i) { windows(i, pool.out_columns); });
+    }
     b.loop("i", 0, pool.rows, [&](Index i) {
-      const Index from = base + (i + Index(pad[0])) * Index(row_size);
+      const Index row = base + split.row(pool, i + Index(pad[0]));
+      if (plain_gx) {
+        split_row(b, split, stride[1], pool.columns, gx, at_gx(plane, i, 0), sums,
+                  row + Index(pad[1] / stride[1]), true);
+        return;
+      }
       b.loop("j", 0, pool.columns, vectorize, [&](Index j) {
         const Index column = j + Index(pad[1]);
-        const Index at = mod(column, stride[1]) * Index(phase_columns) + floor_div(column, stride[1]);
-        b.store(gx, at_gx(plane, i, j), b.load(workspace, from + at));
+        const Index at = mod(column, stride[1]) * Index(split.phase_pitch) + floor_div(column, stride[1]);
+        b.store(gx, at_gx(plane, i, j), b.load(sums, row + at));
       });
     });
   });
