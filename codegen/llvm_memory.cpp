@@ -190,6 +190,48 @@ void PhaseEmitter::transpose(const Statement& s) {
     tagged(b_.CreateAlignedStore(value, goal, align), to);
     return;
   }
+  // Two to four rows or columns that lie packed in memory are one wide vector: a shuffle a line takes it
+  // apart.
+  constexpr unsigned most_packed = 4;
+  if (rows >= 2 && columns >= 2 && columns <= most_packed && s.strides[1] == s.tile[1]) {
+    llvm::Value* const packed =
+        tagged(b_.CreateAlignedLoad(with_lanes(element, rows * columns), source, align), from);
+    for (unsigned c = 0; c < columns; ++c) {
+      llvm::SmallVector<int, 16> lanes;
+      for (unsigned r = 0; r < rows; ++r) lanes.push_back(static_cast<int>(r * columns + c));
+      llvm::Value* const pointer = element_pointer(goal, element, i64(s.strides[0] * c));
+      tagged(b_.CreateAlignedStore(b_.CreateShuffleVector(packed, lanes), pointer, align), to);
+    }
+    return;
+  }
+  if (rows >= 2 && columns >= 2 && rows <= most_packed && s.strides[0] == s.tile[0]) {
+    llvm::SmallVector<int, 64> joined, interleaved;
+    llvm::Value* packed = nullptr;
+    for (unsigned r = 0; r < rows; ++r) {
+      llvm::Value* const pointer = element_pointer(source, element, i64(s.strides[1] * r));
+      llvm::Value* const line =
+          tagged(b_.CreateAlignedLoad(with_lanes(element, columns), pointer, align), from);
+      if (packed == nullptr) {
+        packed = line;
+        for (unsigned i = 0; i < rows * columns; ++i)
+          joined.push_back(i < columns ? static_cast<int>(i) : -1);
+        packed = b_.CreateShuffleVector(line, joined);
+        continue;
+      }
+      llvm::SmallVector<int, 64> widened(rows * columns, -1), placed;
+      for (unsigned i = 0; i < columns; ++i) widened[i] = static_cast<int>(i);
+      for (unsigned i = 0; i < rows * columns; ++i) {
+        const bool here = i / columns == r;
+        placed.push_back(static_cast<int>(here ? rows * columns + i % columns : i));
+      }
+      packed = b_.CreateShuffleVector(packed, b_.CreateShuffleVector(line, widened), placed);
+    }
+    for (unsigned c = 0; c < columns; ++c) {
+      for (unsigned r = 0; r < rows; ++r) interleaved.push_back(static_cast<int>(r * columns + c));
+    }
+    tagged(b_.CreateAlignedStore(b_.CreateShuffleVector(packed, interleaved), goal, align), to);
+    return;
+  }
   llvm::Type* const vector = with_lanes(element, side);
   std::vector<llvm::Value*> lines(side, llvm::PoisonValue::get(vector));
   for (unsigned r = 0; r < rows; ++r) {
