@@ -90,13 +90,6 @@ class DimShuffle final : public Op {
   }
 };
 
-int checked_axis(int axis, int rank, const char* what) {
-  if (axis < -rank || axis >= rank) {
-    throw IndexError(fmt::format("{}: axis {} is outside a tensor of rank {}", what, axis, rank));
-  }
-  return axis < 0 ? axis + rank : axis;
-}
-
 std::vector<int> identity_pattern(int rank) {
   std::vector<int> pattern(static_cast<std::size_t>(rank));
   std::iota(pattern.begin(), pattern.end(), 0);
@@ -123,6 +116,15 @@ Variable Variable::T(std::source_location where) const {
   return dimshuffle(axes, where);
 }
 
+int normalize_axis(int axis, const Variable& x, const char* what, int added) {
+  const int rank = x.rank() + added;
+  if (axis < -rank || axis >= rank) {
+    throw IndexError(fmt::format("{}: axis {} is outside {}{}", what, axis, describe(x),
+                                 added == 0 ? "" : " with the new axis"));
+  }
+  return axis < 0 ? axis + rank : axis;
+}
+
 Variable squeeze(const Operand& operand, const Axes& axes) {
   const LocationScope scope(operand.where());
   const Variable& x = operand.variable();
@@ -130,7 +132,7 @@ Variable squeeze(const Operand& operand, const Axes& axes) {
   for (int i = 0; i < x.rank(); ++i)
     dropped[static_cast<std::size_t>(i)] = axes.all() && x.type().broadcastable(i);
   for (const int axis : axes.list()) {
-    dropped[static_cast<std::size_t>(checked_axis(axis, x.rank(), "squeeze"))] = true;
+    dropped[static_cast<std::size_t>(normalize_axis(axis, x, "squeeze"))] = true;
   }
   std::vector<int> pattern;
   for (int i = 0; i < x.rank(); ++i) {
@@ -143,7 +145,7 @@ Variable expand_dims(const Operand& x, int axis) {
   const LocationScope scope(x.where());
   const int rank = x.variable().rank();
   std::vector<int> pattern = identity_pattern(rank);
-  pattern.insert(pattern.begin() + checked_axis(axis, rank + 1, "expand_dims"), 'x');
+  pattern.insert(pattern.begin() + normalize_axis(axis, x.variable(), "expand_dims", 1), 'x');
   return x.variable().dimshuffle(pattern);
 }
 
@@ -169,7 +171,7 @@ Variable transpose(const Operand& x, const std::vector<int>& axes) {
     throw ValueError(fmt::format("transpose: {} axes given for {}", axes.size(), describe(x.variable())));
   }
   std::vector<int> pattern;
-  for (const int axis : axes) pattern.push_back(checked_axis(axis, rank, "transpose"));
+  for (const int axis : axes) pattern.push_back(normalize_axis(axis, x.variable(), "transpose"));
   return x.variable().dimshuffle(pattern);
 }
 
@@ -177,8 +179,8 @@ Variable swapaxes(const Operand& x, int a, int b) {
   const LocationScope scope(x.where());
   const int rank = x.variable().rank();
   std::vector<int> pattern = identity_pattern(rank);
-  std::swap(pattern[static_cast<std::size_t>(checked_axis(a, rank, "swapaxes"))],
-            pattern[static_cast<std::size_t>(checked_axis(b, rank, "swapaxes"))]);
+  std::swap(pattern[static_cast<std::size_t>(normalize_axis(a, x.variable(), "swapaxes"))],
+            pattern[static_cast<std::size_t>(normalize_axis(b, x.variable(), "swapaxes"))]);
   return x.variable().dimshuffle(pattern);
 }
 

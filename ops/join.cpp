@@ -103,13 +103,6 @@ class Join final : public Op {
   std::string label(const Node& node) const override { return fmt::format("Join{{axis={}}}", axis_of(node)); }
 };
 
-int checked_axis(int axis, int rank, const char* what) {
-  if (axis < -rank || axis >= rank) {
-    throw IndexError(fmt::format("{}: axis {} is outside tensors of rank {}", what, axis, rank));
-  }
-  return axis < 0 ? axis + rank : axis;
-}
-
 }  // namespace
 
 const Op& join_op() {
@@ -124,7 +117,7 @@ Variable join(int axis, const std::vector<Operand>& tensors, std::source_locatio
   const DType dtype = promoted_dtype(tensors);
   std::vector<Variable> inputs;
   for (const Operand& tensor : tensors) inputs.push_back(as_dtype(tensor, dtype));
-  const std::int64_t along = checked_axis(axis, inputs[0].rank(), "join");
+  const std::int64_t along = normalize_axis(axis, inputs[0], "join");
   return apply_op(join_op(), std::move(inputs), {{"axis", along}});
 }
 
@@ -136,7 +129,7 @@ Variable stack(const std::vector<Operand>& tensors, int axis, std::source_locati
   const LocationScope scope(where);
   if (tensors.empty()) throw TypeError("stack takes at least one tensor, got none");
   const int rank = tensors[0].variable().rank();
-  const int along = checked_axis(axis, rank + 1, "stack");
+  const int along = normalize_axis(axis, tensors[0].variable(), "stack", 1);
   const DType dtype = promoted_dtype(tensors);
   std::vector<Operand> expanded;
   for (const Operand& tensor : tensors) {
@@ -152,7 +145,7 @@ Variable stack(const std::vector<Operand>& tensors, int axis, std::source_locati
 std::vector<Variable> split(const Operand& x, const std::vector<std::int64_t>& sizes, int axis) {
   const LocationScope scope(x.where());
   const Variable& v = x.variable();
-  const int along = checked_axis(axis, v.rank(), "split");
+  const int along = normalize_axis(axis, v, "split");
   std::int64_t total = 0;
   for (const std::int64_t size : sizes) {
     if (size < 0) throw ValueError(fmt::format("split: a piece of extent {} of {}", size, describe(v)));

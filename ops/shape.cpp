@@ -187,10 +187,7 @@ Variable Variable::shape(std::source_location where) const {
 }
 
 Variable Variable::shape(int axis, std::source_location where) const {
-  if (axis < -rank() || axis >= rank()) {
-    throw IndexError(fmt::format("shape: axis {} is outside {}", axis, describe(*this)));
-  }
-  const std::int64_t i = axis < 0 ? axis + rank() : axis;
+  const std::int64_t i = normalize_axis(axis, *this, "shape");
   return apply_op(shape_i_op(), {*this}, {{"axis", i}}, where);
 }
 

@@ -94,6 +94,10 @@ CROTON_API Variable stack(const std::vector<Operand>& tensors, int axis = 0,
 CROTON_API std::vector<Variable> split(const Operand& x, const std::vector<std::int64_t>& sizes,
                                        int axis = 0);
 
+/// The axis of x counted from the first, where a negative one counts from the last. `added` axes are about to
+/// be added. IndexError, beginning with `what`, outside the rank.
+CROTON_API int normalize_axis(int axis, const Variable& x, const char* what, int added = 0);
+
 /// A copy in C order.
 CROTON_API Variable contiguous(const Operand& x);
 /// Without the axes of static extent 1, all of them or those named.

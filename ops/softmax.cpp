@@ -9,6 +9,7 @@
 #include "croton/ops/nnet.h"
 #include "croton/ops/nnet_rows.h"
 #include "croton/ops/reduce.h"
+#include "croton/ops/shape_ops.h"
 
 namespace croton {
 
@@ -174,17 +175,10 @@ class SoftmaxWithBias final : public Op {
   std::string label(const Node&) const override { return "SoftmaxWithBias"; }
 };
 
-int checked_axis(const Variable& x, int axis, const char* what) {
-  if (axis < -x.rank() || axis >= x.rank()) {
-    throw IndexError(fmt::format("{}: axis {} is outside {}", what, axis, describe(x)));
-  }
-  return axis < 0 ? axis + x.rank() : axis;
-}
-
 Variable apply_along(const Op& op, const Operand& operand, int axis) {
   const LocationScope scope(operand.where());
   const Variable x = promote_operands(std::span(&operand, 1), true)[0];
-  return apply_op(op, {x}, {{"axis", std::int64_t{checked_axis(x, axis, op.name().c_str())}}});
+  return apply_op(op, {x}, {{"axis", std::int64_t{normalize_axis(axis, x, op.name().c_str())}}});
 }
 
 }  // namespace
