@@ -214,11 +214,14 @@ std::optional<NodeCode> lower_pool(const LowerContext& context) {
 
 namespace {
 
-/// Where a plane's elements lie in the workspaces of the gradient: columns that differ by a multiple of the
-/// stride side by side, so that what a vector of windows reads or adds for one place in the window is
-/// contiguous. Windows that neither overlap nor leave anything out lie side by side over all rows too.
+/// A plane split by columns: those that differ by a multiple of the stride lie side by side, so that what a
+/// vector of windows reads for one place in the window is contiguous. Where windows neither overlap nor leave
+/// anything out
+/// (`exact`), so lie the rows, and a place of all windows of the plane is contiguous.
 struct SplitPlane {
-  std::int64_t row_pitch = 0, window_row_pitch = 0, phase_pitch = 0, place_row_pitch = 0;
+  std::int64_t row_pitch = 0;     // from one row of a window to the next
+  std::int64_t window_pitch = 0;  // from one row of windows to the next
+  std::int64_t phase_pitch = 0;   // from one remainder of the column to the next
   bool exact = false;
   std::int64_t size = 0;
 
@@ -230,185 +233,282 @@ struct SplitPlane {
             pool.columns == pool.out_columns * stride[1] && !pool.clipped;
     if (exact) {
       phase_pitch = pool.out_rows * pool.out_columns;
-      place_row_pitch = stride[1] * phase_pitch;  // from one row of the window to the next
-      window_row_pitch = pool.out_columns;        // from one row of windows to the next
-      size = ws[0] * place_row_pitch;
-    } else {
-      // Covers the padding too, so that no window needs a mask when it adds.
+      row_pitch = stride[1] * phase_pitch;
+      window_pitch = pool.out_columns;
+      size = ws[0] * row_pitch;
+    } else {  // covers the padding too, so that no window needs a mask
       const std::int64_t rows = std::max((pool.out_rows - 1) * stride[0] + ws[0], pool.rows + pad[0]);
       const std::int64_t columns =
           std::max((pool.out_columns - 1) * stride[1] + ws[1], pool.columns + pad[1]);
       phase_pitch = (columns + stride[1] - 1) / stride[1] + 1;
-      place_row_pitch = stride[1] * phase_pitch;
-      window_row_pitch = stride[0] * place_row_pitch;
-      size = std::max<std::int64_t>(rows, 1) * place_row_pitch;
+      row_pitch = stride[1] * phase_pitch;
+      window_pitch = stride[0] * row_pitch;
+      size = std::max<std::int64_t>(rows, 1) * row_pitch;
     }
   }
 
   /// Element (r, c) of window (i, j); in the exact case j may run on over all windows with i = 0.
   Index at(const Pooling& pool, Index i, Index j, std::int64_t r, std::int64_t c) const {
     const std::int64_t stride = pool.windows.stride[1];
-    return i * Index(window_row_pitch) + Index(r * place_row_pitch + c % stride * phase_pitch + c / stride) +
-           j;
+    return i * Index(window_pitch) + Index(r * row_pitch + c % stride * phase_pitch + c / stride) + j;
   }
-  /// The begin of input row i (padding counted) and of its phase 0.
+  /// The begin of input row i (padding counted).
   Index row(const Pooling& pool, Index i) const {
-    if (!exact) return i * Index(place_row_pitch);
+    if (!exact) return i * Index(row_pitch);
     const std::int64_t stride = pool.windows.stride[0];
-    return mod(i, stride) * Index(place_row_pitch) + floor_div(i, stride) * Index(window_row_pitch);
+    return mod(i, stride) * Index(row_pitch) + floor_div(i, stride) * Index(window_pitch);
   }
 };
 
-/// Moves a row between a plane (contiguous) and a split plane, in small transposes: `columns` elements, phase
-/// 0 first.
-void split_row(KernelBuilder& b, const SplitPlane& split, std::int64_t stride, std::int64_t columns,
-               Buffer plane, Index plane_row, Buffer workspace, Index split_row, bool to_plane) {
-  constexpr std::int64_t side = 16;
-  const std::int64_t whole = columns / stride;
-  const auto tile = [&](Index m, std::int64_t count) {
-    if (to_plane) {
-      b.transpose_tile(plane, plane_row + m * Index(stride), stride, workspace, split_row + m,
-                       split.phase_pitch, stride, count);
+/// pool_2d_grad, one plane after the other, in workspaces that stay in the first-level cache.
+class PoolGradient {
+ public:
+  PoolGradient(const LowerContext& context, const Pooling& pool)
+      : context_(context),
+        pool_(pool),
+        split_(pool),
+        is_max_(pool.windows.mode == PoolWindows::Mode::max),
+        dtype_(compute_dtype(context.outputs[0].dtype)),
+        kernel_(context, "pool_grad"),
+        b_(kernel_.builder()),
+        layouts_{context.outputs[0], context.inputs[0], context.inputs[1], context.inputs[2]},
+        planes_(plane_loops(pool.planes, layouts_)),
+        at_gx_(access(planes_, 0, layouts_[0])),
+        at_x_(access(planes_, 1, layouts_[1])),
+        at_y_(access(planes_, 2, layouts_[2])),
+        at_gy_(access(planes_, 3, layouts_[3])),
+        x_(kernel_.input(0)),
+        y_(kernel_.input(1)),
+        gy_(kernel_.input(2)),
+        gx_(kernel_.output(0)) {}
+
+  NodeCode lower() {
+    if (split_.exact) {
+      separate_windows();
     } else {
-      b.transpose_tile(workspace, split_row + m, split.phase_pitch, plane, plane_row + m * Index(stride),
-                       stride, count, stride);
+      overlapping_windows();
     }
-  };
-  const std::int64_t tiled = whole / side * side;
-  if (tiled > 0) b.loop("m", 0, tiled, serial, [&](Index m) { tile(m, side); }, side);
-  if (tiled < whole) tile(tiled, whole - tiled);
-  for (std::int64_t c = 0; c < columns % stride; ++c) {
-    const Index in_plane = plane_row + Index(whole * stride + c);
-    const Index in_split = split_row + Index(c * split.phase_pitch + whole);
-    if (to_plane) {
-      b.store(plane, in_plane, b.load(workspace, in_split));
-    } else {
-      b.store(workspace, in_split, b.load(plane, in_plane));
+    return kernel_.finish();
+  }
+
+ private:
+  Buffer workspace(DType dtype, std::int64_t size) { return kernel_.scratch(dtype, size * context_.threads); }
+
+  /// Whether rows of that operand move by transposes: contiguous, of the workspace's dtype.
+  bool is_plain(std::size_t operand) const {
+    const Layout& layout = layouts_[operand];
+    const std::int64_t stride = pool_.windows.stride[1];
+    return layout.strides.back() == 1 && layout.dtype == dtype_ && stride <= 16 &&
+           pool_.windows.pad[1] % stride == 0;
+  }
+
+  /// Moves a row of the plane into (or out of) a split row: `split_row` is the place of column 0 with padding
+  /// counted.
+  void move_row(const PlaneAccess& at, Buffer tensor, bool plain, std::span<const Index> plane, Index i,
+                Buffer workspace, Index split_row, bool to_plane) {
+    const std::int64_t stride = pool_.windows.stride[1];
+    const std::int64_t pad = pool_.windows.pad[1];
+    const Index plane_row = at(plane, i, 0);
+    const auto one = [&](Index j) {
+      const Index column = j + Index(pad);
+      const Index in_split =
+          split_row + mod(column, stride) * Index(split_.phase_pitch) + floor_div(column, stride);
+      const Index in_plane = plane_row + j * Index(at.column_stride);
+      if (to_plane) {
+        b_.store(tensor, in_plane, b_.load(workspace, in_split));
+      } else {
+        b_.store(workspace, in_split, b_.load(tensor, in_plane));
+      }
+    };
+    if (!plain) {
+      b_.loop("j", 0, pool_.columns, [&](Index j) { one(j); });
+      return;
+    }
+    constexpr std::int64_t side = 16;
+    const std::int64_t whole = pool_.columns / stride;
+    const std::int64_t tiled = whole / side * side;
+    const auto tile = [&](Index m, std::int64_t count) {
+      const Index in_plane = plane_row + m * Index(stride);
+      const Index in_split = split_row + Index(pad / stride) + m;
+      if (to_plane) {
+        b_.transpose_tile(tensor, in_plane, stride, workspace, in_split, split_.phase_pitch, stride, count);
+      } else {
+        b_.transpose_tile(workspace, in_split, split_.phase_pitch, tensor, in_plane, stride, count, stride);
+      }
+    };
+    if (tiled > 0) b_.loop("m", 0, tiled, serial, [&](Index m) { tile(m, side); }, side);
+    if (tiled < whole) tile(tiled, whole - tiled);
+    for (std::int64_t j = whole * stride; j < pool_.columns; ++j) one(j);
+  }
+
+  /// Whether the element of a window takes the gradient: it equals the maximum, or is the NaN that won over
+  /// it.
+  ScalarValue is_extreme(ScalarValue element, ScalarValue largest) {
+    return b_.emit(ScalarOp::bit_or, b_.emit(ScalarOp::eq, element, largest),
+                   b_.emit(ScalarOp::isnan, element));
+  }
+
+  /// Every element belongs to one window: its share is stored over it, then the plane is put together again.
+  void separate_windows() {
+    const std::int64_t size = round_up(split_.size, 16);
+    const Buffer elements = workspace(dtype_, size);
+    const bool flat = at_y_.column_stride == 1 && at_gy_.column_stride == 1 &&
+                      at_y_.row_stride == pool_.out_columns && at_gy_.row_stride == pool_.out_columns;
+    const bool plain_x = is_plain(1), plain_gx = is_plain(0);
+    b_.parallel("p", planes_.count(), [&](Index p) {
+      const std::vector<Index> plane = split_index(p, planes_.extents);
+      const Index base = b_.worker() * Index(size);
+      if (is_max_) {
+        b_.loop("i", 0, pool_.rows, [&](Index i) {
+          move_row(at_x_, x_, plain_x, plane, i, elements, base + split_.row(pool_, i), false);
+        });
+      }
+      const auto windows = [&](Index i, std::int64_t count) {
+        b_.loop("j", 0, count, vectorize, [&](Index j) {
+          const ScalarValue gradient = b_.load(gy_, at_gy_(plane, i, 0) + j * Index(at_gy_.column_stride));
+          const ScalarValue share = is_max_ ? gradient : as_mean(b_, pool_, gradient, i, j);
+          ScalarValue largest, taken;
+          if (is_max_) largest = b_.load(y_, at_y_(plane, i, 0) + j * Index(at_y_.column_stride));
+          each_place([&](std::int64_t r, std::int64_t c) {
+            const Index at = base + split_.at(pool_, i, j, r, c);
+            if (!is_max_) {
+              b_.store(elements, at, share);
+              return;
+            }
+            const ScalarValue hit = is_extreme(b_.load(elements, at), largest);
+            const bool first = r + c == 0;
+            const ScalarValue takes = first ? hit : both(b_, hit, b_.emit(ScalarOp::logical_not, taken));
+            taken = first ? hit : b_.emit(ScalarOp::bit_or, taken, hit);
+            b_.store(elements, at, b_.emit(ScalarOp::select, takes, share, b_.constant(0, dtype_)));
+          });
+        });
+      };
+      if (flat) {
+        windows(0, pool_.out_rows * pool_.out_columns);
+      } else {
+        b_.loop("i", 0, pool_.out_rows, [&](Index i) { windows(i, pool_.out_columns); });
+      }
+      b_.loop("i", 0, pool_.rows, [&](Index i) {
+        move_row(at_gx_, gx_, plain_gx, plane, i, elements, base + split_.row(pool_, i), true);
+      });
+    });
+  }
+
+  /// Each window notes its share and which of its elements takes it; then each element sums over the windows
+  /// around it. Notes have margins that take nothing, so that border elements need no masks.
+  void overlapping_windows() {
+    const Shape& ws = pool_.windows.ws;
+    const Shape& stride = pool_.windows.stride;
+    const Shape& pad = pool_.windows.pad;
+    const std::int64_t above = (ws[0] - 1) / stride[0];
+    const std::int64_t left = (ws[1] - 1) / stride[1];
+    const std::int64_t bands = (pool_.rows + pad[0] + stride[0] - 1) / stride[0];  // of `stride` input rows
+    const std::int64_t phase_columns = (pool_.columns + pad[1] + stride[1] - 1) / stride[1];
+    const std::int64_t note_pitch = left + std::max(phase_columns, pool_.out_columns);
+    const std::int64_t notes = (above + std::max(bands, pool_.out_rows)) * note_pitch;
+    const Buffer elements = is_max_ ? workspace(dtype_, split_.size) : Buffer{};
+    const Buffer places = is_max_ ? workspace(DType::int32, notes) : Buffer{};
+    const Buffer shares = workspace(dtype_, notes);
+    const Buffer sums = workspace(dtype_, split_.row_pitch);
+    const ScalarValue zero = b_.constant(0, dtype_);
+    const bool plain_x = is_plain(1), plain_gx = is_plain(0);
+
+    b_.parallel("p", planes_.count(), [&](Index p) {
+      const std::vector<Index> plane = split_index(p, planes_.extents);
+      const Index element_base = b_.worker() * Index(split_.size);
+      const Index note_base = b_.worker() * Index(notes);
+      const Index sum_base = b_.worker() * Index(split_.row_pitch);
+      b_.loop("z", 0, notes, vectorize, [&](Index z) {
+        b_.store(shares, note_base + z, zero);
+        if (is_max_) b_.store(places, note_base + z, b_.integer_constant(-1, DType::int32));
+      });
+      if (is_max_) {
+        b_.loop("i", 0, pool_.rows, [&](Index i) {
+          move_row(at_x_, x_, plain_x, plane, i, elements,
+                   element_base + split_.row(pool_, i + Index(pad[0])), false);
+        });
+      }
+      b_.loop("i", 0, pool_.out_rows, [&](Index i) {
+        b_.loop("j", 0, pool_.out_columns, vectorize, [&](Index j) {
+          const Index note = note_base + (i + Index(above)) * Index(note_pitch) + Index(left) + j;
+          const ScalarValue gradient = b_.load(gy_, at_gy_(plane, i, j));
+          b_.store(shares, note, is_max_ ? gradient : as_mean(b_, pool_, gradient, i, j));
+          if (!is_max_) return;
+          const ScalarValue largest = b_.load(y_, at_y_(plane, i, j));
+          ScalarValue place = b_.integer_constant(-1, DType::int32);
+          for (std::int64_t k = ws[0] * ws[1]; k-- > 0;) {  // the first place is asked last and wins
+            const std::int64_t r = k / ws[1], c = k % ws[1];
+            ScalarValue hit =
+                is_extreme(b_.load(elements, element_base + split_.at(pool_, i, j, r, c)), largest);
+            if (pool_.clipped) {
+              hit = both(b_, hit,
+                         inside(b_, pool_, i * Index(stride[0]) + Index(r - pad[0]),
+                                j * Index(stride[1]) + Index(c - pad[1])));
+            }
+            place = b_.emit(ScalarOp::select, hit, b_.integer_constant(k, DType::int32), place);
+          }
+          b_.store(places, note, place);
+        });
+      });
+      b_.loop("q", 0, bands, [&](Index q) {
+        for (std::int64_t in_band = 0; in_band < stride[0]; ++in_band) {
+          const Index row = q * Index(stride[0]) + Index(in_band - pad[0]);
+          const ScalarValue exists =
+              both(b_, b_.compare(ScalarOp::ge, row, 0), b_.compare(ScalarOp::lt, row, pool_.rows));
+          b_.branch(exists, [&] {
+            for (std::int64_t phase = 0; phase < stride[1]; ++phase) {
+              b_.loop("m", 0, phase_columns, vectorize, [&](Index m) {
+                ScalarValue sum = zero;
+                for (std::int64_t r = in_band; r < ws[0]; r += stride[0]) {
+                  for (std::int64_t c = phase; c < ws[1]; c += stride[1]) {
+                    const Index note = note_base + (q + Index(above - r / stride[0])) * Index(note_pitch) +
+                                       Index(left - c / stride[1]) + m;
+                    ScalarValue share = b_.load(shares, note);
+                    if (is_max_) {
+                      const ScalarValue here = b_.emit(ScalarOp::eq, b_.load(places, note),
+                                                       b_.integer_constant(r * ws[1] + c, DType::int32));
+                      share = b_.emit(ScalarOp::select, here, share, zero);
+                    }
+                    sum = b_.emit(ScalarOp::add, sum, share);
+                  }
+                }
+                b_.store(sums, sum_base + Index(phase * split_.phase_pitch) + m, sum);
+              });
+            }
+            move_row(at_gx_, gx_, plain_gx, plane, row, sums, sum_base, true);
+          });
+        }
+      });
+    });
+  }
+
+  template <class Body>
+  void each_place(const Body& body) const {
+    for (std::int64_t r = 0; r < pool_.windows.ws[0]; ++r) {
+      for (std::int64_t c = 0; c < pool_.windows.ws[1]; ++c) body(r, c);
     }
   }
-}
+
+  const LowerContext& context_;
+  const Pooling& pool_;
+  const SplitPlane split_;
+  const bool is_max_;
+  const DType dtype_;
+  NodeKernel kernel_;
+  KernelBuilder& b_;
+  const std::vector<Layout> layouts_;
+  const IterationSpace planes_;
+  const PlaneAccess at_gx_, at_x_, at_y_, at_gy_;
+  const Buffer x_, y_, gy_, gx_;
+};
 
 }  // namespace
 
-/// pool_2d_grad, one plane after the other in workspaces that stay in the first-level cache: the plane is
-/// split by columns (see SplitPlane), every window adds its gradient to the element (max) or elements it came
-/// from, and the sums are put together again.
 std::optional<NodeCode> lower_pool_grad(const LowerContext& context) {
   const Pooling pool(context.node, context.inputs[0].shape, context.inputs[1].shape);
-  const DType dtype = compute_dtype(context.outputs[0].dtype);
   const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
-  if (is_max && !is_floating(dtype)) return std::nullopt;
-  NodeKernel kernel(context, "pool_grad");
-  KernelBuilder& b = kernel.builder();
-  const std::vector<Layout> layouts{context.outputs[0], context.inputs[0], context.inputs[1],
-                                    context.inputs[2]};
-  const IterationSpace planes = plane_loops(pool.planes, layouts);
-  const PlaneAccess at_gx = access(planes, 0, layouts[0]);
-  const PlaneAccess at_x = access(planes, 1, layouts[1]);
-  const PlaneAccess at_y = access(planes, 2, layouts[2]);
-  const PlaneAccess at_gy = access(planes, 3, layouts[3]);
-  const Buffer x = kernel.input(0);
-  const Buffer y = kernel.input(1);
-  const Buffer gy = kernel.input(2);
-  const Buffer gx = kernel.output(0);
-
-  const Shape& ws = pool.windows.ws;
-  const Shape& stride = pool.windows.stride;
-  const Shape& pad = pool.windows.pad;
-  const SplitPlane split(pool);
-  const auto is_plain = [&](const Layout& layout) {
-    return layout.strides.back() == 1 && layout.dtype == dtype && stride[1] <= 16 && pad[1] % stride[1] == 0;
-  };
-  const bool plain_x = is_plain(layouts[1]);
-  const bool plain_gx = is_plain(layouts[0]);
-  const bool flat = split.exact && at_y.column_stride == 1 && at_gy.column_stride == 1 &&
-                    at_y.row_stride == pool.out_columns && at_gy.row_stride == pool.out_columns;
-  const std::int64_t workspace_size = round_up(split.size, 16);
-  const Buffer sums = kernel.scratch(dtype, workspace_size * context.threads);
-  // In the exact case every element is written once: the sums may lie over the elements.
-  const bool shares = split.exact && is_max;
-  const Buffer elements = is_max && !shares ? kernel.scratch(dtype, workspace_size * context.threads) : sums;
-  const ScalarValue zero = b.constant(0, dtype);
-
-  b.parallel("p", planes.count(), [&](Index p) {
-    const std::vector<Index> plane = split_index(p, planes.extents);
-    const Index base = b.worker() * Index(workspace_size);
-    if (!split.exact) {
-      b.loop("z", 0, workspace_size, vectorize, [&](Index z) { b.store(sums, base + z, zero); });
-    }
-    if (is_max) {
-      if (pool.clipped || !plain_x) {  // outside lies what is smaller than every number but an infinite one
-        const ScalarValue lowest = b.constant(-std::numeric_limits<double>::infinity(), dtype);
-        b.loop("z", 0, workspace_size, vectorize, [&](Index z) { b.store(elements, base + z, lowest); });
-      }
-      b.loop("i", 0, pool.rows, [&](Index i) {
-        const Index row = base + split.row(pool, i + Index(pad[0]));
-        if (plain_x) {
-          split_row(b, split, stride[1], pool.columns, x, at_x(plane, i, 0), elements,
-                    row + Index(pad[1] / stride[1]), false);
-          return;
-        }
-        b.loop("j", 0, pool.columns, [&](Index j) {
-          const Index column = j + Index(pad[1]);
-          const Index at = mod(column, stride[1]) * Index(split.phase_pitch) + floor_div(column, stride[1]);
-          b.store(elements, row + at, b.load(x, at_x(plane, i, j)));
-        });
-      });
-    }
-    const auto windows = [&](Index i, std::int64_t count) {
-      b.loop("j", 0, count, vectorize, [&](Index j) {
-        const ScalarValue gradient = b.load(gy, at_gy(plane, i, 0) + j * Index(at_gy.column_stride));
-        const ScalarValue share = is_max ? gradient : as_mean(b, pool, gradient, i, j);
-        ScalarValue largest, taken;
-        if (is_max) largest = b.load(y, at_y(plane, i, 0) + j * Index(at_y.column_stride));
-        for (std::int64_t r = 0; r < ws[0]; ++r) {
-          for (std::int64_t c = 0; c < ws[1]; ++c) {
-            const Index at = base + split.at(pool, i, j, r, c);
-            ScalarValue added = share;
-            if (is_max) {  // the first element of the window that equals the maximum takes all; a NaN wins
-                           // over it
-              const ScalarValue v = b.load(elements, at);
-              ScalarValue hit =
-                  b.emit(ScalarOp::bit_or, b.emit(ScalarOp::eq, v, largest), b.emit(ScalarOp::isnan, v));
-              if (pool.clipped) {
-                const Index row = i * Index(stride[0]) + Index(r - pad[0]);
-                const Index column = j * Index(stride[1]) + Index(c - pad[1]);
-                hit = both(b, hit, inside(b, pool, row, column));
-              }
-              if (r + c > 0) {
-                const ScalarValue first = both(b, hit, b.emit(ScalarOp::logical_not, taken));
-                taken = b.emit(ScalarOp::bit_or, taken, hit);
-                hit = first;
-              } else {
-                taken = hit;
-              }
-              added = b.emit(ScalarOp::select, hit, share, zero);
-            }
-            b.store(sums, at, split.exact ? added : b.emit(ScalarOp::add, b.load(sums, at), added));
-          }
-        }
-      });
-    };
-    if (flat) {
-      windows(0, pool.out_rows * pool.out_columns);
-    } else {
-      b.loop("i", 0, pool.out_rows, [&](Index i) { windows(i, pool.out_columns); });
-    }
-    b.loop("i", 0, pool.rows, [&](Index i) {
-      const Index row = base + split.row(pool, i + Index(pad[0]));
-      if (plain_gx) {
-        split_row(b, split, stride[1], pool.columns, gx, at_gx(plane, i, 0), sums,
-                  row + Index(pad[1] / stride[1]), true);
-        return;
-      }
-      b.loop("j", 0, pool.columns, vectorize, [&](Index j) {
-        const Index column = j + Index(pad[1]);
-        const Index at = mod(column, stride[1]) * Index(split.phase_pitch) + floor_div(column, stride[1]);
-        b.store(gx, at_gx(plane, i, j), b.load(sums, row + at));
-      });
-    });
-  });
-  return kernel.finish();
+  if (is_max && !is_floating(context.outputs[0].dtype)) return std::nullopt;
+  return PoolGradient(context, pool).lower();
 }
 
 }  // namespace croton
