@@ -25,5 +25,6 @@
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/ops/verify_grad.h"
+#include "croton/runtime/debugprint_function.h"
 #include "croton/runtime/function.h"
 #include "croton/runtime/idx.h"

@@ -43,6 +43,7 @@ Ref<OutputRecord> OutputRecords::take() {
   return Ref<OutputRecord>(record);
 }
 
+Outputs::Outputs() = default;
 Outputs::Outputs(Ref<OutputRecord> record) : record_(std::move(record)) {}
 Outputs::Outputs(const Outputs&) = default;
 Outputs::Outputs(Outputs&&) noexcept = default;

@@ -18,7 +18,7 @@ class OutputRecord;
 /// overwritten.
 class CROTON_API Outputs {
  public:
-  Outputs() = default;
+  Outputs();
   explicit Outputs(Ref<OutputRecord> record);
   Outputs(const Outputs&);
   Outputs(Outputs&&) noexcept;
