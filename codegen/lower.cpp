@@ -3,6 +3,7 @@
 #include <array>
 
 #include "croton/codegen/lower_context.h"
+#include "croton/ops/blas.h"
 #include "croton/ops/composite.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/ops/elementwise.h"
@@ -49,6 +50,12 @@ constexpr Lowering lowerings[] = {
     {random_uniform_op, lower_random},
     {random_normal_op, lower_random},
     {direct_conv_op, lower_conv},
+    {dot_op, lower_matmul},
+    {dot22_op, lower_matmul},
+    {dot22_scalar_op, lower_matmul},
+    {gemm_op, lower_matmul},
+    {gemv_op, lower_matmul},
+    {ger_op, lower_matmul},
 };
 
 }  // namespace
