@@ -14,7 +14,7 @@ struct CROTON_API OptimizerReport {
   struct Rule {
     std::string_view name;
     std::uint64_t applications = 0;
-    double seconds = 0;  // with the attempts that came to nothing
+    double seconds = 0;  // that putting its replacements in place took
   };
   struct Phase {
     std::string_view name;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <limits>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "croton/graph/error.h"
 #include "croton/graph/message.h"
@@ -23,21 +23,49 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+/// A bit for each node, by its id: the nodes of a graph were made around the same time. One that is older
+/// than the graph has none and is always clear.
+class NodeFlags {
+ public:
+  explicit NodeFlags(const FunctionGraph& graph) {
+    for (const Ref<Node>& node : graph.nodes()) first_ = std::min(first_, node->id());
+  }
+  bool test_and_set(const Node& node) {
+    if (node.id() < first_) return false;
+    const std::size_t at = index(node);
+    if (at >= flags_.size()) flags_.resize(std::max(at + 1, 2 * flags_.size()), false);
+    const bool was = flags_[at];
+    flags_[at] = true;
+    return was;
+  }
+  void clear(const Node& node) {
+    if (node.id() >= first_) flags_[index(node)] = false;
+  }
+
+ private:
+  std::size_t index(const Node& node) const { return static_cast<std::size_t>(node.id() - first_); }
+  std::uint64_t first_ = std::numeric_limits<std::uint64_t>::max();
+  std::vector<bool> flags_;
+};
+
 /// The nodes to look at; told by the graph what changes.
 class Worklist final : public GraphListener {
  public:
-  Worklist(FunctionGraph& graph, int depth) : graph_(graph), depth_(depth) { graph_.add_listener(this); }
+  Worklist(FunctionGraph& graph, int depth) : graph_(graph), depth_(depth), waiting_(graph) {
+    graph_.add_listener(this);
+  }
   ~Worklist() override { graph_.remove_listener(this); }
 
   void add(Node& node) {
-    if (node.is_apply() && waiting_.insert(&node).second) queue_.emplace_back(&node);
+    if (!node.is_apply() || waiting_.test_and_set(node)) return;
+    queue_.emplace_back(&node);
   }
 
   Ref<Node> take() {
     while (!queue_.empty()) {
       Ref<Node> node = std::move(queue_.front());
       queue_.pop_front();
-      waiting_.erase(node.get());
+      waiting_.clear(*node);
       if (node->graph() == &graph_) return node;
     }
     return {};
@@ -79,7 +107,7 @@ class Worklist final : public GraphListener {
   FunctionGraph& graph_;
   int depth_;
   std::deque<Ref<Node>> queue_;
-  std::unordered_set<const Node*> waiting_;
+  NodeFlags waiting_;
 };
 
 class Rewriter {
@@ -116,17 +144,15 @@ class Rewriter {
   void visit(Node& node) {
     ++report_.visits;
     for (std::size_t i : candidates(node.op())) {
-      if (stopped_[i]) continue;
-      const Clock::time_point start = Clock::now();
-      const bool applied = try_rule(*rules_[i], node);
-      report_.rules[i].seconds += seconds_since(start);
-      if (!applied) continue;
+      if (stopped_[i] || !rules_[i]->may_match(node)) continue;
+      if (!try_rule(i, node)) continue;
       count(i);
       if (node.graph() != &graph_) return;
     }
   }
 
-  bool try_rule(const Rule& rule, Node& node) {
+  bool try_rule(std::size_t i, Node& node) {
+    const Rule& rule = *rules_[i];
     const LocationScope scope(node.where());  // what the rule makes belongs to the user's line
     Match match(graph_, node);
     std::vector<std::pair<Variable, Variable>> pairs;
@@ -145,9 +171,11 @@ class Rewriter {
           fmt::format("the rewrite {} failed on {}: {}", rule.name(), describe(node.output()), error.what()));
     }
     if (pairs.empty()) return false;
+    const Clock::time_point start = Clock::now();
     if (options_.verbose) announce(rule, pairs);
     const std::uint64_t before = graph_.change_count();
     graph_.replace_all(pairs, rule.name());
+    report_.rules[i].seconds += seconds_since(start);
     return graph_.change_count() != before;
   }
 

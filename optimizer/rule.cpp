@@ -82,6 +82,36 @@ Rule Rule::on(double low, double high) && {
   return std::move(*this);
 }
 
+bool Rule::may_match(const Node& node) const {
+  if (!left_) return true;
+  const pattern::PatternNode& wanted = **left_;
+  const auto fits = [](const pattern::PatternNode& child, const Variable& operand) {
+    switch (child.kind) {
+      case pattern::PatternNode::Kind::variable:
+        return true;
+      case pattern::PatternNode::Kind::constant:
+      case pattern::PatternNode::Kind::literal:
+        return operand.is_constant();
+      case pattern::PatternNode::Kind::apply:
+        return operand.node()->is_apply() && &operand.node()->op() == child.op;
+    }
+    return true;
+  };
+  for (std::size_t i = 0; i < wanted.children.size(); ++i) {
+    const pattern::PatternNode& child = *wanted.children[i];
+    if (child.kind == pattern::PatternNode::Kind::variable) continue;
+    if (wanted.commutative) {
+      if (!std::ranges::any_of(node.inputs(),
+                               [&](const Variable& operand) { return fits(child, operand); })) {
+        return false;
+      }
+    } else if (i >= node.input_count() || !fits(child, node.input(i))) {
+      return false;
+    }
+  }
+  return true;
+}
+
 Replacement Rule::apply(Match& match) const {
   if (left_ && !match.matches(*left_)) return {};
   if (consuming_) {

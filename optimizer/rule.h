@@ -82,6 +82,8 @@ class Rule {
   double low() const { return low_; }
   double high() const { return high_; }
   bool may_apply_to(const Op& op) const { return roots_.contains(op); }
+  /// False where the node's operands alone show that the pattern does not match: most nodes, at little cost.
+  bool may_match(const Node& node) const;
   int depth() const { return left_ ? (*left_)->depth : 2; }
 
   /// Tries the rule on the node of a fresh match.
