@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <croton/graph/error.h>
+#include <croton/graph/flags.h>
+
 #include "cache_folder.h"
 #include "command.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <croton/croton.h>
+#include <croton/graph/variable.h>
 
 // The subcommands of the tool, a file each: every function adds one to the application. What they throw ends
 // the program with exit code 2.

@@ -9,6 +9,13 @@
 #include <iterator>
 #include <memory>
 
+#include <croton/graph/debugprint.h>
+#include <croton/graph/error.h>
+#include <croton/graph/text_form.h>
+#include <croton/ops/expression.h>
+#include <croton/ops/pp.h>
+#include <croton/optimizer/optimizer.h>
+
 #include "command.h"
 
 namespace {

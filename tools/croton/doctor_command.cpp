@@ -6,6 +6,8 @@
 #include <fstream>
 
 #include <croton/codegen/thread_pool.h>
+#include <croton/graph/flags.h>
+#include <croton/graph/version.h>
 
 #include "cache_folder.h"
 #include "command.h"

@@ -6,6 +6,13 @@
 #include <memory>
 #include <set>
 
+#include <croton/graph/error.h>
+#include <croton/graph/npy.h>
+#include <croton/ops/creation.h>
+#include <croton/ops/evaluate.h>
+#include <croton/ops/expression.h>
+#include <croton/runtime/function.h>
+
 #include "command.h"
 
 namespace {

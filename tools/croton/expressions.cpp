@@ -1,6 +1,7 @@
 // What the commands that take expressions have in common.
 
-#include <memory>
+#include <croton/graph/flags.h>
+#include <croton/ops/expression.h>
 
 #include "command.h"
 

@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include <croton/graph/flags.h>
+
 #include "command.h"
 
 namespace {

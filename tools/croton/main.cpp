@@ -5,6 +5,9 @@
 #include <cstdio>
 #include <new>
 
+#include <croton/graph/error.h>
+#include <croton/graph/version.h>
+
 #include "command.h"
 
 namespace {
