@@ -142,10 +142,10 @@ std::string leaf_text(const Variable& leaf) {
   std::string text;
   if (is_complex(value.dtype())) {
     text = to_string(value.shape());
-  } else if (is_uniform(value)) {
-    const Tensor host = value.to_host();
-    text = fmt::format("{} of {}", to_string(value.shape()),
-                       element_text(value.dtype(), static_cast<const std::byte*>(host.raw_data())));
+  } else if (value.rank() > 0 && (value.size() == 1 || is_uniform(value))) {
+    Tensor first = value;
+    while (first.rank() > 0) first = first[0];
+    text = fmt::format("{} of {}", to_string(value.shape()), to_string(first));
   } else {
     text = to_string(value);
   }

@@ -111,7 +111,7 @@ TEST_CASE("debugprint letters go on after Z with BA", "[graph][debugprint]") {
 
 TEST_CASE("debugprint shows constants and shared variables", "[graph][debugprint]") {
   CHECK(leaf_text(constant(Tensor{1.f, 2.f, 3.f})) == "TensorConstant{[1. 2. 3.]}");
-  CHECK(leaf_text(constant(Tensor::full({1, 3}, 2.f))) == "TensorConstant{(1, 3) of 2}");
+  CHECK(leaf_text(constant(Tensor::full({1, 3}, 2.f))) == "TensorConstant{(1, 3) of 2.0}");
   CHECK(leaf_text(constant(Tensor::arange(100, DType::int64))) == "TensorConstant{[ 0  1  2 .. 97 98 99]}");
   CHECK(leaf_text(shared(Tensor{1.f}, "w")) == "w");
   CHECK(leaf_text(shared(Tensor{1.f})) == "<TensorType(float32, vector)>");

@@ -44,7 +44,8 @@ const char* const expressions[] = {
     "x[1:-1, ::2][n:, 0], set_subtensor(x[0], b), inc_subtensor(x[:, n], 1)",
     "x.reshape(x.shape[0], -1, 1), x.dimshuffle(1, 'x', 0), x.flatten(), specify_shape(x, (3, none)), "
     "contiguous(x.T)",
-    "join(0, x, y), stack([x, x]), split(x, [1, 3], axis=1), tile(b, (2,)), arange(n), zeros((n, 3)), make_vector(n, "
+    "join(0, x, y), stack([x, x]), split(x, [1, 3], axis=1), tile(b, (2,)), arange(n), zeros((n, 3)), "
+    "make_vector(n, "
     "3)",
     "sum(x, axis=0), prod(x), max(x, axis=(0, 1)), min(x), any(x > 0), all(x > 0), argmax(x, axis=1), "
     "argmin(x)",

@@ -6,6 +6,7 @@
 #include <new>
 
 #include <croton/graph/error.h>
+#include <croton/graph/nearest_names.h>
 #include <croton/graph/version.h>
 
 #include "command.h"
@@ -17,6 +18,15 @@ constexpr int bad_input = 2;
 int complain(std::string_view message) {
   fmt::print(stderr, "croton: {}\n", message);
   return bad_input;
+}
+
+/// What an argument that nobody takes is: mostly a command with a typing mistake.
+std::string about_extras(const CLI::App& app, std::string_view first) {
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) commands.push_back(command->get_name());
+  if (!app.get_subcommands().empty() || first.empty() || first.starts_with('-')) return {};
+  const std::vector<std::string_view> names(commands.begin(), commands.end());
+  return fmt::format("there is no command '{}'{}", first, croton::did_you_mean(first, names));
 }
 
 }  // namespace
@@ -41,7 +51,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    return complain(fmt::format("{}\nRun croton --help for what there is.", e.what()));
+    const std::string extras = about_extras(app, argc > 1 ? argv[1] : "");
+    return complain(
+        fmt::format("{}\nRun croton --help for what there is.", extras.empty() ? e.what() : extras));
   } catch (const croton::Error& e) {
     return complain(e.what());
   } catch (const std::bad_alloc&) {

@@ -1,0 +1,248 @@
+// The command `croton` as a user runs it: what it prints, what it writes, how it refuses.
+
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "croton/graph/npy.h"
+#include "croton/graph/text_form.h"
+#include "croton/graph/version.h"
+
+using namespace croton;
+using Catch::Matchers::Contains;
+using Catch::Matchers::StartsWith;
+
+namespace {
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A folder of the test's own, empty.
+const std::filesystem::path& folder() {
+  static const std::filesystem::path path = [] {
+    std::filesystem::path p = std::filesystem::path(CROTON_BINARY_DIR) / "test-tool";
+    std::filesystem::remove_all(p);
+    std::filesystem::create_directories(p / "work");
+    return p;
+  }();
+  return path;
+}
+
+/// Runs the tool in an empty folder; `arguments` are for the shell.
+Result run(const std::string& arguments, const std::string& environment = "") {
+  const std::string here = (folder() / "work").string(), out = (folder() / "out").string(),
+                    err = (folder() / "err").string();
+  const std::string command = "cd '" + here + "' && XDG_CACHE_HOME='" + (folder() / "cache").string() + "' " +
+                              environment + " '" CROTON_BINARY_DIR "/bin/croton' " + arguments + " >'" + out +
+                              "' 2>'" + err + "' </dev/null";
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
+}
+
+std::string output_of(const std::string& arguments) {
+  const Result result = run(arguments);
+  INFO(arguments << "\n" << result.err);
+  CHECK(result.code == 0);
+  CHECK(result.err.empty());
+  return result.out;
+}
+
+/// The complaint about bad input: exit code 2, nothing on standard output.
+std::string complaint_of(const std::string& arguments) {
+  const Result result = run(arguments);
+  INFO(arguments);
+  CHECK(result.code == 2);
+  CHECK(result.out.empty());
+  CHECK_THAT(result.err, StartsWith("croton: "));
+  CHECK_THAT(result.err, !Contains("internal error"));
+  return result.err;
+}
+
+void write(const std::string& name, const std::string& text) {
+  std::ofstream(folder() / "work" / name, std::ios::binary) << text;
+}
+
+std::string path(const std::string& name) { return (folder() / "work" / name).string(); }
+
+const char* const network =
+    "--inputs 'X: matrix, W1: matrix, b1: vector, W2: matrix, b2: vector' "
+    "-e 'softmax(dot(tanh(dot(X, W1) + b1), W2) + b2)'";
+
+}  // namespace
+
+TEST_CASE("croton without arguments shows what it can do", "[tools][tool]") {
+  const std::string help = output_of("");
+  for (const char* command : {"debugprint", "eval", "flags", "ops", "doctor", "cache"})
+    CHECK_THAT(help, Contains(command));
+  CHECK(output_of("--help") == help);
+  CHECK(output_of("--version") == version_details() + "\n");
+}
+
+TEST_CASE("croton debugprint prints the optimized graph in Theano's layout", "[tools][tool]") {
+  CHECK(output_of(std::string("debugprint ") + network) ==
+        "SoftmaxWithBias [@A] ''   4\n"
+        " |Dot22 [@B] ''   3\n"
+        " | |Elemwise{Composite{tanh((i0 + i1))}}[(0, 0)] [@C] ''   2\n"
+        " | | |Dot22 [@D] ''   1\n"
+        " | | | |X [@E]\n"
+        " | | | |W1 [@F]\n"
+        " | | |InplaceDimShuffle{x,0} [@G] ''   0\n"
+        " | |   |b1 [@H]\n"
+        " | |W2 [@I]\n"
+        " |b2 [@J]\n");
+  CHECK(output_of(std::string("debugprint --before --ids id --types --depth 3 ") + network) ==
+        "Softmax [id A] <TensorType(float32, matrix)> ''   \n"
+        " |Elemwise{add,no_inplace} [id B] <TensorType(float32, matrix)> ''   \n"
+        "   |dot [id C] <TensorType(float32, matrix)> ''   \n"
+        "   |InplaceDimShuffle{x,0} [id D] <TensorType(float32, row)> ''   \n");
+  CHECK(output_of(
+            "debugprint --before --stop-on-name --ids none --inputs 'x: vector' -e 'h = tanh(x); h + 1'") ==
+        "Elemwise{add,no_inplace}  ''   \n"
+        " |Elemwise{tanh,no_inplace}  'h'   \n"
+        " |TensorConstant{(1,) of 1.0} \n");
+  CHECK(output_of("debugprint --math --before --inputs 'x: vector' -e 'tanh(x) * x'") == "(tanh(x) * x)\n");
+  CHECK_THAT(output_of(std::string("debugprint --rewrites ") + network), Contains("   4 by "));
+  CHECK_THAT(output_of(std::string("debugprint --flags optimizer_excluding=fusion ") + network),
+             Contains("Elemwise{tanh}[(0, 0)]"));
+  CHECK_THAT(output_of(std::string("debugprint --general ") + network), !Contains("Composite"));
+}
+
+TEST_CASE("croton debugprint --text writes what it reads", "[tools][tool]") {
+  const std::string before = output_of(std::string("debugprint --before --text ") + network);
+  write("graph.txt", before);
+  CHECK(output_of("debugprint --before --text graph.txt") == before);
+  const std::string optimized = output_of("debugprint --text graph.txt");
+  CHECK(optimized == output_of(std::string("debugprint --text ") + network));
+  CHECK_THAT(optimized, Contains("Composite(") && Contains("inplace=[0, 0]"));
+  CHECK(equal_graphs(parse_graph(optimized), parse_graph(to_text(parse_graph(optimized)))));
+}
+
+TEST_CASE("croton eval computes over files and numbers", "[tools][tool]") {
+  save_npy(path("x.npy"), Tensor{{1.f, 2.f}, {3.f, 4.f}});
+  save_npz(path("both.npz"), {{"a", Tensor{1.f, 2.f}}, {"b", Tensor{3, 4}}});
+  CHECK(output_of("eval -e 'x * 2 + y' x=x.npy y=0.5") == "[[2.5 4.5]\n [6.5 8.5]]\n");
+  CHECK(output_of("eval -e 'a + b' a=both.npz:a b=both.npz:b") == "[4. 6.]\n");
+  CHECK(output_of("eval -e 'grad(sum(sqr(x)), x)' -e x.T x=x.npy") ==
+        "[[2. 4.]\n [6. 8.]]\n[[1. 3.]\n [2. 4.]]\n");
+  CHECK(output_of("eval -e '1 + 2'") == "3\n");
+  CHECK(output_of("eval -e 'n / 4' n=3 --flags floatX=float64") == "0.75\n");
+  CHECK(output_of("eval -e 'x.sum(axis=0)' 'x=[[1, 2], [3, 4]]'") == "[4 6]\n");
+
+  CHECK(output_of("eval -e 'x + 1' x=x.npy -o y.npy").empty());
+  CHECK(equal(load_npy(path("y.npy")), Tensor{{2.f, 3.f}, {4.f, 5.f}}));
+  CHECK(output_of("eval -e 'total = sum(x); total' -e x x=x.npy -e 'x - 1' -o all.npz").empty());
+  const NamedTensors archive = load_npz(path("all.npz"));
+  REQUIRE(archive.size() == 3);
+  CHECK(equal(archive.at("total"), Tensor(10.f)));
+  CHECK(equal(archive.at("x"), Tensor{{1.f, 2.f}, {3.f, 4.f}}));
+  CHECK(equal(archive.at("arr_2"), Tensor{{0.f, 1.f}, {2.f, 3.f}}));
+}
+
+TEST_CASE("croton eval convolves as asked", "[tools][tool]") {
+  save_npy(path("image.npy"), Tensor::arange(12, DType::float32).reshape({1, 1, 3, 4}));
+  save_npy(path("filters.npy"), Tensor::ones({1, 1, 2, 2}, DType::float32));
+  CHECK(output_of("eval -e 'conv2d(x, w, border_mode=((1, 2), (0, 1)), subsample=(2, 1), filter_flip=false)' "
+                  "x=image.npy w=filters.npy") ==
+        "[[[[ 1.  3.  5.  3.]\n   [26. 30. 34. 18.]\n   [ 0.  0.  0.  0.]]]]\n");
+}
+
+TEST_CASE("croton refuses bad input with one message and exit code 2", "[tools][tool][errors]") {
+  save_npy(path("x.npy"), Tensor{{1.f, 2.f}, {3.f, 4.f}});
+  save_npz(path("both.npz"), {{"a", Tensor{1.f, 2.f}}, {"b", Tensor{3, 4}}});
+  CHECK(complaint_of("debugpint") ==
+        "croton: there is no command 'debugpint'; did you mean debugprint?\nRun croton --help for what there "
+        "is.\n");
+  CHECK_THAT(complaint_of("eval"), Contains("--expression is required"));
+  CHECK_THAT(complaint_of("eval --strange -e 1"), Contains("--strange"));
+  CHECK_THAT(complaint_of("eval -e 1 --flags floatx=float64"), Contains("did you mean floatX?"));
+  CHECK_THAT(complaint_of("eval -e 'x + y' x=x.npy"),
+             StartsWith("croton: expression:1:5: unknown name 'y' (there are: x)"));
+  CHECK_THAT(complaint_of("eval -e 'x + ' x=x.npy"), Contains("expected an expression, got the end"));
+  CHECK_THAT(complaint_of("eval -e 'conv2d(x, x, strides=2)' x=x.npy"),
+             Contains("conv2d has no keyword \"strides\"; did you mean subsample?"));
+  CHECK_THAT(complaint_of("eval -e 'dot(x, y)' x=x.npy y=[1,2,3]"), Contains("expression:1:1"));
+  CHECK_THAT(complaint_of("eval -e x x=missing.npy"), Contains("missing.npy"));
+  write("broken.npy", "not an array");
+  CHECK_THAT(complaint_of("eval -e x x=broken.npy"), Contains("broken.npy"));
+  write("short.npy", read(path("x.npy")).substr(0, 100));
+  CHECK_THAT(complaint_of("eval -e x x=short.npy"), Contains("short.npy"));
+  CHECK(complaint_of("eval -e a a=both.npz") ==
+        "croton: a: say which array of both.npz you mean, as a=both.npz:NAME; it holds a, b\n");
+  CHECK_THAT(complaint_of("eval -e a a=both.npz:c"), Contains("'c'") || Contains("\"c\""));
+  CHECK_THAT(complaint_of("eval -e x x=x.npy x=1"), Contains("x is given twice"));
+  CHECK_THAT(complaint_of("eval -e x 5x=1"), Contains("the name of an input"));
+  CHECK_THAT(complaint_of("eval -e x x.npy"), Contains("expected name=file.npy"));
+  CHECK_THAT(complaint_of("eval -e x x=1 y=2"), Contains("y"));
+  CHECK_THAT(complaint_of("eval -e x x=x.npy -o y.txt"), Contains("must end with .npy or .npz"));
+  CHECK_THAT(complaint_of("eval -e x -e x x=x.npy -o two.npy"), Contains("2 results go into a .npz file"));
+  CHECK_THAT(complaint_of("eval -e x x=x.npy -o nowhere/y.npy"), Contains("there is no folder nowhere"));
+  CHECK_THAT(complaint_of("eval -e 'x[5]' x=x.npy"), Contains("axis"));
+  CHECK_THAT(complaint_of("eval -e 'x.reshape(n, 3)' x=x.npy n=2"), Contains("reshape"));
+  CHECK_FALSE(std::filesystem::exists(path("two.npy")));
+
+  CHECK_THAT(complaint_of("debugprint"), Contains("needs a file in the text form or an expression"));
+  CHECK_THAT(complaint_of("debugprint missing.txt"), Contains("cannot read missing.txt: No such file"));
+  CHECK_THAT(complaint_of("debugprint --inputs 'x: matrx' -e x"), Contains("did you mean matrix"));
+  CHECK_THAT(complaint_of("debugprint --ids letters -e 1"), Contains("letters"));
+  CHECK_THAT(complaint_of("debugprint --depth -3 -e 1"), Contains("depth is -3"));
+  CHECK_THAT(complaint_of("debugprint x.npy"), StartsWith("croton: x.npy:1:1: expected 'graph'"));
+  CHECK_THAT(complaint_of("debugprint -e 1 graph.txt"), Contains("not both"));
+  CHECK_THAT(complaint_of("debugprint -e 1 --flags optimizer_excluding=fuson"),
+             Contains("did you mean fusion"));
+  write("wrong.txt", "graph(%x: float32[2]) {\n  %0 = softmx(%x)\n  return %0\n}\n");
+  CHECK(
+      complaint_of("debugprint wrong.txt") ==
+      "croton: wrong.txt:2:8: unknown op 'softmx'; did you mean softmax?\n    %0 = softmx(%x)\n         ^\n");
+  const Result environment = run("flags", "CROTON_FLAGS=treads=2");
+  CHECK(environment.code == 2);
+  CHECK_THAT(environment.err, Contains("did you mean threads?"));
+}
+
+TEST_CASE("croton flags says what set each", "[tools][tool]") {
+  CHECK(output_of("flags --changed").empty());
+  CHECK(output_of("flags --changed --flags floatX=float64,threads=1") ==
+        "floatX=float64  (--flags, column 1)\nthreads=1  (--flags, column 16)\n");
+  CHECK_THAT(output_of("flags"), Contains("floatX=float32  (default)"));
+}
+
+TEST_CASE("croton doctor and cache look at this machine", "[tools][tool]") {
+  const std::string report = output_of("doctor");
+  for (const char* line : {"cpu ", "vectors ", "threads ", "memory ", "cache ", "LLVM ", "oneDNN "})
+    CHECK_THAT(report, Contains(line));
+  CHECK_THAT(output_of("doctor --flags cache_dir=none"), Contains("Problem: there is no cache folder"));
+
+  CHECK(output_of("cache clear --flags cache_dir=kernels").empty() == false);
+  output_of("eval -e 'tanh(x) * 2' x=[1.5,2] --flags cache_dir=kernels");
+  CHECK_THAT(output_of("cache info --flags cache_dir=kernels"),
+             Contains("state    usable") && !Contains("kernels  0\n"));
+  CHECK_THAT(output_of("cache clear --flags cache_dir=kernels"), StartsWith("removed "));
+  CHECK_THAT(output_of("cache info --flags cache_dir=kernels"), Contains("kernels  0\n"));
+  CHECK(output_of("cache info --flags cache_dir=none") == "folder   none\n");
+  CHECK_THAT(complaint_of("cache clear --flags cache_dir=none"), Contains("no cache folder to clear"));
+  CHECK_THAT(complaint_of("cache"), Contains("subcommand"));
+}
+
+TEST_CASE("the pages of the reference are current", "[tools][tool][docs]") {
+  const auto committed = [](const char* name) {
+    return read(std::filesystem::path(CROTON_SOURCE_DIR) / name);
+  };
+  {
+    INFO("write it anew: build/bin/croton flags --markdown > docs/reference/flags.md");
+    CHECK(output_of("flags --markdown") == committed("docs/reference/flags.md"));
+  }
+  INFO("write it anew: build/bin/croton ops --markdown > docs/reference/ops.md");
+  CHECK(output_of("ops --markdown") == committed("docs/reference/ops.md"));
+  CHECK_THAT(output_of("ops"), Contains("sum(x, axis=none, keepdims=false)\n    "));
+}
