@@ -1,6 +1,9 @@
 #include "croton/runtime/library_step.h"
 
 #include "croton/ops/blas.h"
+#include "croton/ops/conv_implementations.h"
+#include "croton/runtime/dnn_convolution.h"
+#include "croton/runtime/dnn_corr_mm.h"
 #include "croton/runtime/dnn_product.h"
 
 namespace croton {
@@ -14,8 +17,9 @@ struct Provider {
 
 /// The only registration: which library computes which op.
 constexpr Provider providers[] = {
-    {dot_op, make_dnn_product},  {dot22_op, make_dnn_product}, {dot22_scalar_op, make_dnn_product},
-    {gemm_op, make_dnn_product}, {gemv_op, make_dnn_product},
+    {dot_op, make_dnn_product},          {dot22_op, make_dnn_product}, {dot22_scalar_op, make_dnn_product},
+    {gemm_op, make_dnn_product},         {gemv_op, make_dnn_product},  {corr_mm_op, make_corr_mm},
+    {dnn_conv_op, make_dnn_convolution},
 };
 
 }  // namespace
