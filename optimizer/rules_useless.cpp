@@ -120,6 +120,9 @@ bool is_fold(const Op& op) { return as_reduce(op) != nullptr; }
 const RuleSet& useless_rules() {
   static const RuleSet rules = {
       rule("identity", identity(x), x),
+      // Marks for gradients, which have been taken.
+      rule("gradient_marker", Roots({"disconnected_grad", "zero_grad", "grad_clip", "grad_scale"}),
+           [](Match& match) -> Replacement { return match.input(0); }),
       rule("idempotent", elementwise_roots(), drop_idempotent),
       rule("involution", elementwise_roots(), drop_involution),
       rule("even_of_neg", elementwise_roots(), drop_sign_under_even),
