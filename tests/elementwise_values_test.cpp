@@ -140,7 +140,8 @@ TEST_CASE("Conversions between all dtypes", "[ops][elementwise]") {
     for (int to = 0; to < dtype_count; ++to) {
       const auto a = static_cast<DType>(from), b = static_cast<DType>(to);
       if (is_complex(a) || is_complex(b)) continue;
-      const Tensor x = Tensor{0., 1., 2.75, -3.5, 300., 1e10, -1e10, std::nan(""), HUGE_VAL, -HUGE_VAL}.astype(a);
+      const Tensor x =
+          Tensor{0., 1., 2.75, -3.5, 300., 1e10, -1e10, std::nan(""), HUGE_VAL, -HUGE_VAL}.astype(a);
       const Variable v = tensor(a, x.shape());
       const Tensor got = evaluate(cast(v, b), {{v, x}});
       INFO(name_of(a) << " to " << name_of(b));
