@@ -24,7 +24,7 @@ namespace {
 class Backward {
  public:
   Backward(const Variable& cost, const std::vector<Variable>& wrt, const GradOptions& options)
-      : options_(options), constant_(options.consider_constant.begin(), options.consider_constant.end()) {
+      : constant_(options.consider_constant.begin(), options.consider_constant.end()) {
     std::vector<Variable> roots;
     if (cost) roots.push_back(cost);
     for (const auto& [variable, gradient] : options.known_grads) {
@@ -143,7 +143,6 @@ class Backward {
     sum = sum ? sum + fitting : fitting;
   }
 
-  const GradOptions& options_;
   std::unordered_set<Variable> constant_;
   std::unordered_map<Variable, Variable> known_;
   std::vector<Node*> order_;
