@@ -30,10 +30,13 @@ Replacement drop_alloc(Match& match) {
 Replacement use_unspread(Match& match) {
   const Node& node = match.node();
   if (node.op().name() == "second") {
-    // Only the first operand's shape matters: what is spread over a shape has that shape already.
-    const Node* shape = node_of(node.input(0), "second");
-    if (shape == nullptr || !same_broadcast(shape->input(0).type(), shape->type())) return {};
-    return elementwise("second", {shape->input(0), node.input(1)});
+    // Only the first operand's shape matters: what has it lends it too, without being computed.
+    if (!is_elementwise(node.input(0))) return {};
+    for (const Variable& giver : node.input(0).node()->inputs()) {
+      if (same_broadcast(giver.type(), node.input(0).type()))
+        return elementwise("second", {giver, node.input(1)});
+    }
+    return {};
   }
   std::vector<Variable> inputs(node.inputs().begin(), node.inputs().end());
   bool changed = false;
