@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <limits>
 #include <map>
@@ -10,34 +9,20 @@
 
 #include "croton/graph/nearest_names.h"
 #include "croton/ops/expression_call.h"
-#include "croton/ops/expression_lexer.h"
 #include "croton/ops/expression_place.h"
+#include "croton/ops/expression_tokens.h"
 
 namespace croton::expression {
 namespace {
-
-/// Brackets and signs inside each other: more would be no expression that a person wrote, and the parser
-/// calls itself for each.
-constexpr int deepest_nesting = 200;
 
 /// The binary operators from the loosest to the tightest level, without comparisons and `**`.
 constexpr std::array<std::array<std::string_view, 5>, 6> levels = {
     {{"|"}, {"^"}, {"&"}, {"<<", ">>"}, {"+", "-"}, {"*", "/", "//", "%", "@"}}};
 constexpr std::array<std::string_view, 6> comparisons = {"<", "<=", ">", ">=", "==", "!="};
 
-template <class List>
-bool is_one_of(std::string_view word, const List& list) {
-  return !word.empty() && std::find(list.begin(), list.end(), word) != list.end();
-}
-
-class Parser {
+class Parser : private TokenStream {
  public:
-  explicit Parser(const Source& source) : source_(source), file_(intern(std::string(source.name))) {
-    for (std::size_t i = 0; i < source.text.size(); ++i) {
-      if (source.text[i] == '\n') line_ends_.push_back(i);
-    }
-    advance();
-  }
+  using TokenStream::TokenStream;
 
   void name(std::string name, Value value) { names_.insert_or_assign(std::move(name), std::move(value)); }
 
@@ -60,58 +45,9 @@ class Parser {
   }
 
  private:
-  class Nesting {
-   public:
-    explicit Nesting(Parser& parser) : parser_(parser) {
-      if (++parser_.depth_ > deepest_nesting)
-        parser_.source_.fail(parser_.token_.offset,
-                             fmt::format("the expression is nested more than {} deep", deepest_nesting));
-    }
-    ~Nesting() { --parser_.depth_; }
-    Nesting(const Nesting&) = delete;
-    Nesting& operator=(const Nesting&) = delete;
-
-   private:
-    Parser& parser_;
-  };
-
-  void advance() {
-    token_ = next_token(source_, end_);
-    end_ = token_.offset + token_.spelling.size();
-  }
-  bool at(std::string_view symbol) const {
-    return token_.kind == Token::Kind::symbol && token_.spelling == symbol;
-  }
-  bool accept(std::string_view symbol) {
-    if (!at(symbol)) return false;
-    advance();
-    return true;
-  }
-  void expect(std::string_view symbol, std::string_view where) {
-    if (!accept(symbol)) fail_unexpected(fmt::format("'{}' {}", symbol, where));
-  }
-  [[noreturn]] void fail_unexpected(std::string_view expected) const {
-    static constexpr std::array<std::string_view, 3> logical = {"and", "or", "not"};
-    static constexpr std::array<std::string_view, 4> reserved = {"if", "is", "in", "lambda"};
-    if (token_.kind == Token::Kind::word && is_one_of(token_.spelling, logical))
-      source_.fail(token_.offset, fmt::format("there is no '{}' for tensors: use & | ~", token_.spelling));
-    if (token_.kind == Token::Kind::word && is_one_of(token_.spelling, reserved))
-      source_.fail(token_.offset,
-                   fmt::format("'{}' is not part of expressions (switch(c, a, b) chooses)", token_.spelling));
-    source_.fail(token_.offset, fmt::format("expected {}, got {}", expected, describe_token(token_)));
-  }
-
-  SourceLocation location(std::size_t offset) const {
-    SourceLocation where;
-    where.file = file_;
-    const auto line = std::lower_bound(line_ends_.begin(), line_ends_.end(), offset) - line_ends_.begin();
-    where.line = static_cast<std::uint32_t>(line) + 1;
-    return where;
-  }
-
   Value parse_assignment_or_tuple() {
     assigned_ = false;
-    if (token_.kind == Token::Kind::word && next_token(source_, end_).spelling == "=") {
+    if (at_assignment()) {
       const std::string target(token_.spelling);
       const std::size_t start = token_.offset;
       if (constant_word(target)) source_.fail(start, fmt::format("'{}' cannot be assigned to", target));
@@ -304,9 +240,7 @@ class Parser {
   }
 
   [[noreturn]] void fail_unknown_name(const Token& word) const {
-    static constexpr std::array<std::string_view, 3> logical = {"and", "or", "not"};
-    if (is_one_of(word.spelling, logical))
-      source_.fail(word.offset, fmt::format("there is no '{}' for tensors: use & | ~", word.spelling));
+    fail_if_reserved(word);
     if (find_function(word.spelling) != nullptr)
       source_.fail(word.offset, fmt::format("the function {} is called: {}", word.spelling,
                                             find_function(word.spelling)->signature));
@@ -332,7 +266,7 @@ class Parser {
     expect("(", "before the arguments");
     while (!accept(")")) {
       Argument argument{{}, {}, token_.offset};
-      if (token_.kind == Token::Kind::word && next_token(source_, end_).spelling == "=") {
+      if (at_assignment()) {
         argument.keyword = token_.spelling;
         advance();
         advance();
@@ -430,13 +364,7 @@ class Parser {
     return to_operand(value, source_, offset, "an index");
   }
 
-  const Source& source_;
-  const char* file_;
-  std::vector<std::size_t> line_ends_;
   std::map<std::string, Value, std::less<>> names_;
-  Token token_;
-  std::size_t end_ = 0;  // behind the token
-  int depth_ = 0;
   bool assigned_ = false;
 };
 
