@@ -7,6 +7,31 @@
 
 namespace croton {
 
+namespace {
+
+// A first layer with fewer terms a sum than this is faster in generated loops (measured on Zen 4: 51 against
+// 61 GFLOP/s a core for 1 channel and a kernel of 5 x 5, 104 against 70 for 3 channels and 11 x 11).
+constexpr std::int64_t least_first_layer_terms = 64;
+
+/// oneDNN works on blocks of 16 channels and 16 filters and fills them up with zeros; only the forward pass
+/// and the gradient of the filters know first layers of up to 3 channels.
+Support preference(const ConvProblem& p) {
+  const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
+  if (filters % 16 != 0) return poor(fmt::format("{} filters a group do not fill blocks of 16", filters));
+  if (channels % 16 == 0) return accept();
+  if (channels > 3 || p.direction == ConvDirection::backward_inputs) {
+    return poor(fmt::format("{} channels a group do not fill blocks of 16", channels));
+  }
+  const std::int64_t terms = channels * p.kernel.count();
+  if (terms < least_first_layer_terms) {
+    return poor(fmt::format("a first layer of {} channels with {} terms a sum: its blocks stay empty",
+                            channels, terms));
+  }
+  return accept();
+}
+
+}  // namespace
+
 /// oneDNN on the CPU.
 const ConvCandidate conv_dnn = {
     .name = "dnn",
@@ -28,14 +53,7 @@ const ConvCandidate conv_dnn = {
                           p.pad_lo[axis], p.pad_hi[axis], reach));
         }
       }
-      const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
-      if (channels % 16 != 0 || filters % 16 != 0) {
-        return poor(
-            fmt::format("{} channels and {} filters a group; oneDNN works on blocks of 16 and fills "
-                        "them up with zeros",
-                        channels, filters));
-      }
-      return accept();
+      return preference(p);
     },
     // Copies of the operands in blocked formats.
     .workspace = [](const ConvProblem& p) -> std::size_t {

@@ -9,8 +9,11 @@ namespace croton {
 
 namespace {
 
-// Below these the copies of im2col outweigh the product: measured against the generated loops.
+// Below these a product is mostly overhead.
 constexpr std::int64_t least_product_side = 16;
+// From here on the generated loops, which need no copies, are faster: measured on Zen 4, 61 against 136
+// GFLOP/s a core for 20 channels, 50 filters, 5 x 5, batch 500.
+constexpr std::int64_t generated_batch = 8;
 
 }  // namespace
 
@@ -26,6 +29,11 @@ const ConvCandidate conv_gemm = {
       if (filters < least_product_side || row < least_product_side) {
         return poor(
             fmt::format("a product of {} filters with {} kernel elements a group is too thin", filters, row));
+      }
+      if (p.batch >= generated_batch) {
+        return poor(fmt::format(
+            "im2col copies every image element {} times; generated loops over a batch of {} do not",
+            p.kernel.count(), p.batch));
       }
       return accept();
     },

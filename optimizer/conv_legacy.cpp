@@ -9,6 +9,9 @@ namespace croton {
 
 namespace {
 
+// The lanes of the vectors are images.
+constexpr std::int64_t least_batch = 8;
+
 double unit_roundoff(DType dtype) {
   switch (dtype) {
     case DType::float16:
@@ -31,6 +34,7 @@ const ConvCandidate conv_legacy = {
     .support = [](const ConvProblem& p) -> Support {
       if (p.rank != 2)
         return refuse(fmt::format("{} spatial axes; direct loops are generated for 2", p.rank));
+      if (p.batch < least_batch) return poor(fmt::format("a batch of {} leaves most lanes empty", p.batch));
       return accept();
     },
     // Some blocks of images with the batch innermost.

@@ -1,0 +1,83 @@
+#include "croton/optimizer/conv_choice.h"
+
+#include <catch2/catch.hpp>
+
+#include "croton/graph/error.h"
+#include "croton/graph/function_graph.h"
+#include "croton/ops/conv.h"
+#include "croton/ops/conv_implementations.h"
+#include "croton/ops/creation.h"
+
+using namespace croton;
+
+namespace {
+
+ConvProblem problem(std::int64_t batch, std::int64_t channels, std::int64_t filters,
+                    DType dtype = DType::float32) {
+  const Attributes attributes =
+      conv2d(tensor(dtype, {batch, channels, 12, 12}), tensor(dtype, {filters, channels, 5, 5}))
+          .node()
+          ->attributes();
+  return conv_problem(ConvDirection::forward, attributes, {batch, channels, 12, 12},
+                      {filters, channels, 5, 5}, {}, dtype);
+}
+
+std::string chosen(const ConvProblem& p, const Query& query = {}) {
+  return std::string(choose_convolution(p, query).chosen->name);
+}
+
+}  // namespace
+
+TEST_CASE("the default takes the first implementation that is not poor at a problem", "[optimizer][conv]") {
+  CHECK(chosen(problem(500, 64, 64)) == "dnn");
+  CHECK(chosen(problem(500, 20, 50)) == "legacy");
+  CHECK(chosen(problem(500, 1, 20)) == "legacy");
+  CHECK(chosen(problem(2, 20, 50)) == "gemm");
+  CHECK(chosen(problem(2, 1, 1)) == "dnn");  // poor like the others, and the first of them
+  CHECK(chosen(problem(500, 64, 64, DType::float64)) == "legacy");
+}
+
+TEST_CASE("queries force and exclude implementations", "[optimizer][conv]") {
+  const ConvProblem p = problem(500, 64, 64);
+  CHECK(chosen(p, Query().excluding("conv_dnn")) == "legacy");
+  CHECK(chosen(p, Query().excluding("conv_dnn:conv_legacy")) == "gemm");
+  CHECK(chosen(p, Query().including("conv_gemm")) == "gemm");
+  CHECK(chosen(p, Query().including("conv_legacy:conv_gemm")) == "legacy");
+  CHECK(chosen(problem(500, 64, 64, DType::float64), Query().including("conv_gemm")) == "legacy");
+  CHECK_THROWS_AS(Query().including("conv_dmn"), FlagError);
+}
+
+TEST_CASE("where nothing takes a problem the error has every reason", "[optimizer][conv]") {
+  const ConvProblem p = problem(4, 2, 3, DType::float64);
+  try {
+    choose_convolution(p, Query().excluding("conv_legacy"));
+    FAIL("no error");
+  } catch (const DeviceError& error) {
+    const std::string text = error.what();
+    CAPTURE(text);
+    CHECK(text.find("dnn: refuses: dtype float64; dnn has float32") != std::string::npos);
+    CHECK(text.find("gemm: refuses: dtype float64; gemm has float32") != std::string::npos);
+    CHECK(text.find("legacy: excluded by optimizer_excluding=conv_legacy") != std::string::npos);
+    CHECK(text.find("4x2x12x12") != std::string::npos);
+  }
+}
+
+TEST_CASE("abstract convolutions become concrete where shapes are known", "[optimizer][conv]") {
+  const Variable x = tensor(DType::float32, {32, 3, 9, 9}, "x"),
+                 w = tensor(DType::float32, {5, 3, 3, 3}, "w");
+  const Variable y = conv2d(x, w, {.border_mode = "half", .unroll_kern = 2});
+  FunctionGraph graph(std::vector<Variable>{x, w}, std::vector<Variable>{y});
+  choose_convolutions(graph, Query());
+  graph.check();
+  const Node& node = *graph.outputs()[0].node();
+  CHECK(&node.op() == &direct_conv_op());
+  CHECK(node.type() == y.type());
+  CHECK(node.attributes().get<std::int64_t>("unroll_kern") == 2);
+  CHECK(node.rewrites() == std::vector<std::string_view>{"conv_legacy"});
+  CHECK(concrete_conv_problem(node) == conv_problem(*y.node()));
+
+  const Variable open = tensor(DType::float32, {unknown, 3, 9, 9});
+  FunctionGraph general(std::vector<Variable>{open, w}, std::vector<Variable>{conv2d(open, w)});
+  choose_convolutions(general, Query());
+  CHECK(&general.outputs()[0].node()->op() == &conv2d_op());
+}
