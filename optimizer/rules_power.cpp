@@ -17,8 +17,8 @@ bool is_power_of_two(double value) {
 /// A quotient by a constant costs more than a product.
 Replacement multiply_by_reciprocal(Match& match) {
   const Variable& divisor = match[c];
-  const double value = match.value(c);
-  return elementwise("mul", {match[x], uniform_constant(1 / value, divisor.dtype(), divisor.rank())});
+  const Variable factor = uniform_constant(1 / match.value(c), divisor.dtype(), divisor.rank());
+  return fit(elementwise("mul", {match[x], factor}), match.node().type(), match.node().inputs());
 }
 
 /// x^n for small whole n as products.
