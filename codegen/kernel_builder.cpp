@@ -170,8 +170,9 @@ Index KernelBuilder::begin_loop(std::string_view variable, Index begin, Index en
   kernel_.variables.push_back(unique(variable));
   append(loop);
   open(outer + (mark.kind == LoopKind::vectorize ? 1 : 0));
-  const std::int64_t last =
-      end.high() == std::numeric_limits<std::int64_t>::max() ? end.high() : end.high() - 1;
+  std::int64_t last = end.high();
+  if (last != std::numeric_limits<std::int64_t>::max()) last -= 1;
+  if (begin.is_constant() && end.is_constant() && last >= begin.low()) last -= (last - begin.low()) % step;
   return Index(&table_, table_.variable(loop.target, begin.low(), std::max(begin.low(), last)));
 }
 

@@ -44,6 +44,9 @@ inline llvm::Value* intrinsic(Builder& b, llvm::Intrinsic::ID id, llvm::ArrayRef
   return b.CreateIntrinsic(id, {operands[0]->getType()}, operands);
 }
 
+/// Lanes first, first + 1, … of a vector: a scalar for one of them.
+llvm::Value* take_lanes(Builder& b, llvm::Value* vector, unsigned first, unsigned count);
+
 /// One call of `function` a lane.
 llvm::Value* call_by_lane(Builder& b, llvm::FunctionCallee function, llvm::ArrayRef<llvm::Value*> operands);
 

@@ -1,6 +1,5 @@
+#include <llvm/Analysis/VectorUtils.h>
 #include <llvm/IR/IntrinsicsX86.h>
-
-#include <numeric>
 
 #include "croton/codegen/llvm_real.h"
 
@@ -33,28 +32,9 @@ llvm::Value* scale_by_instruction(const ScalarContext& c, llvm::Value* x, llvm::
   if (lanes == piece) return call(x, n);
   llvm::SmallVector<llvm::Value*, 8> parts;
   for (unsigned first = 0; first < lanes; first += piece) {
-    llvm::SmallVector<int, 16> which(piece);
-    std::iota(which.begin(), which.end(), static_cast<int>(first));
-    parts.push_back(call(b.CreateShuffleVector(x, which), b.CreateShuffleVector(n, which)));
+    parts.push_back(call(take_lanes(b, x, first, piece), take_lanes(b, n, first, piece)));
   }
-  while (parts.size() > 1) {  // lanes is a number of pieces that need not be a power of two
-    llvm::SmallVector<llvm::Value*, 8> joined;
-    for (std::size_t i = 0; i + 1 < parts.size(); i += 2) {
-      const unsigned left = lanes_of(parts[i]), right = lanes_of(parts[i + 1]);
-      llvm::SmallVector<int, 64> which;
-      llvm::Value* other = parts[i + 1];
-      if (right < left) {
-        llvm::SmallVector<int, 64> grow(left, -1);
-        std::iota(grow.begin(), grow.begin() + right, 0);
-        other = b.CreateShuffleVector(other, grow);
-      }
-      for (unsigned lane = 0; lane < left + right; ++lane) which.push_back(static_cast<int>(lane));
-      joined.push_back(b.CreateShuffleVector(parts[i], other, which));
-    }
-    if (parts.size() % 2 != 0) joined.push_back(parts.back());
-    parts = std::move(joined);
-  }
-  return parts.front();
+  return llvm::concatenateVectors(b, parts);
 }
 
 }  // namespace

@@ -14,11 +14,11 @@ Real tanh(Real x) {
   const bool is_double = x.is_double();
   const Real power = from_bits((parts.power.low_bits + (is_double ? 1023 : 127)) << (is_double ? 52 : 23));
   const Real t = fma(parts.rest, power, power - 1.0);
-  const Real result = copysign(t / (t + 2.0), x);
-  if (is_double) return result;
+  const Real usual = t / (t + 2.0);
+  if (is_double) return copysign(usual, x);
   const Real z = x * x;
   const Real q = polynomial(z, {-0x1.55554ap-2, 0x1.110dp-3, -0x1.b92358p-5, 0x1.5918a4p-6, -0x1.9a79bap-8});
-  return select(a < 0.55, fma(x * z, q, x), result);
+  return copysign(select(a < 0.55, fma(a * z, q, a), usual), x);
 }
 
 // With e = exp(-|x|) and q = e / (1 + e): 1 - q, or e (1 - q) below 0. Neither overflows, and the errors of q
@@ -46,7 +46,7 @@ Real sinh_cosh(ScalarOp op, Real single) {
 Real asinh(Real single) {
   const Real x = widen(single), a = abs(x), square = a * a;
   const Real result = log1p(a + square / (1.0 + sqrt(square + 1.0)), Precision::narrow);
-  return select(abs(single) > 0x1p127 * 2 * (1 - 0x1p-25), single, narrow(copysign(result, x)));
+  return select(abs(single) == std::numeric_limits<double>::infinity(), single, narrow(copysign(result, x)));
 }
 
 Real acosh(Real single) {

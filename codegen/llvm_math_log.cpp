@@ -87,7 +87,8 @@ Real log1p(Real x, Precision precision) {
        parts.exponent)
       << l.fraction);
   const Real f = select(parts.exponent > 20, parts.significand - 1.0, fma(x, power, power - 1.0));
-  const Real result = log_of_parts(f, to_real(parts.exponent), precision);
+  const Real usual = log_of_parts(f, to_real(parts.exponent), precision);
+  const Real result = select(abs(x) < 0x1p-60, x, usual);  // keeps -0
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const Real beyond = select(x < -1.0, x(std::numeric_limits<double>::quiet_NaN()), x);
   return select(x > -1.0 && x < infinity, result, select(x == -1.0, x(-infinity), beyond));

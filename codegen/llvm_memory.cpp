@@ -1,3 +1,4 @@
+#include <llvm/Analysis/VectorUtils.h>
 #include <llvm/IR/Metadata.h>
 
 #include "croton/codegen/llvm_phase.h"
@@ -58,6 +59,38 @@ llvm::Value* PhaseEmitter::lane_pointers(const Place& place, llvm::Type* element
     lanes = lanes == nullptr ? strided : b_.CreateAdd(strided, b_.CreateSExt(lanes, strided->getType()));
   }
   return element_pointer(base, element, lanes);
+}
+
+// LLVM 19 pads a number of lanes that is no power of two with undefined ones, and then may give a gather one
+// register for both its index and its result, which the machine refuses. So those go in pieces.
+llvm::Value* PhaseEmitter::gather(const Place& place, llvm::Type* element, llvm::Value* allowed) {
+  const llvm::Align align(element->getScalarSizeInBits() / 8);
+  const unsigned piece = lanes_.width & (~lanes_.width + 1);
+  llvm::Type* const vector = with_lanes(element, piece);
+  llvm::Value* const pointers = lane_pointers(place, element);
+  llvm::SmallVector<llvm::Value*, 4> parts;
+  for (unsigned first = 0; first < lanes_.width; first += piece) {
+    llvm::Value* const from = piece == lanes_.width ? pointers : take_lanes(b_, pointers, first, piece);
+    llvm::Value* const mask =
+        allowed == nullptr || piece == lanes_.width ? allowed : take_lanes(b_, allowed, first, piece);
+    parts.push_back(tagged(
+        b_.CreateMaskedGather(vector, from, align, mask, llvm::Constant::getNullValue(vector)), place));
+  }
+  return parts.size() == 1 ? parts.front() : llvm::concatenateVectors(b_, parts);
+}
+
+void PhaseEmitter::scatter(const Place& place, llvm::Type* element, llvm::Value* value,
+                           llvm::Value* allowed) {
+  const llvm::Align align(element->getScalarSizeInBits() / 8);
+  const unsigned piece = lanes_.width & (~lanes_.width + 1);
+  llvm::Value* const pointers = lane_pointers(place, element);
+  const auto part = [&](llvm::Value* v, unsigned first) {
+    return v == nullptr || piece == lanes_.width ? v : take_lanes(b_, v, first, piece);
+  };
+  for (unsigned first = 0; first < lanes_.width; first += piece) {
+    tagged(b_.CreateMaskedScatter(part(value, first), part(pointers, first), align, part(allowed, first)),
+           place);
+  }
 }
 
 /// Stride 2, 3 or 4 as that many vectors and shuffles. The last vector ends with the last lane's element, so
@@ -127,9 +160,7 @@ llvm::Value* PhaseEmitter::load(const Place& place, llvm::Value* mask, llvm::Val
   } else if (stride >= 2 && stride <= 4 && allowed == nullptr) {
     loaded = load_strided(place, element);
   } else {
-    loaded = tagged(b_.CreateMaskedGather(vector, lane_pointers(place, element), align, allowed,
-                                          llvm::Constant::getNullValue(vector)),
-                    place);
+    loaded = gather(place, element, allowed);
   }
   llvm::Value* const value = from_memory(loaded, place.dtype);
   if (mask == nullptr) return value;
@@ -165,7 +196,7 @@ void PhaseEmitter::store(const Place& place, llvm::Value* value, llvm::Value* ma
     }
     return;
   }
-  tagged(b_.CreateMaskedScatter(lanes, lane_pointers(place, element), align, allowed), place);
+  scatter(place, element, lanes, allowed);
 }
 
 /// Rows become vectors; log2 steps of interleaving turn them into columns.

@@ -104,7 +104,7 @@ class PhaseEmitter {
   };
   Pair combine(const Accumulator& a, Pair x, Pair y);
   Pair accumulated(const Accumulator& a);
-  llvm::Value* part(llvm::Value* vector, unsigned first, unsigned lanes);
+  Pair part(Pair x, unsigned first, unsigned lanes);
 
   // llvm_index.cpp
   IndexValue index(std::int32_t id);
@@ -121,6 +121,8 @@ class PhaseEmitter {
   // llvm_memory.cpp
   llvm::Value* load(const Place& place, llvm::Value* mask, llvm::Value* otherwise);
   void store(const Place& place, llvm::Value* value, llvm::Value* mask);
+  llvm::Value* gather(const Place& place, llvm::Type* element, llvm::Value* allowed);
+  void scatter(const Place& place, llvm::Type* element, llvm::Value* value, llvm::Value* allowed);
   llvm::Value* load_strided(const Place& place, llvm::Type* element);
   llvm::Value* element_pointer(llvm::Value* pointer, llvm::Type* element, llvm::Value* index);
   llvm::Value* lane_pointers(const Place& place, llvm::Type* element);

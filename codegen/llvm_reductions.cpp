@@ -1,5 +1,3 @@
-#include <numeric>
-
 #include "croton/codegen/llvm_phase.h"
 #include "croton/graph/error.h"
 
@@ -52,12 +50,10 @@ PhaseEmitter::Pair PhaseEmitter::combine(const Accumulator& a, Pair x, Pair y) {
   return {b_.CreateSelect(takes, y.value, x.value), b_.CreateSelect(takes, y.where, x.where)};
 }
 
-llvm::Value* PhaseEmitter::part(llvm::Value* vector, unsigned first, unsigned lanes) {
-  if (vector == nullptr) return nullptr;
-  if (lanes == 1) return b_.CreateExtractElement(vector, first);
-  llvm::SmallVector<int, 64> which(lanes);
-  std::iota(which.begin(), which.end(), static_cast<int>(first));
-  return b_.CreateShuffleVector(vector, which);
+/// Some lanes of both.
+PhaseEmitter::Pair PhaseEmitter::part(Pair x, unsigned first, unsigned lanes) {
+  return {take_lanes(b_, x.value, first, lanes),
+          x.where == nullptr ? nullptr : take_lanes(b_, x.where, first, lanes)};
 }
 
 /// One vector of `width` lanes out of the accumulators of several side by side.
@@ -69,9 +65,9 @@ void PhaseEmitter::narrow_accumulators(std::vector<Accumulator>& accumulators, u
   };
   for (const Accumulator& a : accumulators) {
     const Pair all = accumulated(a);
-    Pair sum{part(all.value, 0, width), part(all.where, 0, width)};
+    Pair sum = part(all, 0, width);
     for (unsigned first = width; first < lanes_of(all.value); first += width) {
-      sum = combine(a, sum, {part(all.value, first, width), part(all.where, first, width)});
+      sum = combine(a, sum, part(all, first, width));
     }
     shrink(a.local, sum.value);
     if (a.second >= 0) shrink(a.second, sum.where);
@@ -88,8 +84,7 @@ void PhaseEmitter::close_accumulators(std::vector<Accumulator>& accumulators) {
   for (const Accumulator& a : accumulators) {
     Pair sum = accumulated(a);
     for (unsigned lanes = lanes_of(sum.value) / 2; lanes > 0; lanes /= 2) {
-      sum = combine(a, {part(sum.value, 0, lanes), part(sum.where, 0, lanes)},
-                    {part(sum.value, lanes, lanes), part(sum.where, lanes, lanes)});
+      sum = combine(a, part(sum, 0, lanes), part(sum, lanes, lanes));
     }
     const auto local = static_cast<std::size_t>(a.local);
     locals_[local] = a.outer;

@@ -3,6 +3,7 @@
 #include <llvm/IR/Module.h>
 
 #include <limits>
+#include <numeric>
 
 #include "croton/graph/error.h"
 
@@ -28,6 +29,13 @@ llvm::Type* register_type(llvm::LLVMContext& context, DType dtype) {
 llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype) {
   if (dtype == DType::float32 || dtype == DType::float64) return register_type(context, dtype);
   return llvm::Type::getIntNTy(context, static_cast<unsigned>(8 * size_of(dtype)));
+}
+
+llvm::Value* take_lanes(Builder& b, llvm::Value* vector, unsigned first, unsigned count) {
+  if (count == 1) return b.CreateExtractElement(vector, first);
+  llvm::SmallVector<int, 64> which(count);
+  std::iota(which.begin(), which.end(), static_cast<int>(first));
+  return b.CreateShuffleVector(vector, which);
 }
 
 llvm::Value* call_by_lane(Builder& b, llvm::FunctionCallee function, llvm::ArrayRef<llvm::Value*> operands) {
@@ -292,11 +300,42 @@ llvm::Value* narrow_half(const ScalarContext& c, llvm::Value* value, DType forma
   return b.CreateTrunc(b.CreateOr(result, b.CreateAnd(b.CreateLShr(bits, 16), 0x8000)), half);
 }
 
+namespace {
+
+/// A float64 as the float32 that a 16-bit format rounds as it would round the float64 itself: of the two
+/// neighbours of an inexact value, the one whose last bit is odd (Boldo and Melquiond, "Emulation of a FMA
+/// and correctly rounded sums", 2008).
+llvm::Value* round_to_odd(const ScalarContext& c, llvm::Value* value) {
+  Builder& b = c.b;
+  llvm::Type* const single = like(b.getFloatTy(), value);
+  llvm::Type* const word = like(b.getInt32Ty(), value);
+  llvm::Value* const nearest = b.CreateFPTrunc(value, single);
+  llvm::Value* const back = b.CreateFPExt(nearest, value->getType());
+  llvm::Value* const bits = b.CreateBitCast(nearest, word);
+  llvm::Value* const is_odd = b.CreateTrunc(bits, like(b.getInt1Ty(), bits));
+  llvm::Value* const magnitude = intrinsic(b, llvm::Intrinsic::fabs, {value});
+  llvm::Value* const back_magnitude = intrinsic(b, llvm::Intrinsic::fabs, {back});
+  llvm::Value* const is_finite =
+      b.CreateFCmpOLT(back_magnitude, llvm::ConstantFP::getInfinity(value->getType()));
+  llvm::Value* const is_inexact = b.CreateFCmpONE(value, back);
+  llvm::Value* const moves = b.CreateAnd(b.CreateAnd(is_inexact, is_finite), b.CreateNot(is_odd));
+  llvm::Value* const step =
+      b.CreateSelect(b.CreateFCmpOGT(back_magnitude, magnitude), llvm::Constant::getAllOnesValue(word),
+                     llvm::ConstantInt::get(word, 1));
+  return b.CreateBitCast(b.CreateSelect(moves, b.CreateAdd(bits, step), bits), single);
+}
+
+}  // namespace
+
 llvm::Value* emit_cast(const ScalarContext& c, llvm::Value* value, DType from, DType to) {
   Builder& b = c.b;
   llvm::Type* const type = like(register_type(b.getContext(), to), value);
   if (to == DType::float16 || to == DType::bfloat16) {
-    return widen_half(c, narrow_half(c, emit_cast(c, value, from, DType::float32), to), to);
+    const bool is_exact_in_float32 = from == DType::float32 || size_of(from) < 4;
+    llvm::Value* const single = is_exact_in_float32
+                                    ? emit_cast(c, value, from, DType::float32)
+                                    : round_to_odd(c, emit_cast(c, value, from, DType::float64));
+    return widen_half(c, narrow_half(c, single, to), to);
   }
   if (from == to) return value;
   if (is_floating(from)) {

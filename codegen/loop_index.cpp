@@ -119,6 +119,7 @@ bool IndexTable::is_constant(std::int32_t id) const {
 std::int32_t IndexTable::constant(std::int64_t value) { return affine(value, {}); }
 
 std::int32_t IndexTable::variable(std::int32_t number, std::int64_t low, std::int64_t high) {
+  if (low == high) return constant(low);
   IndexNode node;
   node.op = IndexOp::variable;
   node.operands[0] = number;

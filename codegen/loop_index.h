@@ -80,6 +80,7 @@ inline Index& operator+=(Index& a, Index b) { return a = a + b; }
 class CROTON_API IndexTable {
  public:
   std::int32_t constant(std::int64_t value);
+  /// A variable with one possible value is that constant.
   std::int32_t variable(std::int32_t number, std::int64_t low, std::int64_t high);
   std::int32_t value(std::int32_t instruction);
   std::int32_t worker();
