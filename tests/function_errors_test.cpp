@@ -36,7 +36,8 @@ TEST_CASE("golden errors of function()", "[runtime][errors]") {
   CHECK(message_of([&] { function({x, y, x}, x + y, f); }) ==
         "function 'f': input 2 (counted from 0) is x (float32[?], made at F:N), which is input 0 already");
   CHECK(message_of([&] { function({x, constant(Tensor(1.f))}, x, f); }) ==
-        "function 'f': input 1 (counted from 0) is a constant, a constant (float32[]); inputs are variables whose "
+        "function 'f': input 1 (counted from 0) is a constant, a constant (float32[]); inputs are variables "
+        "whose "
         "value each call gives");
   CHECK(message_of([&] { function({s}, s + 1, f); }) ==
         "function 'f': input 0 (counted from 0) is the shared variable s (float32[?], made at F:N); shared "
@@ -45,20 +46,25 @@ TEST_CASE("golden errors of function()", "[runtime][errors]") {
         "function 'f': input 1 (counted from 0), y (float32[?], made at F:N), is not needed by any output or "
         "update; leave it out, or set on_unused_input to warn or ignore");
   CHECK(message_of([&] { function({x}, x * y, f); }) ==
-        "function 'f': y (float32[?], made at F:N) is needed to compute mul (made at F:N), but it is not among the "
+        "function 'f': y (float32[?], made at F:N) is needed to compute mul (made at F:N), but it is not "
+        "among the "
         "function's inputs and has no value: add it to the inputs or give it a value with givens");
-  CHECK(message_of([&] { function({}, y, f); }) ==
-        "function 'f': y (float32[?], made at F:N) is needed as an output, but it is not among the function's "
-        "inputs and has no value: add it to the inputs or give it a value with givens");
+  CHECK(
+      message_of([&] { function({}, y, f); }) ==
+      "function 'f': y (float32[?], made at F:N) is needed as an output, but it is not among the function's "
+      "inputs and has no value: add it to the inputs or give it a value with givens");
   CHECK(message_of([&] { function({x}, {}, {.updates = {{y, x}}, .name = "f"}); }) ==
-        "function 'f': updates: y (float32[?], made at F:N) is not a shared variable, only these can be updated");
+        "function 'f': updates: y (float32[?], made at F:N) is not a shared variable, only these can be "
+        "updated");
   CHECK(message_of([&] { function({x}, {}, {.updates = {{s, x}, {s, x + 1}}, .name = "f"}); }) ==
         "function 'f': update of s (float32[?], made at F:N): it has an update already");
   CHECK(message_of([&] { function({x}, {}, {.updates = {{s, x.astype(DType::float64)}}, .name = "f"}); }) ==
-        "function 'f': update of s (float32[?], made at F:N): cast (float64[?], made at F:N) has dtype float64, "
+        "function 'f': update of s (float32[?], made at F:N): cast (float64[?], made at F:N) has dtype "
+        "float64, "
         "expected float32; convert it with .astype(DType::float32)");
   CHECK(message_of([&] { function({x}, {}, {.updates = {{s, sum(x)}}, .name = "f"}); }) ==
-        "function 'f': update of s (float32[?], made at F:N): sum (float32[], made at F:N) has 0 axes, expected 1");
+        "function 'f': update of s (float32[?], made at F:N): sum (float32[], made at F:N) has 0 axes, "
+        "expected 1");
 }
 
 TEST_CASE("kinds of errors of function()", "[runtime][errors]") {
@@ -82,11 +88,14 @@ TEST_CASE("golden errors of calls", "[runtime][errors]") {
   const Function f = function({x, r}, {x * 2, r * 2}, {.name = "f"});
   const Tensor good = Tensor::ones({2, 3});
   CHECK(message_of([&] { f(Tensor::ones({2, 3}, DType::float64), good); }) ==
-        "argument 0 (counted from 0) of function 'f', x (float32[?,?], made at F:N): expected float32, got float64 "
-        "with shape (2, 3), which it does not hold without loss; convert with astype(DType::float32), or make the "
+        "argument 0 (counted from 0) of function 'f', x (float32[?,?], made at F:N): expected float32, got "
+        "float64 "
+        "with shape (2, 3), which it does not hold without loss; convert with astype(DType::float32), or "
+        "make the "
         "function with allow_input_downcast");
   CHECK(message_of([&] { f(good, Tensor::ones({3})); }) ==
-        "argument 1 (counted from 0) of function 'f', r (float32[?,3]): wrong number of axes: expected 2, got 1 with "
+        "argument 1 (counted from 0) of function 'f', r (float32[?,3]): wrong number of axes: expected 2, "
+        "got 1 with "
         "shape (3,)");
   CHECK(message_of([&] { f(good, Tensor::ones({3, 2})); }) ==
         "argument 1 (counted from 0) of function 'f', r (float32[?,3]): expected shape (?, 3), got (3, 2)");

@@ -75,8 +75,8 @@ TEST_CASE("arguments by name and by default", "[runtime][function]") {
   CHECK(f({{"y", 4.f}, {"x", 1.f}}).item<float>() == 3);
   CHECK(f({{y, 4.f}, {x, 1.f}, {"rate", 1.f}}).item<float>() == 5);
   CHECK_THROWS_WITH(f({{"y", 4.f}}), Catch::Contains("argument 0") && Catch::Contains("was not given"));
-  CHECK_THROWS_WITH(f({{"x", 1.f}, {"z", 4.f}}),
-                    Catch::Contains("unknown input 'z'") && Catch::Contains("its named inputs are x, y, rate"));
+  CHECK_THROWS_WITH(f({{"x", 1.f}, {"z", 4.f}}), Catch::Contains("unknown input 'z'") &&
+                                                     Catch::Contains("its named inputs are x, y, rate"));
   CHECK_THROWS_WITH(f({{"x", 1.f}, {"x", 4.f}}), Catch::Contains("was given twice"));
   CHECK_THROWS_AS(f({{"x", 1.f}}), MissingInputError);
   CHECK_THROWS_AS(f(1.f), MissingInputError);
@@ -97,8 +97,8 @@ TEST_CASE("arguments are converted where nothing is lost", "[runtime][function]"
   const Function g = function({fvector("x")}, {}, {.name = "g", .on_unused_input = OnUnusedInput::ignore});
   CHECK_THROWS_WITH(g(Tensor{1., 2.}), Catch::Contains("argument 0 (counted from 0) of function 'g', x") &&
                                            Catch::Contains("expected float32, got float64 with shape (2,)"));
-  const Function h = function({fvector("x")}, {},
-                              {.on_unused_input = OnUnusedInput::ignore, .allow_input_downcast = true});
+  const Function h =
+      function({fvector("x")}, {}, {.on_unused_input = OnUnusedInput::ignore, .allow_input_downcast = true});
   CHECK_NOTHROW(h(Tensor{1., 2.}));
 
   const Variable i = iscalar("i");

@@ -43,7 +43,8 @@ TEST_CASE("concurrent calls of one function", "[runtime][threads]") {
       good = good && results[0].item<float>() == static_cast<float>(16 * rows * t);
       if (i % 10 == 0) kept.push_back(results[1]);
     }
-    for (const Tensor& tensor : kept) good = good && equal(tensor, Tensor::full({rows, 4}, 2.f * static_cast<float>(t)));
+    for (const Tensor& tensor : kept)
+      good = good && equal(tensor, Tensor::full({rows, 4}, 2.f * static_cast<float>(t)));
     return good;
   });
   CHECK(failures == 0);
