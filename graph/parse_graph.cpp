@@ -214,7 +214,10 @@ class GraphParser {
   Ref<Node> infer(const Op& op, std::size_t start, const std::vector<Variable>& operands,
                   const Attributes& attributes, const SourceLocation& where) {
     try {
-      return make_node(op, operands, attributes, where);
+      Ref<Node> node = make_node(op, operands, attributes, where);
+      check_marks(*node, start);
+      op.label(*node);  // looks at the attributes that types do not need
+      return node;
     } catch (const MissingAttributeError& e) {
       std::vector<std::string_view> given;
       for (const auto& [name, value] : attributes) given.push_back(name);
@@ -229,6 +232,19 @@ class GraphParser {
       throw;
     } catch (const Error& e) {
       scanner_.fail(start, e.what());
+    }
+  }
+
+  /// What is written over or a view names outputs and operands that there are.
+  void check_marks(const Node& node, std::size_t start) {
+    for (const auto& pairs : {node.op().destroy_map(node), node.op().view_map(node)}) {
+      for (const auto& [output, input] : pairs) {
+        if (output < 0 || input < 0 || static_cast<std::size_t>(output) >= node.output_count() ||
+            static_cast<std::size_t>(input) >= node.input_count())
+          scanner_.fail(
+              start, fmt::format("the marks of {} name output {} and operand {}, but it has {} and {}",
+                                 node.op().name(), output, input, node.output_count(), node.input_count()));
+      }
     }
   }
 

@@ -286,6 +286,10 @@ TEST_CASE("errors name the place and what may have been meant", "[graph][text][e
         "graph:2:8: the attribute 'which' of text_pick has a value of the wrong kind");
   CHECK(message("%0 = text_pick(%x) {which=0, which=1}") ==
         "graph:2:32: the attribute 'which' is given twice");
+  CHECK(message("%0 = text_echo(%x) {inplace=[0, 1]}") ==
+        "graph:2:8: the marks of text_echo name output 0 and operand 1, but it has 1 and 1");
+  CHECK(message("%0 = text_echo(%x) {inplace=half}") ==
+        "graph:2:8: the attribute 'inplace' of text_echo has a value of the wrong kind");
   CHECK(message("%0 = text_echo()") == "graph:2:8: text_echo needs an operand");
   CHECK(message("%0 = text_echo(%x") == "graph:3:3: expected ',' between operands, or ')', got 'return'");
   CHECK(message("%0 = text_echo(float32[2](1, 2, 3))") ==
