@@ -7,8 +7,8 @@
 #include <set>
 
 #include <croton/graph/error.h>
+#include <croton/graph/node.h>
 #include <croton/graph/npy.h>
-#include <croton/ops/creation.h>
 #include <croton/ops/evaluate.h>
 #include <croton/ops/expression.h>
 #include <croton/runtime/function.h>
@@ -58,7 +58,8 @@ Arguments read_arguments(const std::vector<std::string>& list) {
     // What declarations call a name is one here.
     croton::parse_declarations(name + ": scalar", "argument");
     const croton::Tensor value = read_value(name, argument.substr(equals + 1));
-    arguments.inputs.push_back(croton::tensor(croton::TensorType{value.dtype(), value.shape()}, name));
+    arguments.inputs.emplace_back(
+        croton::Node::make_input({value.dtype(), value.shape()}, name, croton::SourceLocation()));
     arguments.values.push_back(value);
   }
   return arguments;
