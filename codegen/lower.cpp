@@ -60,6 +60,15 @@ constexpr Lowering lowerings[] = {
 
 }  // namespace
 
+bool is_contiguous(const Layout& layout) {
+  if (layout.shape.count() == 0) return true;
+  const Shape expected = contiguous_strides(layout.shape);
+  for (std::size_t i = 0; i < layout.shape.size(); ++i) {
+    if (layout.shape[i] != 1 && layout.strides[i] != expected[i]) return false;
+  }
+  return true;
+}
+
 std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
                               std::span<const Layout> outputs, int threads) {
   const LowerContext context{node, inputs, outputs, threads};

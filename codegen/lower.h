@@ -19,6 +19,9 @@ struct Layout {
   Shape strides;
 };
 
+/// The elements lie side by side in C order. Strides of axes of extent 1 do not count.
+CROTON_API bool is_contiguous(const Layout& layout);
+
 /// What stands for one buffer of a kernel when a node runs.
 struct StepBuffer {
   enum class Kind : std::uint8_t {

@@ -19,8 +19,7 @@ Buffer NodeKernel::declare(StepBuffer::Kind kind, std::size_t index) {
   const bool is_input = kind == StepBuffer::Kind::input;
   const Layout& layout = is_input ? context_.inputs[index] : context_.outputs[index];
   const std::string name = (is_input ? "i" : "o") + std::to_string(index);
-  bool contiguous = layout.strides == contiguous_strides(layout.shape);
-  const std::int64_t count = contiguous ? layout.shape.count() : -1;
+  const std::int64_t count = is_contiguous(layout) ? layout.shape.count() : -1;
   buffers_.push_back({kind, static_cast<std::uint32_t>(index)});
   if (is_input) {
     for (const auto& [output, input] : in_place_) {

@@ -21,7 +21,7 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
   if (problem.rank != 2) return std::nullopt;
   for (const Layout& input : context.inputs) {
     // The caller copies what lies otherwise and asks again.
-    if (input.strides != contiguous_strides(input.shape)) return std::nullopt;
+    if (!is_contiguous(input)) return std::nullopt;
   }
   const ConvTuning tuning = read_tuning(context.node.attributes());
   if (problem.direction == ConvDirection::backward_weights) {

@@ -408,7 +408,7 @@ std::unique_ptr<LibraryStep> make_dnn_convolution(const Node& node, std::span<co
   if (problem.dtype != DType::float32 || problem.rank != 2) return nullptr;
   for (const std::span<const Layout>& layouts : {inputs, outputs}) {
     for (const Layout& layout : layouts) {
-      if (layout.shape.count() == 0 || layout.strides != contiguous_strides(layout.shape)) return nullptr;
+      if (layout.shape.count() == 0 || !is_contiguous(layout)) return nullptr;
     }
   }
   try {

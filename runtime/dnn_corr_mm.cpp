@@ -262,7 +262,7 @@ std::unique_ptr<LibraryStep> make_corr_mm(const Node& node, std::span<const Layo
   if (problem.dtype != DType::float32 || problem.rank != 2) return nullptr;
   for (const std::span<const Layout>& layouts : {inputs, outputs}) {
     for (const Layout& layout : layouts) {
-      if (layout.strides != contiguous_strides(layout.shape)) return nullptr;
+      if (!is_contiguous(layout)) return nullptr;
     }
   }
   return std::make_unique<CorrMM>(problem, ThreadPool::instance().threads());

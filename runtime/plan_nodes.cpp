@@ -9,14 +9,6 @@ namespace croton {
 
 namespace {
 
-bool is_contiguous(const Layout& layout) {
-  const Shape expected = contiguous_strides(layout.shape);
-  for (std::size_t i = 0; i < layout.shape.size(); ++i) {
-    if (layout.shape[i] != 1 && layout.strides[i] != expected[i]) return layout.shape.count() == 0;
-  }
-  return true;
-}
-
 std::size_t bytes_of(const Layout& layout) {
   return static_cast<std::size_t>(layout.shape.count()) * size_of(layout.dtype);
 }

@@ -1,0 +1,142 @@
+// LeNet on MNIST: a convolutional network, written against the C++ API, trained on real digits.
+
+#include <croton/croton.h>
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "../training/svg.h"
+#include "trainer.h"
+
+using namespace croton;
+
+namespace {
+
+/// The filters of the first layer as grey squares, each scaled to its own range.
+void draw_filters(const std::string& path, const Tensor& filters) {
+  constexpr double cell = 12, gap = 10, side = 5 * cell;
+  const std::int64_t count = filters.shape()[0];
+  const std::int64_t columns = std::min<std::int64_t>(count, 10);
+  const std::int64_t rows = (count + columns - 1) / columns;
+  Svg svg(static_cast<double>(columns) * (side + gap) + gap, static_cast<double>(rows) * (side + gap) + gap);
+  for (std::int64_t f = 0; f < count; ++f) {
+    const Tensor filter = filters[f][0].contiguous();
+    const auto values = filter.to_vector<float>();
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    const float range = *high > *low ? *high - *low : 1;
+    for (std::int64_t i = 0; i < 25; ++i) {
+      const int grey =
+          static_cast<int>(std::lround(255 * (values[static_cast<std::size_t>(i)] - *low) / range));
+      svg.rectangle(gap + static_cast<double>(f % columns) * (side + gap) + static_cast<double>(i % 5) * cell,
+                    gap + static_cast<double>(f / columns) * (side + gap) + static_cast<double>(i / 5) * cell,
+                    cell, cell, fmt::format("rgb({0},{0},{0})", grey));
+    }
+  }
+  svg.save(path);
+}
+
+void write_text(const std::string& path, const std::string& text) {
+  OutputFile file(path);
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+int run(const Options& options) {
+  std::error_code error;
+  std::filesystem::create_directories(options.output, error);
+  if (error)
+    throw FileError(
+        fmt::format("{}: cannot make the folder for results: {}", options.output, error.message()));
+
+  const Digits digits = load_digits(options.data);
+  fmt::print("digits from {}: {} to train on, {} to validate, {} to test\n", options.data,
+             digits.train.count(), digits.validation.count(), digits.test.count());
+  if (options.batch_size > digits.train.count()) {
+    throw ValueError(fmt::format("--batch-size {} is more than the {} digits to train on", options.batch_size,
+                                 digits.train.count()));
+  }
+  Trainer trainer(options, digits);
+  if (!options.resume.empty()) {
+    trainer.resume(options.resume);
+    fmt::print("going on from {}: epoch {}\n", options.resume, trainer.state().epoch);
+  }
+  fmt::print(
+      "network: convolutions of {} and {} filters, 500 hidden units; batches of {}, learning rate {}, seed "
+      "{}\n",
+      options.kernels[0], options.kernels[1], options.batch_size, options.learning_rate, options.seed);
+  std::fflush(stdout);
+  trainer.train();
+
+  const TrainingState& state = trainer.state();
+  const std::string& folder = options.output;
+  plot_curves(folder + "/learning_curve.svg", "LeNet on MNIST", "epoch",
+              "validation error in %, mean cost x 100",
+              {{"validation error", "#c0392b", state.validation_curve},
+               {"cost x 100", "#2c6fbb",
+                [&] {
+                  auto scaled = state.cost_curve;
+                  for (auto& [epoch, cost] : scaled) cost *= 100;
+                  return scaled;
+                }()}},
+              /*log_y=*/true);
+  draw_filters(folder + "/filters.svg", trainer.network().parameters()[0].get_value(true));
+  if (const auto graph = trainer.step().plan_graph())
+    write_text(folder + "/graph.txt", debugprint_text(*graph));
+  fmt::print("wrote learning_curve.svg, filters.svg, lenet.npz and graph.txt to {}\n", folder);
+  fmt::print("Optimization complete.\n");
+  fmt::print("Best validation error of {:.2f} % obtained at iteration {}, with test error {:.2f} %\n",
+             100 * state.best_validation, state.best_iteration, 100 * state.test_at_best);
+  fmt::print("The code ran for {:.2f} minutes\n", state.seconds / 60);
+  fmt::print("test error {:.2f} %\n", 100 * state.test_at_best);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  options.data = CROTON_EXAMPLE_DATA "/mnist";
+  std::string flags;
+  CLI::App app{"Trains LeNet on the MNIST digits."};
+  app.add_option("--data", options.data, "folder with the four IDX files, gzipped or not")
+      ->capture_default_str();
+  app.add_option("--output", options.output, "folder for results")->capture_default_str();
+  app.add_option("--epochs", options.epochs, "most passes over the training set")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--batch-size", options.batch_size, "digits a step")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--nkerns", options.kernels, "filters of the two convolution layers")
+      ->delimiter(',')
+      ->expected(2)
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--learning-rate", options.learning_rate, "step size of gradient descent")
+      ->capture_default_str();
+  app.add_option("--patience", options.patience, "iterations to look at least")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--seed", options.seed, "of the initial weights")->capture_default_str();
+  app.add_option("--resume", options.resume, "go on from this .npz, bit for bit");
+  app.add_option("--flags", flags, "Croton's flags: name=value,...");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  try {
+    config().read_string(flags);
+    if (!std::isfinite(options.learning_rate) || options.learning_rate <= 0) {
+      throw ValueError(
+          fmt::format("--learning-rate {}: it must be a positive number", options.learning_rate));
+    }
+    return run(options);
+  } catch (const Error& e) {
+    fmt::print(stderr, "lenet: {}\n", e.what());
+    return 2;
+  }
+}
