@@ -16,6 +16,29 @@ std::uint64_t OptimizerReport::applications(std::string_view rule) const {
   return count;
 }
 
+void OptimizerReport::add(const OptimizerReport& more) {
+  for (const Phase& phase : more.phases) {
+    const auto same = std::ranges::find(phases, phase.name, &Phase::name);
+    if (same == phases.end()) {
+      phases.push_back(phase);
+      continue;
+    }
+    same->seconds += phase.seconds;
+    same->nodes_before += phase.nodes_before;
+    same->nodes_after += phase.nodes_after;
+    same->visits += phase.visits;
+    for (const Rule& rule : phase.rules) {
+      const auto entry = std::ranges::find(same->rules, rule.name, &Rule::name);
+      if (entry == same->rules.end()) {
+        same->rules.push_back(rule);
+      } else {
+        entry->applications += rule.applications;
+        entry->seconds += rule.seconds;
+      }
+    }
+  }
+}
+
 std::string OptimizerReport::text() const {
   std::string text = fmt::format("{:<28}{:>10}{:>10}{:>10}\n", "rewriting", "ms", "nodes", "applied");
   for (const Phase& phase : phases) {

@@ -26,6 +26,8 @@ struct CROTON_API OptimizerReport {
   };
   std::vector<Phase> phases;
 
+  /// Adds what another run did, phase by phase.
+  void add(const OptimizerReport& more);
   /// How often the rule of that name applied, in all phases.
   std::uint64_t applications(std::string_view rule) const;
   /// A table: phases with their times and sizes, under each the rules that applied.

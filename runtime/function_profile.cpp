@@ -58,6 +58,7 @@ Profile Function::State::profile() const {
   {
     const std::lock_guard guard(making_);
     profile.compile = times_;
+    profile.rewriting = rewriting_;
     profile.rows = retired_rows_;
   }
   for (const std::shared_ptr<Plan>& plan : plans.all()) add_rows(*plan, profile.rows);

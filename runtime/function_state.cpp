@@ -51,11 +51,9 @@ Function::State::State(FunctionDefinition the_definition, double build_seconds, 
       is_profiled(profiled),
       records_(new OutputRecords(definition.output_names)) {
   times_.build = build_seconds;
-  if (definition.mode.name() != ModeName::None) {
-    const Clock::time_point start = Clock::now();
-    optimize(*definition.graph, definition.mode.query());
-    times_.optimize = seconds_since(start);
-  }
+  const Clock::time_point start = Clock::now();
+  optimize(*definition.graph, definition.mode.query(), &rewriting_);
+  times_.optimize = seconds_since(start);
   for (const Variable& v : definition.graph->shared()) cells_.push_back(v.node()->cell().get());
   for (const SharedVariable& v : definition.updated) updated_cells_.push_back(v.cell().get());
   locks_ = CellLockList(cells_, updated_cells_);
@@ -128,7 +126,9 @@ void Function::State::specialize_graph(FunctionGraph& graph) {
       }
     }
   }
-  specialize(graph, definition.mode.query(), options);
+  OptimizerReport report;
+  specialize(graph, definition.mode.query(), options, &report);
+  rewriting_.add(report);
 }
 
 std::shared_ptr<Plan> Function::State::make_plan(const Tensor* const* inputs, bool has_values) {

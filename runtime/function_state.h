@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "croton/optimizer/report.h"
 #include "croton/runtime/arguments.h"
 #include "croton/runtime/cell_locks.h"
 #include "croton/runtime/function.h"
@@ -53,6 +54,7 @@ struct Function::State {
 
   mutable std::mutex making_;  // plans are made one at a time; guards what follows
   CompileTimes times_;
+  OptimizerReport rewriting_;
   std::vector<Profile::Row> retired_rows_;  // of plans that had to go
   std::atomic<std::uint64_t> calls_{0};
   std::atomic<std::int64_t> call_nanoseconds_{0};

@@ -60,7 +60,7 @@ std::string Profile::to_text() const {
     text += fmt::format("          {}{}{}, {}\n", row.kind, row.where.empty() ? "" : ", made at ", row.where,
                         row.shapes);
   }
-  return text;
+  return text + "\n" + rewriting.text();
 }
 
 }  // namespace croton

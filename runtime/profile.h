@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "croton/graph/export.h"
+#include "croton/optimizer/report.h"
 
 namespace croton {
 
@@ -38,7 +39,8 @@ class CROTON_API Profile {
   std::uint64_t calls = 0;
   double seconds = 0;  ///< in calls, checks of the arguments and locks included
   CompileTimes compile;
-  std::vector<Row> rows;  ///< by time, the longest first
+  OptimizerReport rewriting;  ///< which rewrites applied how often, summed over all plans
+  std::vector<Row> rows;      ///< by time, the longest first
 
   /// A table of the rows with shares, GB/s and GFLOP/s, the same summed by label, and the compile times.
   std::string to_text() const;
