@@ -126,7 +126,10 @@ void run(const std::string& folder, std::int64_t count, std::int64_t hidden, std
   const Points points = make_moons(count, 0.20, seed);
   Network network(hidden, learning_rate, seed);
   fmt::print("{} points, {} hidden units, {} passes\n", count, hidden, passes);
-  if (print_graph) debugprint(network.forward_prop);
+  if (print_graph) {
+    network.forward_prop(points.x);  // a function whose shapes are open is specialised by its first call
+    debugprint(network.forward_prop);
+  }
   std::fflush(stdout);
   network.gradient_step(points.x, points.y);
   const auto begin = std::chrono::steady_clock::now();
@@ -175,7 +178,7 @@ int main(int argc, char** argv) {
       throw FileError(fmt::format("{}: cannot make the folder for drawings: {}", output, error.message()));
     run(output, 200, 3, 20000, 1.0, seed, /*print_graph=*/true);
     fmt::print("\n");
-    run(output, 5000, 1000, 1000, 0.5, seed, /*print_graph=*/false);
+    run(output, 5000, 1000, 1500, 0.7, seed, /*print_graph=*/false);
   } catch (const Error& e) {
     fmt::print(stderr, "moons: {}\n", e.what());
     return 2;
