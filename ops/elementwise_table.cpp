@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include "croton/ops/elementwise_functions.h"
+#include "croton/ops/elementwise_gradients.h"
 #include "croton/ops/elementwise_lowering.h"
 #include "croton/ops/elementwise_reference.h"
 
@@ -23,93 +24,10 @@ using reference::ternary;
 using reference::unary;
 using reference::unary_predicate;
 
-using X = const Variable&;
-using Terms = std::vector<Variable>;
-using Gradient = std::vector<Variable> (*)(const Node&, const Variable&);
-
-/// f(x, y, gy) with y = the node's output.
-template <class F>
-constexpr Gradient unary_gradient(F) {
-  return [](const Node& node, X gy) { return Terms{F{}(node.input(0), node.output(), gy)}; };
-}
-/// f(a, b, y, gy) gives the terms of a and b.
-template <class F>
-constexpr Gradient binary_gradient(F) {
-  return [](const Node& node, X gy) { return F{}(node.input(0), node.input(1), node.output(), gy); };
-}
-
-Terms gradient_of_add(const Node& node, X gy) { return Terms(node.input_count(), gy); }
-
-/// gy times the other factors: products of those before and of those after, so that n factors take 3 n
-/// products.
-Terms gradient_of_mul(const Node& node, X gy) {
-  const std::size_t n = node.input_count();
-  Terms terms(n);
-  Variable before = gy;
-  for (std::size_t i = 0; i < n; ++i) {
-    terms[i] = before;
-    if (i + 1 < n) before = before * node.input(i);
-  }
-  Variable after = node.input(n - 1);
-  for (std::size_t i = n - 1; i-- > 0;) {
-    terms[i] = terms[i] * after;
-    if (i > 0) after = node.input(i) * after;
-  }
-  return terms;
-}
-
-/// The term of a constant exponent is never asked for: its logarithm would only be built to be dropped.
-Terms gradient_of_pow(const Node& node, X gy) {
-  const Variable &a = node.input(0), &b = node.input(1);
-  Terms terms{gy * b * pow(a, b - 1), Variable()};
-  if (!b.is_constant()) terms[1] = switch_(eq(a, 0), 0, gy * node.output() * log(a));
-  return terms;
-}
-
-/// Of maximum and minimum: each input where it is the output and none before it is.
-Terms gradient_of_extremum(const Node& node, X gy) {
-  const std::size_t n = node.input_count();
-  if (n == 2) {
-    const Variable &a = node.input(0), &b = node.input(1);
-    const bool largest = node.op().name() == "maximum";
-    return {switch_(largest ? a >= b : a <= b, gy, 0), switch_(largest ? a < b : a > b, gy, 0)};
-  }
-  Terms terms(n);
-  Variable left = gy;
-  for (std::size_t i = 0; i < n; ++i) {
-    const Variable chosen = eq(node.input(i), node.output());
-    terms[i] = switch_(chosen, left, 0);
-    if (i + 1 < n) left = switch_(chosen, 0, left);
-  }
-  return terms;
-}
-
-Terms gradient_of_clip(const Node& node, X gy) {
-  const Variable &x = node.input(0), &low = node.input(1), &high = node.input(2);
-  const Variable below = x < low;
-  return {switch_((x >= low) & (x <= high), gy, 0), switch_(below, gy, 0),
-          switch_(below, 0, switch_(x > high, gy, 0))};
-}
-
-Terms gradient_of_switch(const Node& node, X gy) {
-  const Variable& condition = node.input(0);
-  return {Variable(), switch_(condition, gy, 0), switch_(condition, 0, gy)};
-}
-
-Terms gradient_of_second(const Node&, X gy) { return {Variable(), gy}; }
-
-/// An integer input gets the gradient of the real number that it stands for.
-Terms gradient_of_cast(const Node& node, X gy) {
-  const DType from = node.input(0).dtype();
-  return {is_floating(from) ? cast(gy, from) : gy};
-}
-
-Terms gradient_of_grad_clip(const Node& node, X gy) {
-  return {clip(gy, node.attributes().get<double>("low"), node.attributes().get<double>("high"))};
-}
-Terms gradient_of_grad_scale(const Node& node, X gy) {
-  return {gy * node.attributes().get<double>("factor")};
-}
+using gradients::binary_gradient;
+using gradients::Terms;
+using gradients::unary_gradient;
+using gradients::X;
 
 template <class C, class F>
 C rounded(C x, F f) {
@@ -147,7 +65,7 @@ std::vector<ElementwiseRow> elementwise_table() {
        .lower = code::binary_or_logical<ScalarOp::add, ScalarOp::bit_or>,
        .cuda = "({0} + {1})",
        .reference = binary<AllTypes>([](auto a, auto b) { return reference::sum(a, b); }),
-       .gradient = gradient_of_add,
+       .gradient = gradients::of_add,
        .doc = "Sum; between bools `or`."},
       {.name = "sub",
        .print = "({0} - {1})",
@@ -166,7 +84,7 @@ std::vector<ElementwiseRow> elementwise_table() {
        .lower = code::binary_or_logical<ScalarOp::mul, ScalarOp::bit_and>,
        .cuda = "({0} * {1})",
        .reference = binary<AllTypes>([](auto a, auto b) { return reference::product(a, b); }),
-       .gradient = gradient_of_mul,
+       .gradient = gradients::of_mul,
        .doc = "Product; between bools `and`."},
       {.name = "true_div",
        .print = "({0} / {1})",
@@ -247,7 +165,7 @@ std::vector<ElementwiseRow> elementwise_table() {
        .traits = costly,
        .lower = code::binary<ScalarOp::pow>,
        .reference = binary<Numbers>([](auto a, auto b) { return reference::power(a, b); }),
-       .gradient = gradient_of_pow,
+       .gradient = gradients::of_pow,
        .doc = "a to the power b; between integers by repeated multiplication, a negative exponent gives 1 / "
               "a^-b truncated.",
        .domain = {{0.1, 5}, {-3, 3}}},
@@ -257,7 +175,7 @@ std::vector<ElementwiseRow> elementwise_table() {
        .traits = commutative | associative | idempotent | increasing,
        .lower = code::binary_or_logical<ScalarOp::max, ScalarOp::bit_or>,
        .reference = binary<AllTypes>([](auto a, auto b) { return reference::larger(a, b); }),
-       .gradient = gradient_of_extremum,
+       .gradient = gradients::of_extremum,
        .doc = "The larger of the operands; NaN wins. Where they are equal the first has the gradient."},
       {.name = "minimum",
        .arity = 2,
@@ -265,7 +183,7 @@ std::vector<ElementwiseRow> elementwise_table() {
        .traits = commutative | associative | idempotent | increasing,
        .lower = code::binary_or_logical<ScalarOp::min, ScalarOp::bit_and>,
        .reference = binary<AllTypes>([](auto a, auto b) { return reference::smaller(a, b); }),
-       .gradient = gradient_of_extremum,
+       .gradient = gradients::of_extremum,
        .doc = "The smaller of the operands; NaN wins. Where they are equal the first has the gradient."},
       {.name = "clip",
        .arity = 3,
@@ -274,7 +192,7 @@ std::vector<ElementwiseRow> elementwise_table() {
        .reference = ternary([](auto x, auto low, auto high) { return x < low    ? low
                                                                      : x > high ? high
                                                                                 : x; }),
-       .gradient = gradient_of_clip,
+       .gradient = gradients::of_clip,
        .doc = "x cut to the interval; the lower bound is asked first. x has the gradient on the bounds too.",
        .domain = {{-10, 10}, {-5, -1}, {1, 5}}},
 
@@ -664,20 +582,20 @@ std::vector<ElementwiseRow> elementwise_table() {
        .lower = code::select,
        .cuda = "({0} ? {1} : {2})",
        .reference = conditional([](auto c, auto a, auto b) { return c ? a : b; }),
-       .gradient = gradient_of_switch,
+       .gradient = gradients::of_switch,
        .doc = "The second operand where the first is not 0, the third elsewhere."},
       {.name = "second",
        .arity = 2,
        .rule = DTypeRule::second,
        .lower = code::last,
        .cuda = "{1}",
-       .gradient = gradient_of_second,
+       .gradient = gradients::of_second,
        .doc = "The second operand broadcast against the first, whose values do not matter."},
       {.name = "cast",
        .rule = DTypeRule::cast,
        .lower = code::convert,
        .cuda = "static_cast<{T}>({0})",
-       .gradient = gradient_of_cast,
+       .gradient = gradients::of_cast,
        .doc = "x converted to a dtype: to bool by comparison with 0; from floating to integer truncated and "
               "saturated, NaN to 0; between integers the low bits."},
       {.name = "identity",
@@ -705,13 +623,13 @@ std::vector<ElementwiseRow> elementwise_table() {
        .lower = code::first,
        .cuda = "{0}",
        .reference = unary<AllTypes>([](auto x) { return x; }),
-       .gradient = gradient_of_grad_clip,
+       .gradient = gradients::of_grad_clip,
        .doc = "x itself; its gradient is cut to the interval of the attributes low and high."},
       {.name = "grad_scale",
        .lower = code::first,
        .cuda = "{0}",
        .reference = unary<AllTypes>([](auto x) { return x; }),
-       .gradient = gradient_of_grad_scale,
+       .gradient = gradients::of_grad_scale,
        .doc = "x itself; its gradient is multiplied by the attribute factor."},
   };
 }
