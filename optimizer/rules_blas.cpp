@@ -14,6 +14,8 @@ namespace {
 
 const std::vector<std::int64_t> transposition{1, 0};
 
+constexpr std::size_t most_summands = 32;  // that are looked at together
+
 bool is_product_op(const Op& op) {
   return &op == &dot22_op() || &op == &dot22_scalar_op() || &op == &dot_op();
 }
@@ -75,7 +77,6 @@ Term strip(const Match& match, Term term) {
 /// The summands of a tree of sums that nobody else uses, scalar factors multiplied in: a (b + c) gives a b
 /// and a c. Multiples of one variable by numbers become one.
 bool summands(const Match& match, std::vector<Term>& terms) {
-  constexpr std::size_t most = 16;
   std::vector<Term> stack;
   const auto expand = [&](const Node& node, const Factor& factor) {
     const std::string& name = node.op().name();
@@ -87,13 +88,15 @@ bool summands(const Match& match, std::vector<Term>& terms) {
     }
     return true;
   };
+  if (match.node().input_count() > most_summands) return false;
   expand(match.node(), Factor());
   while (!stack.empty()) {
     Term term = strip(match, std::move(stack.back()));
     stack.pop_back();
     if (term.v.node()->is_apply() && match.sole_use(term.v) &&
-        same_broadcast(term.v.type(), match.node().type()) && expand(*term.v.node(), term.factor)) {
-      if (terms.size() + stack.size() > most) return false;
+        same_broadcast(term.v.type(), match.node().type()) &&
+        terms.size() + stack.size() + term.v.node()->input_count() <= most_summands &&
+        expand(*term.v.node(), term.factor)) {
       continue;
     }
     const auto like = std::ranges::find_if(terms, [&](const Term& other) {
@@ -105,7 +108,7 @@ bool summands(const Match& match, std::vector<Term>& terms) {
       terms.push_back(std::move(term));
     }
   }
-  return terms.size() >= 2 && terms.size() <= most;
+  return terms.size() >= 2;
 }
 
 /// A matrix product among the summands that nobody else uses; its own scalar goes into the factor.
@@ -162,7 +165,10 @@ bool is_part_of_sum(const Match& match) {
   for (int step = 0; step < 3 && match.sole_use(node->output()) && !node->uses().empty(); ++step) {
     node = node->uses()[0].node;
     const std::string& name = node->op().name();
-    if (name == "add" || name == "sub") return same_broadcast(node->type(), match.node().type());
+    if (name == "add" || name == "sub") {
+      return same_broadcast(node->type(), match.node().type()) &&
+             node->input_count() + match.node().input_count() <= most_summands;
+    }
     if (name == "neg") continue;
     if (name != "mul" || node->input_count() != 2) return false;
     if (!is_all_ones(node->input(0).type()) && !is_all_ones(node->input(1).type())) return false;
