@@ -54,7 +54,11 @@ std::shared_ptr<const CompiledKernel> make_kernel(const Kernel& kernel, const Ke
   LoadedObject loaded;
   if (use_cache) {
     if (const std::optional<std::string> object = read_cached_object(key)) {
-      loaded = load_object(*object, symbol, kernel.phases.size());
+      try {
+        loaded = load_object(*object, symbol, kernel.phases.size());
+      } catch (const InternalError&) {
+        loaded = {};  // not what its checksum promised: it is made anew
+      }
     }
   }
   if (loaded.code == nullptr) {

@@ -146,8 +146,9 @@ llvm::Value* emit_unary(const ScalarContext& c, ScalarOp op, DType dtype, llvm::
     case ScalarOp::sign: {
       llvm::Constant* const zero = llvm::Constant::getNullValue(type);
       if (is_float) {
+        // x + 0 is +0 for both zeros and keeps NaN.
         llvm::Value* const below =
-            b.CreateSelect(b.CreateFCmpOLT(x, zero), llvm::ConstantFP::get(type, -1), x);
+            b.CreateSelect(b.CreateFCmpOLT(x, zero), llvm::ConstantFP::get(type, -1), b.CreateFAdd(x, zero));
         return b.CreateSelect(b.CreateFCmpOGT(x, zero), llvm::ConstantFP::get(type, 1), below);
       }
       if (is_bool(dtype)) return x;

@@ -51,19 +51,36 @@ const Host& host() {
   return host;
 }
 
+/// LLVM only prints a complaint about names that it does not know.
+void check_names(const llvm::MCSubtargetInfo& any, const Target& target) {
+  if (!target.cpu.empty() && !any.isCPUStringValid(target.cpu)) {
+    throw ValueError(fmt::format("unknown cpu '{}' for code generation on {}", target.cpu, host().triple));
+  }
+  const llvm::SubtargetFeatures features(target.features);
+  for (const std::string& name : features.getFeatures()) {
+    const auto is_it = [&](const auto& known) {
+      return name.size() > 1 && name.compare(1, std::string::npos, known.Key) == 0;
+    };
+    const auto all = any.getAllProcessorFeatures();
+    if (std::none_of(all.begin(), all.end(), is_it)) {
+      throw ValueError(fmt::format("unknown cpu feature '{}'; features are given as '+avx2,-avx512f'", name));
+    }
+  }
+}
+
 }  // namespace
 
 TargetInfo resolve(const Target& target) {
   const Host& h = host();
+  const auto subtarget_of = [&](const std::string& cpu, const std::string& features) {
+    return std::unique_ptr<llvm::MCSubtargetInfo>(h.target->createMCSubtargetInfo(h.triple, cpu, features));
+  };
+  if (!target.cpu.empty() || !target.features.empty()) check_names(*subtarget_of("", ""), target);
   TargetInfo info;
   info.cpu = target.cpu.empty() ? h.cpu : target.cpu;
   info.features = target.cpu.empty() ? h.features : "";
   if (!target.features.empty()) info.features += (info.features.empty() ? "" : ",") + target.features;
-  const std::unique_ptr<llvm::MCSubtargetInfo> subtarget(
-      h.target->createMCSubtargetInfo(h.triple, info.cpu, info.features));
-  if (subtarget == nullptr || !subtarget->isCPUStringValid(info.cpu)) {
-    throw ValueError(fmt::format("unknown cpu '{}' for code generation on {}", info.cpu, h.triple));
-  }
+  const std::unique_ptr<llvm::MCSubtargetInfo> subtarget = subtarget_of(info.cpu, info.features);
   const auto has = [&](const char* feature) { return subtarget->checkFeatures(feature); };
   info.has_avx2 = has("+avx2");
   info.has_avx512 = has("+avx512f") && has("+avx512bw") && has("+avx512dq") && has("+avx512vl");
