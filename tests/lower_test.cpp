@@ -301,7 +301,9 @@ TEST_CASE("pooling and its gradient", "[codegen][lower][pool]") {
     PoolOptions options;
     options.mode = modes[engine() % 4];
     options.ignore_border = engine() % 2 == 0;
-    const auto draw = [&](std::int64_t most) { return static_cast<std::int64_t>(engine() % static_cast<unsigned>(most)); };
+    const auto draw = [&](std::int64_t most) {
+      return static_cast<std::int64_t>(engine() % static_cast<unsigned>(most));
+    };
     const std::vector<std::int64_t> ws{1 + draw(4), 1 + draw(4)};
     options.stride = {1 + draw(4), 1 + draw(4)};
     if (options.ignore_border) options.pad = {draw(ws[0]), draw(ws[1])};

@@ -83,7 +83,8 @@ TEST_CASE("Types, labels and errors of softmax", "[ops][nnet][errors]") {
   CHECK(label(softmax(matrix("x"))) == "Softmax");
   CHECK(label(softmax(matrix("x"), 0)) == "Softmax{axis=0}");
   CHECK(label(log_softmax(matrix("x"))) == "LogSoftmax");
-  CHECK_THROWS_WITH(softmax(matrix("x"), 2), Contains("softmax: axis 2 is outside x (float32[?,?], made at nnet_test.cpp"));
+  CHECK_THROWS_WITH(softmax(matrix("x"), 2),
+                    Contains("softmax: axis 2 is outside x (float32[?,?], made at nnet_test.cpp"));
   CHECK_THROWS_AS(softmax(scalar("s")), IndexError);
   const Variable x = tensor(DType::float32, {unknown, 3}, "x");
   CHECK(label(apply_op(softmax_with_bias_op(), {x, vector("b")})) == "SoftmaxWithBias");
