@@ -17,6 +17,8 @@ constexpr std::int64_t smallest_chunk = 16384;
 constexpr std::int64_t most_chunks = 32;
 // Columns are summed in registers while there are few rows, by streaming through memory otherwise.
 constexpr std::int64_t most_rows_in_registers = 32;
+// So many rows are added at once, in order: their sum is loaded and stored once.
+constexpr std::int64_t rows_together = 8;
 constexpr std::int64_t shortest_row = 16;
 constexpr std::int64_t longest_lane_row = 1024;
 
@@ -293,21 +295,37 @@ class ReduceNest {
             }
           });
           std::vector<Index> indices(reduced_.loops());
-          for (std::size_t loop = 0; loop < reduced_.loops(); ++loop) {
-            const Index begin = loop == cut ? chunk * Index(length) : Index(0);
-            const Index end = loop == cut ? min(begin + Index(length), reduced_.extents[cut])
-                                          : Index(reduced_.extents[loop]);
-            indices[loop] = b_.begin_loop("k", begin, end, serial);
+          const auto begin_of = [&](std::size_t loop) {
+            return loop == cut ? chunk * Index(length) : Index(0);
+          };
+          const auto end_of = [&](std::size_t loop) {
+            return loop == cut ? min(begin_of(loop) + Index(length), reduced_.extents[cut])
+                               : Index(reduced_.extents[loop]);
+          };
+          const std::size_t inner = reduced_.loops() - 1;
+          for (std::size_t loop = 0; loop < inner; ++loop) {
+            indices[loop] = b_.begin_loop("k", begin_of(loop), end_of(loop), serial);
           }
-          b_.loop("j", first, last, vectorize, [&](Index j) {
-            kept.back() = j;
-            const std::vector<ScalarValue> values = element(kept, indices);
-            for (std::size_t v = 0; v < values.size(); ++v) {
-              const ScalarValue sum = b_.load(partial[v], row + j);
-              b_.store(partial[v], row + j, b_.emit(reduction_.folds[v].combine, sum, values[v]));
-            }
-          });
-          for (std::size_t loop = 0; loop < reduced_.loops(); ++loop) b_.end();
+          const auto add_rows = [&](Index k, std::int64_t count) {
+            b_.loop("j", first, last, vectorize, [&](Index j) {
+              kept.back() = j;
+              std::vector<ScalarValue> sums;
+              for (const Buffer& buffer : partial) sums.push_back(b_.load(buffer, row + j));
+              for (std::int64_t next = 0; next < count; ++next) {
+                indices[inner] = k + Index(next);
+                const std::vector<ScalarValue> values = element(kept, indices);
+                for (std::size_t v = 0; v < values.size(); ++v) {
+                  sums[v] = b_.emit(reduction_.folds[v].combine, sums[v], values[v]);
+                }
+              }
+              for (std::size_t v = 0; v < sums.size(); ++v) b_.store(partial[v], row + j, sums[v]);
+            });
+          };
+          const Index begin = begin_of(inner), end = end_of(inner);
+          const Index together = begin + floor_div(max(end - begin, 0), rows_together) * Index(rows_together);
+          b_.loop("k", begin, together, serial, [&](Index k) { add_rows(k, rows_together); }, rows_together);
+          b_.loop("k", together, end, serial, [&](Index k) { add_rows(k, 1); });
+          for (std::size_t loop = 0; loop < inner; ++loop) b_.end();
         },
         serial, 1);
     combine(partial, chunks, [&](Index o, Index chunk) { return chunk * Index(kept_count) + o; });

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "croton/graph/error.h"
+#include "croton/graph/host_memory.h"
 
 namespace croton {
 namespace {
@@ -17,8 +18,7 @@ class HostStorage final : public Storage {
 
   static HostStorage* make(std::size_t bytes) {
     void* block = nullptr;
-    if (bytes <= std::numeric_limits<std::ptrdiff_t>::max() - header)
-      block = ::operator new(header + bytes, std::align_val_t{tensor_alignment}, std::nothrow);
+    if (bytes <= std::numeric_limits<std::ptrdiff_t>::max() - header) block = allocate_block(header + bytes);
     if (!block)
       throw MemoryError("out of memory: the host cannot give " + std::to_string(bytes) +
                         " bytes for a tensor");
@@ -28,8 +28,9 @@ class HostStorage final : public Storage {
  private:
   HostStorage(void* data, std::size_t bytes) : Storage(data, bytes) {}
   void release() noexcept override {
+    const std::size_t size = header + bytes();
     this->~HostStorage();
-    ::operator delete(static_cast<void*>(this), std::align_val_t{tensor_alignment});
+    free_block(this, size);
   }
 };
 static_assert(sizeof(HostStorage) <= HostStorage::header);

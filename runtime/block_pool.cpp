@@ -5,6 +5,7 @@
 #include <string>
 
 #include "croton/graph/error.h"
+#include "croton/graph/host_memory.h"
 
 namespace croton {
 
@@ -14,7 +15,7 @@ class BlockPool::Block final : public Storage {
   static constexpr std::size_t header = tensor_alignment;
 
   static Block* make(std::size_t bytes) {
-    void* memory = ::operator new(header + bytes, std::align_val_t{tensor_alignment}, std::nothrow);
+    void* memory = allocate_block(header + bytes);
     if (memory == nullptr) {
       throw MemoryError("out of memory: the host cannot give " + std::to_string(bytes) +
                         " bytes for a result");
@@ -23,8 +24,9 @@ class BlockPool::Block final : public Storage {
   }
 
   void destroy() noexcept {
+    const std::size_t size = header + bytes();
     this->~Block();
-    ::operator delete(static_cast<void*>(this), std::align_val_t{tensor_alignment});
+    free_block(this, size);
   }
 
   Ref<BlockPool> home;

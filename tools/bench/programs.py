@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 
 # name, program in peers/, its implementations
 PEERS = [
@@ -48,34 +47,36 @@ def install_peers(root):
 
 
 def environment(caches):
-    """Two threads for everybody, and what compilers keep on disk in `caches`."""
+    """Two threads for everybody, and what compilers keep on disk in `caches`, if anything."""
     variables = dict(os.environ)
+    variables["PYTHONDONTWRITEBYTECODE"] = "1"
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         variables[name] = "2"
-    variables["CROTON_FLAGS"] = f"threads=2,cache_dir={caches}/croton"
+    variables["CROTON_FLAGS"] = "threads=2,cache_dir=" + (f"{caches}/croton" if caches else "none")
+    if caches is None:
+        return variables
     variables["TORCHINDUCTOR_CACHE_DIR"] = f"{caches}/torch"
     variables["JAX_COMPILATION_CACHE_DIR"] = f"{caches}/jax"
     variables["PYTENSOR_FLAGS"] = f"base_compiledir={caches}/pytensor"
     variables["NUMBA_CACHE_DIR"] = f"{caches}/numba"
-    variables["PYTHONDONTWRITEBYTECODE"] = "1"
     return variables
 
 
 class Program:
-    """One library's benchmark program, kept running while its turns come and go."""
+    """One library's benchmark program, kept running while its turns come and go. What its compiler keeps on disk
+    while it serves lies in `caches`, which stays: only first calls start without."""
 
-    def __init__(self, name, command, implementations):
+    def __init__(self, name, command, implementations, caches):
         self.name = name
         self.command = command
         self.implementations = implementations
+        self.caches = caches
         self.version = ""
         self.process = None
-        self.caches = None
 
     def start(self):
-        self.caches = tempfile.TemporaryDirectory(prefix="croton-bench-")
         self.process = subprocess.Popen(
-            self.command, env=environment(self.caches.name), text=True, stdin=subprocess.PIPE,
+            self.command, env=environment(self.caches), text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=1,
         )  # fmt: skip
 
@@ -102,9 +103,6 @@ class Program:
             self.process.stdin.close()
             self.process.wait()
             self.process = None
-        if self.caches:
-            self.caches.cleanup()
-            self.caches = None
 
     def once(self, implementation, kind, sizes, caches):
         """The first call, in a process of its own."""
