@@ -79,8 +79,7 @@ class Alloc final : public Op {
   std::string label(const Node&) const override { return "Alloc"; }
 };
 
-// A C++ number becomes floatX or int64.
-Variable constant_like(double value, std::optional<DType> dtype) {
+Variable constant_of(double value, std::optional<DType> dtype) {
   return scalar_constant(value, dtype.value_or(float_x()));
 }
 
@@ -104,12 +103,14 @@ Variable full(const SymbolicShape& shape, const Operand& value, std::optional<DT
   return alloc(dtype ? as_dtype(value, *dtype) : as_variable(value), shape);
 }
 
-Variable zeros(const SymbolicShape& shape, std::optional<DType> dtype) {
-  return alloc(constant_like(0, dtype), shape);
+Variable zeros(const SymbolicShape& shape, std::optional<DType> dtype, std::source_location where) {
+  const LocationScope scope(where);
+  return alloc(constant_of(0, dtype), shape);
 }
 
-Variable ones(const SymbolicShape& shape, std::optional<DType> dtype) {
-  return alloc(constant_like(1, dtype), shape);
+Variable ones(const SymbolicShape& shape, std::optional<DType> dtype, std::source_location where) {
+  const LocationScope scope(where);
+  return alloc(constant_of(1, dtype), shape);
 }
 
 Variable tile(const Operand& operand, const std::vector<std::int64_t>& reps) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <vector>
 
@@ -42,8 +43,8 @@ class CROTON_API RandomStreams {
   Variable binomial(const SymbolicShape& size, std::int64_t n = 1, const Operand& p = 0.5,
                     DType dtype = DType::int64);
   /// Integers in [low, high).
-  Variable randint(const SymbolicShape& size, std::int64_t low, std::int64_t high,
-                   DType dtype = DType::int64);
+  Variable randint(const SymbolicShape& size, std::int64_t low, std::int64_t high, DType dtype = DType::int64,
+                   std::source_location where = std::source_location::current());
 
   /// Starts every stream again, from another seed.
   void seed(std::uint64_t seed);

@@ -104,7 +104,9 @@ Variable RandomStreams::binomial(const SymbolicShape& size, std::int64_t n, cons
   return bernoulli(size, p, dtype);
 }
 
-Variable RandomStreams::randint(const SymbolicShape& size, std::int64_t low, std::int64_t high, DType dtype) {
+Variable RandomStreams::randint(const SymbolicShape& size, std::int64_t low, std::int64_t high, DType dtype,
+                                std::source_location where) {
+  const LocationScope scope(where);
   if (low >= high) throw ValueError(fmt::format("randint: low {} must be below high {}", low, high));
   const bool fits = is_integer(dtype) && visit_dtype(dtype, [&](auto tag) {
                       using T = typename decltype(tag)::type;

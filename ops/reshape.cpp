@@ -62,12 +62,16 @@ class Reshape final : public Op {
     if (shape.dtype != DType::int64 || shape.rank() != 1) {
       throw TypeError(fmt::format("reshape: the shape must be an int64 vector, got {}", to_string(shape)));
     }
+    if (ndim < 0 || ndim > max_rank) throw_too_many_axes(static_cast<std::size_t>(ndim));
     if (shape.shape[0] != unknown && shape.shape[0] != ndim) {
       throw ShapeError(
           fmt::format("reshape to rank {} was given a shape of {} entries", ndim, shape.shape[0]));
     }
-    if (ndim < 0 || ndim > max_rank) throw_too_many_axes(static_cast<std::size_t>(ndim));
     const auto known = static_integers(inputs[1]);
+    if (known && static_cast<std::int64_t>(known->size()) != ndim) {
+      throw ShapeError(
+          fmt::format("reshape to rank {} was given a shape of {} entries", ndim, known->size()));
+    }
     const std::vector<std::optional<std::int64_t>> extents =
         known ? *known : std::vector<std::optional<std::int64_t>>(static_cast<std::size_t>(ndim));
     return {{inputs[0].dtype(), infer_reshape(inputs[0].type().shape, extents)}};

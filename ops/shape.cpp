@@ -114,6 +114,9 @@ class SpecifyShape final : public Op {
       throw TypeError(fmt::format("the declared shape {} has {} entries, but the operand has rank {}",
                                   to_string(shape), shape.rank(), type.rank()));
     }
+    for (const std::int64_t extent : shape) {
+      if (extent < unknown) throw ValueError(fmt::format("specify_shape: an extent is {}", extent));
+    }
     if (!compatible(type, {type.dtype, shape})) throw_contradiction(shape, type.shape);
     for (std::size_t i = 0; i < shape.size(); ++i) {
       if (type.shape[i] == unknown) type.shape[i] = shape[i];

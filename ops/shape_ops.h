@@ -75,8 +75,10 @@ CROTON_API Variable make_vector(const std::vector<Operand>& scalars);
 CROTON_API Variable alloc(const Operand& value, const SymbolicShape& shape);
 CROTON_API Variable full(const SymbolicShape& shape, const Operand& value,
                          std::optional<DType> dtype = std::nullopt);
-CROTON_API Variable zeros(const SymbolicShape& shape, std::optional<DType> dtype = std::nullopt);
-CROTON_API Variable ones(const SymbolicShape& shape, std::optional<DType> dtype = std::nullopt);
+CROTON_API Variable zeros(const SymbolicShape& shape, std::optional<DType> dtype = std::nullopt,
+                          std::source_location where = std::source_location::current());
+CROTON_API Variable ones(const SymbolicShape& shape, std::optional<DType> dtype = std::nullopt,
+                         std::source_location where = std::source_location::current());
 /// start, start + step, … before stop. The dtype is that of the operands (C++ numbers: int64 or floatX).
 CROTON_API Variable arange(const Operand& stop);
 CROTON_API Variable arange(const Operand& start, const Operand& stop, const Operand& step = 1,
