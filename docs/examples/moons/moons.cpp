@@ -178,7 +178,7 @@ int main(int argc, char** argv) {
       throw FileError(fmt::format("{}: cannot make the folder for drawings: {}", output, error.message()));
     run(output, 200, 3, 20000, 1.0, seed, /*print_graph=*/true);
     fmt::print("\n");
-    run(output, 5000, 1000, 1500, 0.7, seed, /*print_graph=*/false);
+    run(output, 5000, 1000, 3000, 1.0, seed, /*print_graph=*/false);
   } catch (const Error& e) {
     fmt::print(stderr, "moons: {}\n", e.what());
     return 2;
