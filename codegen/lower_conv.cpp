@@ -5,6 +5,9 @@ namespace croton {
 
 namespace {
 
+// From here on the images of a batch fill enough lanes.
+constexpr std::int64_t least_batch_lanes = 8;
+
 ConvTuning read_tuning(const Attributes& attributes) {
   ConvTuning tuning;
   if (attributes.contains("unroll_batch")) tuning.unroll_batch = attributes.get<std::int64_t>("unroll_batch");
@@ -24,10 +27,19 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
     if (!is_contiguous(input)) return std::nullopt;
   }
   const ConvTuning tuning = read_tuning(context.node.attributes());
+  // unroll_batch: how many images are worked on at once.
+  const bool is_said = tuning.unroll_batch.has_value();
+  const bool is_batch_said = is_said && *tuning.unroll_batch >= least_batch_lanes;
   if (problem.direction == ConvDirection::backward_weights) {
-    return lower_conv_weights_batch_lanes(context, problem, tuning);
+    const bool has_images = problem.batch >= least_batch_lanes;
+    return (is_said ? is_batch_said : has_images) || problem.filter_shape().count() == 0
+               ? lower_conv_weights_batch_lanes(context, problem, tuning)
+               : lower_conv_weights_flat_lanes(context, problem, tuning);
   }
-  return lower_conv_batch_lanes(context, correlation_of(problem), tuning);
+  const Correlation correlation = correlation_of(problem);
+  const bool is_faster = batch_lanes_cycles(correlation, tuning) < flat_lanes_cycles(correlation, tuning);
+  return (is_said ? is_batch_said : is_faster) ? lower_conv_batch_lanes(context, correlation, tuning)
+                                               : lower_conv_flat_lanes(context, correlation, tuning);
 }
 
 }  // namespace croton

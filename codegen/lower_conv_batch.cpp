@@ -19,6 +19,41 @@ constexpr std::int64_t registers = 31;
 // Results of a strip of rows are gathered in this many bytes before they are transposed back.
 constexpr std::int64_t strip_bytes = 32 * 1024;
 
+struct TileChoice {
+  ConvTile tile;
+  double cycles = INFINITY;  // of a block of images, a kernel row and a source channel
+};
+
+/// Accumulators that keep the multipliers busy and waste little at the ends.
+TileChoice choose_tile(const Correlation& c, const ConvTuning& tuning) {
+  std::int64_t widest = 1;
+  for (const AxisPhase& p : c.columns.phases) widest = std::max(widest, p.count);
+  TileChoice best;
+  const std::int64_t most_filters = std::clamp<std::int64_t>(c.results, 1, tuning.unroll_kern ? 16 : 12);
+  for (std::int64_t f = 1; f <= most_filters; ++f) {
+    if (tuning.unroll_kern && f != std::clamp<std::int64_t>(*tuning.unroll_kern, 1, most_filters)) continue;
+    for (std::int64_t w = 1; w <= std::min<std::int64_t>(16, widest); ++w) {
+      // A kernel row reads overlapping columns: those of one tap and the next ones.
+      if (f * w + w + 1 > registers) continue;
+      const TileSplit filters = split_evenly(c.results, f);
+      double cycles = 0;
+      for (const AxisPhase& p : c.columns.phases) {
+        const TileSplit columns = split_evenly(p.count, w);
+        for (const auto& [fn, fsize] :
+             {std::pair(filters.large, filters.size + 1), std::pair(filters.small, filters.size)}) {
+          for (const auto& [wn, wsize] :
+               {std::pair(columns.large, columns.size + 1), std::pair(columns.small, columns.size)}) {
+            const auto work = static_cast<double>(fsize * wsize), loads = static_cast<double>(fsize + wsize);
+            cycles += static_cast<double>(fn * wn * p.taps) * (std::max({work, loads, 4.5}) + 0.1 * loads);
+          }
+        }
+      }
+      if (cycles < best.cycles) best = {{f, w}, cycles};
+    }
+  }
+  return best;
+}
+
 class BatchLanes {
  public:
   BatchLanes(const LowerContext& context, const Correlation& correlation, const ConvTuning& tuning)
@@ -87,39 +122,12 @@ class BatchLanes {
   }
 
   void choose() {
-    std::int64_t taps = 0, widest = 1;
-    for (const AxisPhase& p : c_.columns.phases) {
-      taps = std::max(taps, p.taps);
-      widest = std::max(widest, p.count);
-    }
+    std::int64_t taps = 0;
+    for (const AxisPhase& p : c_.columns.phases) taps = std::max(taps, p.taps);
     is_unrolled_ = tuning_.unroll_patch.value_or(taps <= most_unrolled_taps);
-    double best = INFINITY;
-    const std::int64_t most_filters = std::clamp<std::int64_t>(tuning_.unroll_kern.value_or(12), 1, 16);
-    for (std::int64_t f = 1; f <= std::min(most_filters, c_.results); ++f) {
-      for (std::int64_t w = 1; w <= std::min<std::int64_t>(16, widest); ++w) {
-        // A kernel row reads overlapping columns: those of one tap and the next ones.
-        if (f * w + w + 1 > registers) continue;
-        const TileSplit fs = split_evenly(c_.results, f);
-        if (fs.size + (fs.large != 0) != f && f != c_.results) continue;
-        double cycles = 0;
-        for (const AxisPhase& p : c_.columns.phases) {
-          const TileSplit ws = split_evenly(p.count, w);
-          for (const auto& [fn, fsize] : {std::pair(fs.large, fs.size + 1), std::pair(fs.small, fs.size)}) {
-            for (const auto& [wn, wsize] : {std::pair(ws.large, ws.size + 1), std::pair(ws.small, ws.size)}) {
-              const double work = static_cast<double>(fsize * wsize);
-              const double loads = static_cast<double>(fsize + wsize);
-              cycles += static_cast<double>(fn * wn) * (std::max({work, loads, 4.5}) + 0.1 * loads);
-            }
-          }
-        }
-        if (cycles < best) {
-          best = cycles;
-          filter_tile_ = f;
-          column_tile_ = w;
-        }
-      }
-    }
-    if (tuning_.unroll_kern) filter_tile_ = std::min(most_filters, c_.results);
+    const ConvTile tile = choose_tile(c_, tuning_).tile;
+    filter_tile_ = tile.results;
+    column_tile_ = tile.positions;
     filter_tiles_ = split_evenly(c_.results, filter_tile_);
     std::int64_t edges = 0;
     for (const AxisPhase& p : c_.columns.phases) {
@@ -383,6 +391,17 @@ class BatchLanes {
 };
 
 }  // namespace
+
+double batch_lanes_cycles(const Correlation& c, const ConvTuning& tuning) {
+  const std::int64_t lanes = conv_lanes(c.dtype);
+  double rows = 0;
+  for (const AxisPhase& p : c.rows.phases) rows += static_cast<double>(p.count * p.taps);
+  const auto blocks = static_cast<double>((c.batch + lanes - 1) / lanes);
+  // Moving images in and results out: about a cycle an element of a vector.
+  const auto moved = static_cast<double>(c.source_image() + c.result_image());
+  return blocks *
+         (static_cast<double>(c.groups * c.sources) * rows * choose_tile(c, tuning).cycles + 2 * moved);
+}
 
 NodeCode lower_conv_batch_lanes(const LowerContext& context, const Correlation& correlation,
                                 const ConvTuning& tuning) {

@@ -66,4 +66,18 @@ NodeCode lower_conv_weights_batch_lanes(const LowerContext& context, const ConvP
 NodeCode lower_conv_batch_lanes(const LowerContext& context, const Correlation& correlation,
                                 const ConvTuning& tuning);
 
+/// Estimated cycles of one core for the whole batch.
+double batch_lanes_cycles(const Correlation& correlation, const ConvTuning& tuning);
+
+/// The same one image at a time, with neighbouring positions of the result as lanes: for small batches and
+/// large images.
+NodeCode lower_conv_flat_lanes(const LowerContext& context, const Correlation& correlation,
+                               const ConvTuning& tuning);
+ConvTile flat_lanes_tile(const Correlation& correlation, const ConvTuning& tuning);
+double flat_lanes_cycles(const Correlation& correlation, const ConvTuning& tuning);
+
+/// backward_weights one image at a time.
+NodeCode lower_conv_weights_flat_lanes(const LowerContext& context, const ConvProblem& problem,
+                                       const ConvTuning& tuning);
+
 }  // namespace croton

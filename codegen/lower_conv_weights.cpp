@@ -9,6 +9,11 @@ namespace {
 // Accumulators, a row of source vectors and one of the gradient stay in 32 registers.
 constexpr std::int64_t registers = 31;
 constexpr std::int64_t most_elements = 6;
+// Sums that fit in so many bytes are kept a vector each, lanes apart, until the end of the batch; larger ones
+// are added up over the lanes after each block of images.
+constexpr std::int64_t kept_bytes = 256 * 1024;
+// Rows of the gradient that are worked on at once stay in the first-level cache.
+constexpr std::int64_t strip_bytes = 16 * 1024;
 
 /// A part of the kernel elements of a filter that one tile computes, and where it begins.
 struct Elements {
@@ -53,16 +58,18 @@ class WeightGradient {
     const DType dtype = compute_dtype(p_.dtype);
     image_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * image);
     gradient_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * gradient);
-    partial_ = kernel_.scratch(dtype, tasks_.chunks * weights);
+    const std::int64_t sums = are_kept_ ? weights * lanes_ : weights;
+    partial_ = kernel_.scratch(dtype, tasks_.chunks * sums);
     const auto body = [&](Index task) {
       const Index chunk = floor_div(task, tasks_.parts), part = mod(task, tasks_.parts);
       image_base_ = task * Index(image);
       gradient_base_ = task * Index(gradient);
-      partial_base_ = chunk * Index(weights);
+      partial_base_ = chunk * Index(sums);
       const std::int64_t rest = p_.batch % lanes_;
       if (rest != 0 || image_layout_.channel_pitch != p_.image[0] * p_.image[1])
         clear(image_lanes_, image_base_, image);
       if (rest != 0) clear(gradient_lanes_, gradient_base_, gradient);
+      if (are_kept_) clear_sums(part);
       const Index first = chunk * Index(tasks_.per_chunk);
       b_.loop("block", first, min(first + Index(tasks_.per_chunk), blocks), [&](Index block) {
         if (rest == 0 || blocks == 1) {
@@ -84,16 +91,7 @@ class WeightGradient {
     } else {
       b_.once([&] { body(0); });
     }
-    b_.parallel(
-        "i", weights,
-        [&](Index i) {
-          ScalarValue sum = tasks_.chunks == 0 ? b_.constant(0, dtype) : b_.load(partial_, i);
-          for (std::int64_t chunk = 1; chunk < tasks_.chunks; ++chunk) {
-            sum = b_.emit(ScalarOp::add, sum, b_.load(partial_, i + Index(chunk * weights)));
-          }
-          b_.store(result_, i, sum);
-        },
-        vectorize);
+    are_kept_ ? add_lanes(weights) : add_chunks(weights);
     return kernel_.finish();
   }
 
@@ -111,6 +109,58 @@ class WeightGradient {
     std::int64_t most = std::max<std::int64_t>(1, (registers - 1 - elements) / elements);
     if (tuning_.unroll_kern) most = std::clamp<std::int64_t>(*tuning_.unroll_kern, 1, 16);
     filter_tiles_ = split_evenly(filters_, most);
+    are_kept_ =
+        p_.filter_shape().count() * lanes_ * static_cast<std::int64_t>(size_of(compute_dtype(p_.dtype))) <=
+        kept_bytes;
+    const std::int64_t row = (filter_tiles_.size + (filter_tiles_.large != 0)) * p_.out[1] * 64;
+    strip_rows_ = are_kept_ ? std::clamp<std::int64_t>(strip_bytes / std::max<std::int64_t>(1, row), 1,
+                                                       std::max<std::int64_t>(1, p_.out[0]))
+                            : std::max<std::int64_t>(1, p_.out[0]);
+  }
+
+  /// The partial sums of the chunks, in order.
+  void add_chunks(std::int64_t weights) {
+    b_.parallel(
+        "i", weights,
+        [&](Index i) {
+          ScalarValue sum = b_.constant(0, compute_dtype(p_.dtype));
+          for (std::int64_t chunk = 0; chunk < tasks_.chunks; ++chunk) {
+            const ScalarValue part = b_.load(partial_, i + Index(chunk * weights));
+            sum = chunk == 0 ? part : b_.emit(ScalarOp::add, sum, part);
+          }
+          b_.store(result_, i, sum);
+        },
+        vectorize);
+  }
+
+  void add_lanes(std::int64_t weights) {
+    const DType dtype = compute_dtype(p_.dtype);
+    b_.parallel("i", weights, [&](Index i) {
+      const Local total = b_.local("total", b_.constant(0, dtype));
+      b_.loop("lane", 0, lanes_, vectorize.by(1), [&](Index lane) {
+        const Local sum = b_.local("sum", b_.constant(0, dtype));
+        b_.loop("chunk", 0, tasks_.chunks, [&](Index chunk) {
+          const Index at = (chunk * Index(weights) + i) * Index(lanes_) + lane;
+          b_.set(sum, b_.emit(ScalarOp::add, b_.get(sum), b_.load(partial_, at)));
+        });
+        b_.reduce(ScalarOp::add, total, b_.get(sum));
+      });
+      b_.store(result_, i, b_.get(total));
+    });
+  }
+
+  /// Zeros for the filters of this part.
+  void clear_sums(Index part) {
+    const std::int64_t filter = channels_ * p_.kernel.count() * lanes_;
+    b_.loop("group", 0, p_.groups, [&](Index group) {
+      each_size(filter_tiles_, [&](std::int64_t count, std::int64_t size, std::int64_t begin) {
+        const auto [from, to] = share_of(tasks_, part, count);
+        const Index first = group * Index(filters_) + Index(begin);
+        const Index start = partial_base_ + (first + from * Index(size)) * Index(filter);
+        b_.loop("i", 0, (to - from) * Index(size * filter), vectorize,
+                [&](Index i) { b_.store(partial_, start + i, b_.constant(0, compute_dtype(p_.dtype))); });
+      });
+    });
   }
 
   void clear(Buffer buffer, Index begin, std::int64_t count) {
@@ -146,12 +196,14 @@ class WeightGradient {
         const auto [from, to] = share_of(tasks_, part, count);
         b_.loop("filters", from, to, [&](Index tile) {
           const Index filter = group * Index(filters_) + Index(begin) + tile * Index(size);
-          each_tile(channel_tiles_, "channels", [&](Index channel, std::int64_t channels) {
-            each_tile(rows_, "tap", [&](Index row, std::int64_t rows) {
-              each_tile(columns_, "column_tap", [&](Index column, std::int64_t columns) {
-                this->tile(filter, size,
-                           {channels, rows, columns, group * Index(channels_) + channel, row, column},
-                           group * Index(channels_), is_first);
+          const std::int64_t strips = (p_.out[0] + strip_rows_ - 1) / strip_rows_;
+          b_.loop("strip", 0, std::max<std::int64_t>(1, strips), [&](Index strip) {
+            each_tile(channel_tiles_, "channels", [&](Index channel, std::int64_t channels) {
+              each_tile(rows_, "tap", [&](Index row, std::int64_t rows) {
+                each_tile(columns_, "column_tap", [&](Index column, std::int64_t columns) {
+                  const Elements e{channels, rows, columns, group * Index(channels_) + channel, row, column};
+                  this->tile(filter, size, e, group * Index(channels_), strip, is_first);
+                });
               });
             });
           });
@@ -160,57 +212,84 @@ class WeightGradient {
     });
   }
 
-  void tile(Index filter, std::int64_t filters, const Elements& e, Index group_channel,
+  void tile(Index filter, std::int64_t filters, const Elements& e, Index group_channel, Index strip,
             ScalarValue is_first) {
     const DType dtype = compute_dtype(p_.dtype);
     const std::int64_t count = filters * e.count();
     std::vector<Local> totals;
-    for (std::int64_t i = 0; i < count; ++i) totals.push_back(b_.local("total", b_.constant(0, dtype)));
+    for (std::int64_t i = 0; i < count && !are_kept_; ++i) {
+      totals.push_back(b_.local("total", b_.constant(0, dtype)));
+    }
+    const std::vector<Index> places = weight_places(filter, filters, e, group_channel);
+    const auto kept = [&](std::size_t i, Index lane) {
+      return partial_base_ + places[i] * Index(lanes_) + lane;
+    };
     b_.loop("lane", 0, lanes_, vectorize.by(1), [&](Index lane) {
       std::vector<Local> sums;
-      for (std::int64_t i = 0; i < count; ++i) sums.push_back(b_.local("sum", b_.constant(0, dtype)));
-      const Index x0 =
-          image_base_ + lane +
-          (e.channel * Index(image_layout_.channel_pitch) +
-           e.row * Index(p_.dilation[0] * image_layout_.row_pitch) + e.column * Index(p_.dilation[1])) *
-              Index(lanes_);
-      const Index g0 = gradient_base_ + lane + filter * Index(gradient_layout_.channel_pitch * lanes_);
-      b_.loop("y", 0, p_.out[0], [&](Index y) {
-        b_.loop("x", 0, p_.out[1], [&](Index x) {
-          const Index at =
-              x0 +
-              (y * Index(p_.stride[0] * image_layout_.row_pitch) + x * Index(p_.stride[1])) * Index(lanes_);
-          const Index g = g0 + (y * Index(p_.out[1]) + x) * Index(lanes_);
-          std::vector<ScalarValue> sources;
-          for (std::int64_t c = 0; c < e.channels; ++c) {
-            for (std::int64_t k = 0; k < e.rows; ++k) {
-              for (std::int64_t l = 0; l < e.columns; ++l) {
-                const std::int64_t offset = c * image_layout_.channel_pitch +
-                                            k * p_.dilation[0] * image_layout_.row_pitch + l * p_.dilation[1];
-                sources.push_back(b_.load(image_lanes_, at + Index(offset * lanes_)));
-              }
-            }
-          }
-          for (std::int64_t f = 0; f < filters; ++f) {
-            const ScalarValue gradient =
-                b_.load(gradient_lanes_, g + Index(f * gradient_layout_.channel_pitch * lanes_));
-            for (std::size_t i = 0; i < sources.size(); ++i) {
-              const Local sum = sums[static_cast<std::size_t>(f) * sources.size() + i];
-              b_.set(sum, b_.emit(ScalarOp::fma, sources[i], gradient, b_.get(sum)));
-            }
-          }
-        });
-      });
-      for (std::size_t i = 0; i < sums.size(); ++i) b_.reduce(ScalarOp::add, totals[i], b_.get(sums[i]));
+      for (std::size_t i = 0; i < places.size(); ++i) {
+        sums.push_back(b_.local("sum", are_kept_ ? b_.load(partial_, kept(i, lane)) : b_.constant(0, dtype)));
+      }
+      sum_positions(filter, filters, e, strip, lane, sums);
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        if (are_kept_) {
+          b_.store(partial_, kept(i, lane), b_.get(sums[i]));
+        } else {
+          b_.reduce(ScalarOp::add, totals[i], b_.get(sums[i]));
+        }
+      }
     });
-    store(filter, filters, e, group_channel, totals, is_first);
+    for (std::size_t i = 0; i < totals.size(); ++i) {
+      // Set by the first block of the chunk, added to by the others.
+      const Index at = partial_base_ + places[i];
+      const ScalarValue before =
+          b_.emit(ScalarOp::select, is_first, b_.constant(0, dtype), b_.load(partial_, at));
+      b_.store(partial_, at, b_.emit(ScalarOp::add, before, b_.get(totals[i])));
+    }
   }
 
-  /// To the partial sums of the chunk: set by its first block, added to by the others.
-  void store(Index filter, std::int64_t filters, const Elements& e, Index group_channel,
-             const std::vector<Local>& totals, ScalarValue is_first) {
-    const DType dtype = compute_dtype(p_.dtype);
-    std::size_t i = 0;
+  /// sums += gradient * image over a strip of rows of the output.
+  void sum_positions(Index filter, std::int64_t filters, const Elements& e, Index strip, Index lane,
+                     const std::vector<Local>& sums) {
+    const Index x0 =
+        image_base_ + lane +
+        (e.channel * Index(image_layout_.channel_pitch) +
+         e.row * Index(p_.dilation[0] * image_layout_.row_pitch) + e.column * Index(p_.dilation[1])) *
+            Index(lanes_);
+    const Index g0 = gradient_base_ + lane + filter * Index(gradient_layout_.channel_pitch * lanes_);
+    const Index first = strip * Index(strip_rows_);
+    const bool is_even = p_.out[0] % strip_rows_ == 0;
+    const Index last = is_even ? first + Index(strip_rows_) : min(first + Index(strip_rows_), p_.out[0]);
+    b_.loop("y", first, p_.out[0] == 0 ? Index(0) : last, [&](Index y) {
+      b_.loop("x", 0, p_.out[1], [&](Index x) {
+        const Index at = x0 + (y * Index(p_.stride[0] * image_layout_.row_pitch) + x * Index(p_.stride[1])) *
+                                  Index(lanes_);
+        const Index g = g0 + (y * Index(p_.out[1]) + x) * Index(lanes_);
+        std::vector<ScalarValue> sources;
+        for (std::int64_t c = 0; c < e.channels; ++c) {
+          for (std::int64_t k = 0; k < e.rows; ++k) {
+            for (std::int64_t l = 0; l < e.columns; ++l) {
+              const std::int64_t offset = c * image_layout_.channel_pitch +
+                                          k * p_.dilation[0] * image_layout_.row_pitch + l * p_.dilation[1];
+              sources.push_back(b_.load(image_lanes_, at + Index(offset * lanes_)));
+            }
+          }
+        }
+        for (std::int64_t f = 0; f < filters; ++f) {
+          const ScalarValue gradient =
+              b_.load(gradient_lanes_, g + Index(f * gradient_layout_.channel_pitch * lanes_));
+          for (std::size_t i = 0; i < sources.size(); ++i) {
+            const Local sum = sums[static_cast<std::size_t>(f) * sources.size() + i];
+            b_.set(sum, b_.emit(ScalarOp::fma, sources[i], gradient, b_.get(sum)));
+          }
+        }
+      });
+    });
+  }
+
+  /// Where the weights of a tile lie in the result.
+  std::vector<Index> weight_places(Index filter, std::int64_t filters, const Elements& e,
+                                   Index group_channel) {
+    std::vector<Index> places;
     for (std::int64_t f = 0; f < filters; ++f) {
       for (std::int64_t c = 0; c < e.channels; ++c) {
         for (std::int64_t k = 0; k < e.rows; ++k) {
@@ -218,20 +297,16 @@ class WeightGradient {
             const Index row = e.row + Index(k), column = e.column + Index(l);
             const Index kernel_row = p_.flip ? Index(p_.kernel[0] - 1) - row : row;
             const Index kernel_column = p_.flip ? Index(p_.kernel[1] - 1) - column : column;
-            const Index at =
-                partial_base_ +
-                (((filter + Index(f)) * Index(channels_) + e.channel + Index(c) - group_channel) *
-                     Index(p_.kernel[0]) +
-                 kernel_row) *
+            const Index channel = e.channel + Index(c) - group_channel;
+            places.push_back(
+                (((filter + Index(f)) * Index(channels_) + channel) * Index(p_.kernel[0]) + kernel_row) *
                     Index(p_.kernel[1]) +
-                kernel_column;
-            const ScalarValue before =
-                b_.emit(ScalarOp::select, is_first, b_.constant(0, dtype), b_.load(partial_, at));
-            b_.store(partial_, at, b_.emit(ScalarOp::add, before, b_.get(totals[i++])));
+                kernel_column);
           }
         }
       }
     }
+    return places;
   }
 
   const LowerContext& context_;
@@ -244,6 +319,8 @@ class WeightGradient {
   Index image_base_, gradient_base_, partial_base_;
   LaneLayout image_layout_, gradient_layout_;
   TileSplit filter_tiles_, channel_tiles_, rows_, columns_;
+  bool are_kept_ = false;
+  std::int64_t strip_rows_ = 1;
   ConvTasks tasks_;
 };
 
