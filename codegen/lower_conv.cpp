@@ -8,6 +8,9 @@ namespace {
 // From here on the images of a batch fill enough lanes.
 constexpr std::int64_t least_batch_lanes = 8;
 
+// A block of images with the batch innermost must stay in a cache.
+constexpr std::int64_t largest_block = 8 * 1024 * 1024;
+
 ConvTuning read_tuning(const Attributes& attributes) {
   ConvTuning tuning;
   if (attributes.contains("unroll_batch")) tuning.unroll_batch = attributes.get<std::int64_t>("unroll_batch");
@@ -37,7 +40,10 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
                : lower_conv_weights_flat_lanes(context, problem, tuning);
   }
   const Correlation correlation = correlation_of(problem);
-  const bool is_faster = batch_lanes_cycles(correlation, tuning) < flat_lanes_cycles(correlation, tuning);
+  const std::int64_t block = conv_lanes(problem.dtype) * correlation.source_image() *
+                             static_cast<std::int64_t>(size_of(problem.dtype));
+  const bool is_faster = block <= largest_block &&
+                         batch_lanes_cycles(correlation, tuning) < flat_lanes_cycles(correlation, tuning);
   return (is_said ? is_batch_said : is_faster) ? lower_conv_batch_lanes(context, correlation, tuning)
                                                : lower_conv_flat_lanes(context, correlation, tuning);
 }

@@ -72,9 +72,10 @@ class BatchLanes {
 
   NodeCode lower() {
     const std::int64_t blocks = (c_.batch + lanes_ - 1) / lanes_;
-    tasks_ = conv_tasks(blocks, filter_tiles_.tiles(), tuning_.openmp ? context_.threads : 1);
     const std::int64_t scratch = c_.groups * c_.sources * c_.rows.source * pitch_ * lanes_;
     const std::int64_t strip = filter_tile_ * strip_rows_ * c_.columns.result * lanes_;
+    tasks_ =
+        conv_tasks(blocks, filter_tiles_.tiles(), scratch + strip, tuning_.openmp ? context_.threads : 1);
     image_ = kernel_.scratch(c_.dtype, tasks_.count() * scratch);
     strip_ = kernel_.scratch(c_.dtype, tasks_.count() * strip);
     const auto body = [&](Index task) {

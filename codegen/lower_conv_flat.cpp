@@ -39,8 +39,8 @@ class FlatLanes {
   }
 
   NodeCode lower() {
-    tasks_ = conv_tasks(c_.batch, longest_, tuning_.openmp ? context_.threads : 1);
     const std::int64_t image = (flat_.size(width_) + 15) / 16 * 16;
+    tasks_ = conv_tasks(c_.batch, longest_, image, tuning_.openmp ? context_.threads : 1);
     const std::int64_t strip = tile_.results * width_ * tiles_of_part();
     image_ = kernel_.scratch(c_.dtype, tasks_.count() * image);
     strip_ = kernel_.scratch(c_.dtype, tasks_.count() * strip);

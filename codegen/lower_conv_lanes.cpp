@@ -8,6 +8,8 @@ namespace {
 
 // Tasks a thread gets, so that one that is slowed down can leave some to the others.
 constexpr std::int64_t chunks_per_thread = 4;
+// Elements of scratch memory of all tasks together stay below this, as far as there is a task for each thread.
+constexpr std::int64_t most_scratch = 16 * 1024 * 1024;
 
 }  // namespace
 
@@ -59,13 +61,15 @@ void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_
   });
 }
 
-ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, int threads) {
+ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, std::int64_t scratch, int threads) {
   ConvTasks tasks;
   tasks.blocks = blocks;
   if (blocks == 0) return tasks;
   tasks.parts = std::clamp<std::int64_t>(threads / blocks, 1, std::max<std::int64_t>(1, filter_tiles));
+  const std::int64_t tasks_each = std::clamp<std::int64_t>(
+      most_scratch / std::max<std::int64_t>(1, scratch * threads), 1, chunks_per_thread);
   const std::int64_t wanted =
-      threads == 1 ? 1 : std::clamp<std::int64_t>(chunks_per_thread * threads / tasks.parts, 1, blocks);
+      threads == 1 ? 1 : std::clamp<std::int64_t>(tasks_each * threads / tasks.parts, 1, blocks);
   tasks.per_chunk = (blocks + wanted - 1) / wanted;
   tasks.chunks = (blocks + tasks.per_chunk - 1) / tasks.per_chunk;
   return tasks;

@@ -52,7 +52,8 @@ struct ConvTasks {
   std::int64_t blocks = 0, per_chunk = 0, chunks = 0, parts = 1;
   std::int64_t count() const { return chunks * parts; }
 };
-ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, int threads);
+/// `scratch`: elements of scratch memory that a task needs for itself.
+ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, std::int64_t scratch, int threads);
 /// begin and end of part `part` of `count` tiles.
 std::pair<Index, Index> share_of(const ConvTasks& tasks, Index part, std::int64_t count);
 

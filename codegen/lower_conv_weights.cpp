@@ -51,11 +51,12 @@ class WeightGradient {
 
   NodeCode lower() {
     const std::int64_t blocks = (p_.batch + lanes_ - 1) / lanes_;
-    tasks_ = conv_tasks(blocks, filter_tiles_.tiles(), tuning_.openmp ? context_.threads : 1);
     const std::int64_t image = p_.channels * image_layout_.channel_pitch * lanes_;
     const std::int64_t gradient = gradient_layout_.image() * lanes_;
     const std::int64_t weights = p_.filters * channels_ * p_.kernel[0] * p_.kernel[1];
     const DType dtype = compute_dtype(p_.dtype);
+    tasks_ =
+        conv_tasks(blocks, filter_tiles_.tiles(), image + gradient, tuning_.openmp ? context_.threads : 1);
     image_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * image);
     gradient_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * gradient);
     const std::int64_t sums = are_kept_ ? weights * lanes_ : weights;
