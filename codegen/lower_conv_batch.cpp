@@ -102,7 +102,7 @@ class BatchLanes {
     if (tuning_.openmp) {
       b_.parallel("task", tasks_.count(), body, serial, 1);
     } else {
-      b_.once([&] { body(0); });
+      b_.once([&] { b_.loop("task", 0, tasks_.count(), body); });
     }
     return kernel_.finish();
   }

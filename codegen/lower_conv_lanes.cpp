@@ -8,7 +8,8 @@ namespace {
 
 // Tasks a thread gets, so that one that is slowed down can leave some to the others.
 constexpr std::int64_t chunks_per_thread = 4;
-// Elements of scratch memory of all tasks together stay below this, as far as there is a task for each thread.
+// Elements of scratch memory of all tasks together stay below this, as far as there is a task for each
+// thread.
 constexpr std::int64_t most_scratch = 16 * 1024 * 1024;
 
 }  // namespace

@@ -90,7 +90,7 @@ class WeightGradient {
     if (tuning_.openmp) {
       b_.parallel("task", tasks_.count(), body, serial, 1);
     } else {
-      b_.once([&] { body(0); });
+      b_.once([&] { b_.loop("task", 0, tasks_.count(), body); });
     }
     are_kept_ ? add_lanes(weights) : add_chunks(weights);
     return kernel_.finish();
