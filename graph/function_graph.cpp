@@ -119,9 +119,9 @@ FunctionGraph::~FunctionGraph() {
   }
 }
 
-std::unique_ptr<FunctionGraph> FunctionGraph::with_types(std::span<const TensorType> input_types,
-                                                         std::span<const TensorType> shared_types,
-                                                         const TypeRefiner& refiner) const {
+std::unique_ptr<FunctionGraph> FunctionGraph::with_types(
+    std::span<const TensorType> input_types, std::span<const TensorType> shared_types,
+    const TypeRefiner& refiner, std::unordered_map<Variable, Variable>* copied) const {
   std::unique_ptr<FunctionGraph> copy(new FunctionGraph);
   std::unordered_map<Variable, Variable> copies;
   const auto add_leaf = [&](const Variable& old, Ref<Node> node, std::vector<Variable>& list) {
@@ -169,6 +169,7 @@ std::unique_ptr<FunctionGraph> FunctionGraph::with_types(std::span<const TensorT
     copy->output_uses_[copy->outputs_.back()].push_back(copy->outputs_.size() - 1);
   }
   copy->changes_ = 0;
+  if (copied != nullptr) *copied = std::move(copies);
   return copy;
 }
 
@@ -389,6 +390,7 @@ void FunctionGraph::replace_all(std::span<const std::pair<Variable, Variable>> p
     const auto uses = old.node()->uses(old.output_index());
     planned.push_back({old, replacement, {uses.begin(), uses.end()}});
   }
+  for (GraphListener* listener : listeners_) listener->on_replace(pairs, rule);
   for (Planned& plan : planned) {
     Import context;
     context.rule = rule;
@@ -413,6 +415,7 @@ void FunctionGraph::replace_all(std::span<const std::pair<Variable, Variable>> p
     prune(plan.old.node());
     prune(plan.replacement.node());  // merged into another meanwhile, or never used
   }
+  for (GraphListener* listener : listeners_) listener->on_replaced();
 }
 
 void FunctionGraph::set_attributes(Node& node, Attributes attributes, std::string_view rule) {
@@ -421,6 +424,7 @@ void FunctionGraph::set_attributes(Node& node, Attributes attributes, std::strin
   node.rewrites_ = std::make_shared<RewriteStep>(RewriteStep{rule, node.rewrites_});
   if (is_merged(node)) table_.emplace(structural_hash(node), &node);
   ++changes_;
+  for (GraphListener* listener : listeners_) listener->on_set_attributes(node, rule);
 }
 
 void FunctionGraph::add_listener(GraphListener* listener) { listeners_.push_back(listener); }

@@ -33,6 +33,13 @@ class GraphListener {
   virtual void on_prune(Node&) {}
   /// An input of a node was exchanged.
   virtual void on_change_input(Node&, std::size_t /*slot*/) {}
+  /// The rule is about to put the second of each pair in the place of the first: nothing has changed yet, and
+  /// what is new is not yet imported.
+  virtual void on_replace(std::span<const std::pair<Variable, Variable>>, std::string_view /*rule*/) {}
+  /// That replacement is done, merging and pruning included.
+  virtual void on_replaced() {}
+  /// The rule exchanged the attributes of a node (an in-place mark).
+  virtual void on_set_attributes(Node&, std::string_view /*rule*/) {}
 };
 
 /// A graph in the hands of the compiler: it owns clones of the user's nodes, knows where each variable is
@@ -55,9 +62,11 @@ class CROTON_API FunctionGraph {
   /// A copy whose inputs and shared variables have these types (by position; shared() order), all other types
   /// inferred anew; equal nodes merged, names and histories kept. The types must be compatible with the
   /// present ones.
+  /// `copied`, when given, gets what stands in the copy for each variable of a node here.
   std::unique_ptr<FunctionGraph> with_types(std::span<const TensorType> input_types,
                                             std::span<const TensorType> shared_types,
-                                            const TypeRefiner& refiner = {}) const;
+                                            const TypeRefiner& refiner = {},
+                                            std::unordered_map<Variable, Variable>* copied = nullptr) const;
 
   const std::vector<Variable>& inputs() const { return inputs_; }
   const std::vector<Variable>& outputs() const { return outputs_; }

@@ -22,13 +22,32 @@ std::vector<const Rule*> selected_rules(const Phase& phase, const Query& query) 
   return rules;
 }
 
+/// An observer that listens while it lives.
+class Listening {
+ public:
+  Listening(FunctionGraph& graph, OptimizerObserver* observer) : graph_(graph), observer_(observer) {
+    if (observer_ != nullptr) graph_.add_listener(observer_);
+  }
+  ~Listening() {
+    if (observer_ != nullptr) graph_.remove_listener(observer_);
+  }
+  Listening(const Listening&) = delete;
+  Listening& operator=(const Listening&) = delete;
+
+ private:
+  FunctionGraph& graph_;
+  OptimizerObserver* observer_;
+};
+
 void run_phases(const std::vector<Phase>& phases, FunctionGraph& graph, const PassContext& context,
-                OptimizerReport* report) {
+                OptimizerReport* report, OptimizerObserver* observer) {
   const bool verbose = config().optimizer_verbose();
+  const Listening listening(graph, observer);
   for (const Phase& phase : phases) {
     OptimizerReport::Phase entry{phase.name, 0, 0, 0, 0, {}};
     if (phase.pass) {
       if (!phase.essential && !context.query.selects({phase.name, phase.tags, false, phase.costly})) continue;
+      if (observer != nullptr) observer->on_phase_begin(graph, phase.name);
       const auto start = std::chrono::steady_clock::now();
       entry.nodes_before = graph.apply_count();
       phase.pass(graph, context);
@@ -37,22 +56,25 @@ void run_phases(const std::vector<Phase>& phases, FunctionGraph& graph, const Pa
     } else {
       const std::vector<const Rule*> rules = selected_rules(phase, context.query);
       if (rules.empty()) continue;
+      if (observer != nullptr) observer->on_phase_begin(graph, phase.name);
       rewrite(graph, rules, entry, {.verbose = verbose});
     }
     if (report != nullptr) report->phases.push_back(std::move(entry));
+    if (observer != nullptr) observer->on_phase_end(graph, phase.name);
   }
 }
 
 }  // namespace
 
-void optimize(FunctionGraph& graph, const Query& query, OptimizerReport* report) {
+void optimize(FunctionGraph& graph, const Query& query, OptimizerReport* report,
+              OptimizerObserver* observer) {
   const SpecializeOptions none_needed;
-  run_phases(general_phases(), graph, {query, none_needed}, report);
+  run_phases(general_phases(), graph, {query, none_needed}, report, observer);
 }
 
 void specialize(FunctionGraph& graph, const Query& query, const SpecializeOptions& options,
-                OptimizerReport* report) {
-  run_phases(specialize_phases(), graph, {query, options}, report);
+                OptimizerReport* report, OptimizerObserver* observer) {
+  run_phases(specialize_phases(), graph, {query, options}, report, observer);
 }
 
 }  // namespace croton
