@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "croton/codegen/lower.h"
+#include "croton/graph/export.h"
+#include "croton/graph/node.h"
+#include "croton/runtime/cuda_driver.h"
+
+namespace croton {
+
+class CudaDevice;
+
+/// A node on a CUDA device that a library computes (cuBLASLt: matrix products; cuDNN: convolutions), prepared
+/// for operands that lie in device memory as they were described when the step was made.
+class CROTON_API CudaLibraryStep {
+ public:
+  virtual ~CudaLibraryStep() = default;
+  CudaLibraryStep() = default;
+  CudaLibraryStep(const CudaLibraryStep&) = delete;
+  CudaLibraryStep& operator=(const CudaLibraryStep&) = delete;
+
+  /// Enqueues the computation. buffers: device addresses of the first element of every input in order (a host
+  /// address where the node's input is on the host), then of every output (an output in place has its input's
+  /// address), then the scratch memory (256-byte aligned; null when scratch_bytes() is 0). The device's
+  /// context is current. May be called while the stream is captured: it must neither synchronise nor allocate
+  /// then; the first run is never captured. Calls on one device come one at a time.
+  virtual void run(void* const* buffers, CUstream stream) = 0;
+  /// Bytes of scratch memory, whose contents do not matter between runs.
+  virtual std::size_t scratch_bytes() const { return 0; }
+  /// What runs, for profiles: "cuBLASLt", "cuDNN implicit_precomp_gemm".
+  virtual std::string description() const = 0;
+};
+
+/// The step of a node whose data operands are on `device`, lying as given (strides as in Layout). Null when
+/// no library handles the node: the plan then asks for generated code.
+CROTON_API std::unique_ptr<CudaLibraryStep> make_cuda_library_step(CudaDevice& device, const Node& node,
+                                                                   std::span<const Layout> inputs,
+                                                                   std::span<const Layout> outputs);
+
+/// Whether a library will compute nodes of that op (by the op alone, not by shapes): what placement asks.
+CROTON_API bool has_cuda_library_step(const Op& op);
+
+}  // namespace croton
