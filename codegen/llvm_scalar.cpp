@@ -2,6 +2,7 @@
 
 #include <llvm/IR/Module.h>
 
+#include <array>
 #include <limits>
 #include <numeric>
 
@@ -239,14 +240,14 @@ llvm::Value* emit_scalar(const ScalarContext& c, ScalarOp op, DType dtype,
                          llvm::ArrayRef<llvm::Value*> operands) {
   unsigned lanes = 1;
   for (const llvm::Value* operand : operands) lanes = std::max(lanes, lanes_of(operand));
-  llvm::SmallVector<llvm::Value*, 3> v;
-  for (llvm::Value* operand : operands) v.push_back(splat(c.b, operand, lanes));
+  std::array<llvm::Value*, 3> v{};
+  for (std::size_t i = 0; i < operands.size(); ++i) v[i] = splat(c.b, operands[i], lanes);
   if (op == ScalarOp::select) return c.b.CreateSelect(v[0], v[1], v[2]);
   if (op == ScalarOp::fma) {
     if (is_floating(dtype)) return emit_fma(c, v[0], v[1], v[2]);
     return emit_binary(c, ScalarOp::add, dtype, emit_binary(c, ScalarOp::mul, dtype, v[0], v[1]), v[2]);
   }
-  return v.size() == 1 ? emit_unary(c, op, dtype, v[0]) : emit_binary(c, op, dtype, v[0], v[1]);
+  return operands.size() == 1 ? emit_unary(c, op, dtype, v[0]) : emit_binary(c, op, dtype, v[0], v[1]);
 }
 
 llvm::Value* widen_half(const ScalarContext& c, llvm::Value* bits, DType format) {

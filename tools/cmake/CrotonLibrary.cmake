@@ -2,10 +2,7 @@
 
 set(croton_objects "")
 foreach(layer ${CROTON_LAYERS})
-  get_target_property(type croton_${layer} TYPE)
-  if(type STREQUAL "OBJECT_LIBRARY")
-    list(APPEND croton_objects $<TARGET_OBJECTS:croton_${layer}>)
-  endif()
+  list(APPEND croton_objects $<TARGET_OBJECTS:croton_${layer}>)
 endforeach()
 set(croton_private_libraries fmt::fmt ZLIB::ZLIB PkgConfig::libzip croton_llvm croton_dnnl Threads::Threads)
 

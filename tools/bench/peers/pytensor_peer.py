@@ -1,5 +1,6 @@
 """PyTensor's versions of the work. It has no pooling, and so no LeNet."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -99,11 +100,12 @@ def tanh_chain(nodes):
     if nodes > 3000:
         return {}  # 25 seconds for 12,000, minutes for 48,000
     value = uniform((16,), 1)
+    sys.setrecursionlimit(20 * nodes)
 
     def make():
         x = pt.vector("x")
         v = [x]
-        for i in range(nodes):
+        for i in range(nodes // 3):
             v.append(pt.tanh(np.float32(1.5) * v[i] + v[max(i - 6, 0)]))
         return compiled([x], v[-1], (value,))
 
