@@ -26,7 +26,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   add_compile_options(-Wno-deprecated-declarations)
 elseif(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC 12 sees overlapping copies in every "text" + std::string once it inlines them (its bug 105651).
-  add_compile_options(-Wno-restrict)
+  add_compile_options($<$<CONFIG:Release>:-Wno-restrict>)
 endif()
 add_link_options(-Wl,--gc-sections)
 
