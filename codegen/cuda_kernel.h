@@ -31,8 +31,9 @@ struct CudaKernel {
 };
 
 struct CudaTarget {
-  int architecture = 90;  ///< compute capability, major * 10 + minor
-  bool use_cache = true;  ///< the one on disk; kernels that are in use are found in any case
+  int architecture = 90;      ///< compute capability, major * 10 + minor
+  int multiprocessors = 132;  ///< of the GPU: how work is cut, never what it gives
+  bool use_cache = true;      ///< the one on disk; kernels that are in use are found in any case
 };
 
 /// Compiles kernels with NVRTC, equal ones once (in the process, and on disk), several at a time. Needs no
@@ -43,6 +44,6 @@ CROTON_API std::vector<std::shared_ptr<const CudaKernel>> compile_cuda(std::span
                                                                        const CudaTarget& target);
 
 /// The CUDA C++ of a kernel, for people.
-CROTON_API std::string cuda_source(const Kernel& kernel);
+CROTON_API std::string cuda_source(const Kernel& kernel, const CudaTarget& target = {});
 
 }  // namespace croton

@@ -1,0 +1,132 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "croton/codegen/cuda_emit.h"
+#include "croton/codegen/cuda_kernel.h"
+#include "croton/codegen/cuda_nvrtc.h"
+#include "croton/codegen/cuda_prelude.h"
+#include "croton/codegen/kernel_files.h"
+#include "croton/graph/version.h"
+
+namespace croton {
+
+namespace {
+
+constexpr int newest_toolkit = 13;
+
+struct KeyOrder {
+  bool operator()(const KernelKey& a, const KernelKey& b) const { return a.words < b.words; }
+};
+
+/// Kernels alive in this process, by what they depend on.
+struct Known {
+  std::mutex mutex;
+  std::map<KernelKey, std::weak_ptr<const CudaKernel>, KeyOrder> kernels;
+
+  static Known& instance() {
+    static Known* const known = new Known;
+    return *known;
+  }
+};
+
+/// One kernel to compile: its source says everything that the cubin depends on, but for the compiler.
+struct Work {
+  const Kernel* kernel = nullptr;
+  KernelKey key;
+  CudaSource source;
+  std::shared_ptr<const CudaKernel> result;
+  std::exception_ptr error;
+};
+
+void make_kernel(Work& work, const CudaTarget& target) {
+  auto kernel = std::make_shared<CudaKernel>();
+  kernel->name = work.kernel->name;
+  kernel->phases = std::move(work.source.phases);
+  for (std::size_t i = 0; i < work.kernel->buffers.size(); ++i) {
+    const BufferInfo& buffer = work.kernel->buffers[i];
+    if (buffer.role != BufferInfo::Role::scratch) continue;
+    kernel->scratch.push_back(
+        {static_cast<std::int32_t>(i), buffer.count * static_cast<std::int64_t>(size_of(buffer.dtype))});
+  }
+  if (!kernel->phases.empty()) {
+    std::optional<std::string> cubin;
+    if (target.use_cache) cubin = read_cached_object(work.key);
+    if (!cubin) {
+      const std::string text =
+          std::string(cuda_device_prelude()) + std::string(cuda_prelude()) + work.source.text;
+      cubin = compile_cuda_source(text, work.kernel->name + ".cu", target.architecture);
+      if (target.use_cache) write_cached_object(work.key, *cubin);
+    }
+    kernel->cubin = std::move(*cubin);
+  }
+  work.result = std::move(kernel);
+}
+
+/// On threads of its own: the pool's workers sleep while NVRTC runs for long, and calls may want them.
+void make_all(std::vector<Work>& work, const CudaTarget& target) {
+  std::atomic<std::size_t> next{0};
+  const auto run = [&] {
+    for (std::size_t i = next++; i < work.size(); i = next++) {
+      try {
+        make_kernel(work[i], target);
+      } catch (...) {
+        work[i].error = std::current_exception();
+      }
+    }
+  };
+  const std::size_t helpers = std::min<std::size_t>(work.size(), static_cast<std::size_t>(available_cores()));
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < helpers; ++i) threads.emplace_back(run);
+  run();
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const CudaKernel>> compile_cuda(std::span<const Kernel> kernels,
+                                                            const CudaTarget& target) {
+  // Code of one major version of the toolkit runs on the drivers of that version. What comes from the cache
+  // needs no NVRTC.
+  const NvrtcInfo& nvrtc = nvrtc_info();
+  const std::string prefix = fmt::format("croton {} cuda {} sm_{}\n{}{}", version(),
+                                         nvrtc.is_available ? nvrtc.major : newest_toolkit,
+                                         target.architecture, cuda_device_prelude(), cuda_prelude());
+  std::vector<KernelKey> keys;
+  std::vector<Work> work;
+  std::map<KernelKey, std::shared_ptr<const CudaKernel>, KeyOrder> found;
+  Known& known = Known::instance();
+  for (const Kernel& kernel : kernels) {
+    CudaSource source = emit_cuda(kernel, target.multiprocessors);
+    // Buffers that no phase has as a parameter still count: scratch memory, numbers of parameters.
+    keys.push_back(hash_of(prefix + source.text + canonical_text(kernel)));
+    const std::lock_guard lock(known.mutex);
+    const auto [slot, is_new] = found.try_emplace(keys.back());
+    if (!is_new) continue;
+    if (const auto old = known.kernels.find(keys.back()); old != known.kernels.end())
+      slot->second = old->second.lock();
+    if (slot->second == nullptr) work.push_back({&kernel, keys.back(), std::move(source), nullptr, nullptr});
+  }
+  make_all(work, target);
+  {
+    const std::lock_guard lock(known.mutex);
+    for (Work& w : work) {
+      if (w.error != nullptr) std::rethrow_exception(w.error);
+      std::weak_ptr<const CudaKernel>& entry = known.kernels[w.key];
+      if (std::shared_ptr<const CudaKernel> other = entry.lock()) w.result = std::move(other);
+      entry = w.result;
+      found[w.key] = w.result;
+    }
+    if (!work.empty()) std::erase_if(known.kernels, [](const auto& entry) { return entry.second.expired(); });
+  }
+  std::vector<std::shared_ptr<const CudaKernel>> result;
+  for (const KernelKey& key : keys) result.push_back(found[key]);
+  return result;
+}
+
+}  // namespace croton

@@ -1,0 +1,250 @@
+#include "croton/codegen/cuda_phase.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "croton/codegen/cuda_scalar.h"
+
+namespace croton {
+
+CudaPhaseWriter::CudaPhaseWriter(const Kernel& kernel, const KernelUses& uses, const Phase& phase,
+                                 int multiprocessors, std::string function)
+    : k_(kernel),
+      uses_(uses),
+      phase_(phase),
+      function_(std::move(function)),
+      s_(cuda_schedule(kernel, phase, multiprocessors)),
+      index_(kernel) {
+  lanes_.varies.assign(kernel.instructions.size(), false);
+}
+
+void CudaPhaseWriter::line(const std::string& text) {
+  out_.append(static_cast<std::size_t>(2 * depth_), ' ').append(text).push_back('\n');
+}
+void CudaPhaseWriter::open(const std::string& text) {
+  line(text.empty() ? "{" : text + " {");
+  ++depth_;
+}
+void CudaPhaseWriter::close() {
+  --depth_;
+  line("}");
+}
+
+std::string CudaPhaseWriter::write() {
+  find_buffers();
+  ++depth_;
+  switch (s_.mode) {
+    case CudaSchedule::Mode::flat:
+      flat();
+      break;
+    case CudaSchedule::Mode::group:
+      groups();
+      break;
+    case CudaSchedule::Mode::thread:
+      threads();
+      break;
+  }
+  --depth_;
+  return signature() + out_ + "}\n";
+}
+
+void CudaPhaseWriter::find_buffers() {
+  Accesses all;
+  accesses_of(phase_.body, all);
+  std::set<std::int32_t> used;
+  for (const auto* list : {&all.read, &all.written}) {
+    for (const std::int32_t id : *list) {
+      if (id < static_cast<std::int32_t>(k_.buffers.size())) used.insert(id);
+    }
+  }
+  buffers_.assign(used.begin(), used.end());
+}
+
+std::string CudaPhaseWriter::signature() const {
+  std::string parameters;
+  for (const std::int32_t id : buffers_) {
+    const BufferInfo& b = k_.buffers[static_cast<std::size_t>(id)];
+    parameters += fmt::format("{}{}{}* {}b{}", parameters.empty() ? "" : ", ",
+                              b.role == BufferInfo::Role::in ? "const " : "", cuda_memory_type(b.dtype),
+                              b.may_alias ? "" : "__restrict__ ", id);
+  }
+  return fmt::format("extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n", s_.block, function_,
+                     parameters);
+}
+
+void CudaPhaseWriter::declare_thread_arrays() {
+  for (std::size_t i = 0; i < s_.arrays.size(); ++i) {
+    if (s_.arrays[i].place != CudaArray::Place::thread) continue;
+    line(fmt::format("{} a{}[{}];", cuda_memory_type(k_.arrays[i].dtype), i,
+                     std::max<std::int64_t>(k_.arrays[i].count, 1)));
+  }
+}
+
+/// The buffers that are accessed several elements at a time.
+void CudaPhaseWriter::packed_buffers(std::int32_t id, std::set<std::int32_t>& buffers) const {
+  if (id < 0) return;
+  for (const Statement& s : k_.blocks[static_cast<std::size_t>(id)].statements) {
+    if (s.kind == Statement::Kind::compute) {
+      const Instruction& i = instruction(s.value);
+      if (i.kind == Instruction::Kind::load && is_pack(i.index, buffer_type(i.target)))
+        buffers.insert(i.target);
+    }
+    if (s.kind == Statement::Kind::store && is_pack(s.index, buffer_type(s.target))) buffers.insert(s.target);
+    packed_buffers(s.body, buffers);
+    packed_buffers(s.other, buffers);
+  }
+}
+
+std::string CudaPhaseWriter::aligned_condition(const std::set<std::int32_t>& buffers) const {
+  std::string all;
+  for (const std::int32_t id : buffers) all += fmt::format("{}(u64)b{}", all.empty() ? "" : " | ", id);
+  return fmt::format("(({}) & 15) == 0", all);
+}
+
+void CudaPhaseWriter::flat() {
+  const std::int64_t n = phase_.extent;
+  const bool is_wide = n > std::numeric_limits<std::int32_t>::max() - 65536;
+  const std::string_view type = is_wide ? "i64" : "i32";
+  const std::string variable = fmt::format("i{}", phase_.variable);
+  const std::int64_t tile = std::int64_t{s_.block} * s_.lanes * s_.packs;
+  grid_ = static_cast<std::uint32_t>((n + tile - 1) / tile);
+  lanes_.variable = phase_.variable;
+  if (tile == s_.block) {
+    mark_varying(k_, s_.arrays, lanes_, phase_.body);
+    line(fmt::format("const {0} {1} = ({0})blockIdx.x * {2} + (i32)threadIdx.x;", type, variable, s_.block));
+    line(fmt::format("if ({} >= {}) return;", variable, n));
+    declare_thread_arrays();
+    block(phase_.body);
+    return;
+  }
+  lanes_.count = s_.lanes;
+  lanes_.packs = s_.packs;
+  mark_varying(k_, s_.arrays, lanes_, phase_.body);
+  std::set<std::int32_t> packed;
+  packed_buffers(phase_.body, packed);
+  line(fmt::format("const {0} first = ({0})blockIdx.x * {1};", type, tile));
+  open(fmt::format("if (first + {} <= {} && {})", tile, n, aligned_condition(packed)));
+  for (int pack = 0; pack < s_.packs; ++pack) {
+    line(fmt::format("const {} {} = first + {} + (i32)threadIdx.x * {};", type,
+                     index_.variable(lanes_, phase_.variable, pack * s_.lanes), pack * s_.block * s_.lanes,
+                     s_.lanes));
+  }
+  block(phase_.body);
+  line("return;");
+  close();
+  // The last block, and memory that is not aligned.
+  lanes_.count = lanes_.packs = 1;
+  lane_locals_.clear();
+  line(fmt::format("const {0} last = first + {1} < {2} ? first + {1} : {2};", type, tile, n));
+  line("#pragma unroll 1");
+  open(fmt::format("for ({0} {1} = first + (i32)threadIdx.x; {1} < last; {1} += {2})", type, variable,
+                   s_.block));
+  block(phase_.body);
+  close();
+}
+
+void CudaPhaseWriter::threads() {
+  const std::string variable = fmt::format("i{}", phase_.variable);
+  const std::string_view type =
+      phase_.extent > std::numeric_limits<std::int32_t>::max() - 65536 ? "i64" : "i32";
+  if (s_.one_after_other) {
+    open(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1})", type, variable, phase_.extent));
+  } else {
+    grid_ = static_cast<std::uint32_t>((phase_.extent + s_.block - 1) / s_.block);
+    line(fmt::format("const {0} {1} = ({0})blockIdx.x * {2} + (i32)threadIdx.x;", type, variable, s_.block));
+    line(fmt::format("if ({} >= {}) return;", variable, phase_.extent));
+  }
+  declare_thread_arrays();
+  block(phase_.body);
+  if (s_.one_after_other) close();
+}
+
+void CudaPhaseWriter::groups() {
+  const std::string variable = fmt::format("i{}", phase_.variable);
+  const std::string_view type =
+      phase_.extent > std::numeric_limits<std::int32_t>::max() - 65536 ? "i64" : "i32";
+  const int groups = s_.groups_per_block();
+  const std::int64_t arrays = s_.array_bytes * groups;
+  if (groups == 1) {
+    line("const i32 t = (i32)threadIdx.x;");
+  } else {
+    line(fmt::format("const i32 t = (i32)threadIdx.x % {};", s_.group));
+  }
+  if (s_.group < 32) {
+    line(fmt::format("const u32 group = {:#x}u << ((i32)threadIdx.x & {});", (1u << s_.group) - 1,
+                     32 - s_.group));
+  } else if (s_.group == 32) {
+    line("const u32 group = 0xffffffffu;");
+  } else {
+    line("const u32 group = 0xffffffffu;  // of each warp");
+  }
+  const std::string place =
+      groups == 1 ? std::string() : fmt::format(" + (i32)threadIdx.x / {} * {}", s_.group, s_.array_bytes);
+  for (std::size_t i = 0; i < s_.arrays.size(); ++i) {
+    const CudaArray& a = s_.arrays[i];
+    const std::string_view element = cuda_memory_type(k_.arrays[i].dtype);
+    if (a.place == CudaArray::Place::shared) {
+      line(fmt::format("{0}* const a{1} = ({0}*)(shared_memory{2} + {3});", element, i, place, a.offset));
+    }
+    if (a.place == CudaArray::Place::registers) {
+      line(fmt::format("{} a{}[{}];", cuda_value_type(k_.arrays[i].dtype), i, std::max(a.slots, 1)));
+    }
+  }
+  if (s_.one_after_other) {
+    open(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1})", type, variable, phase_.extent));
+    ++group_depth_;
+  } else {
+    grid_ = static_cast<std::uint32_t>((phase_.extent + groups - 1) / groups);
+    if (groups == 1) {
+      line(fmt::format("const {} {} = blockIdx.x;", type, variable));
+    } else {
+      line(fmt::format("const {0} {1} = ({0})blockIdx.x * {2} + (i32)threadIdx.x / {3};", type, variable,
+                       groups, s_.group));
+    }
+    if (groups > 1 && phase_.extent % groups != 0)
+      line(fmt::format("if ({} >= {}) return;", variable, phase_.extent));
+    if (groups == 1 && s_.block > s_.group) line(fmt::format("if (threadIdx.x >= {}) return;", s_.group));
+  }
+  // Memory accessed several elements at a time must be aligned, or else one at a time.
+  std::set<std::int32_t> packed;
+  for (const auto& [body, count] : s_.loop_lanes) {
+    if (count == 1) continue;
+    for (const Block& b : k_.blocks) {
+      for (const Statement& s : b.statements) {
+        if (s.kind != Statement::Kind::loop || s.body != body) continue;
+        enter_lanes(s, count);
+        packed_buffers(body, packed);
+        leave_lanes();
+      }
+    }
+  }
+  if (packed.empty()) {
+    block(phase_.body);
+  } else {
+    open(fmt::format("if ({})", aligned_condition(packed)));
+    block(phase_.body);
+    --depth_;
+    line("} else {");
+    ++depth_;
+    since_barrier_ = {};
+    one_lane_ = true;
+    block(phase_.body);
+    close();
+  }
+  if (s_.one_after_other) {
+    barrier();
+    close();
+  }
+  shared_bytes_ = static_cast<std::uint32_t>(arrays + reduction_bytes_ * (s_.group > 32 ? 2 : 0));
+  if (shared_bytes_ > 0) out_ = "  SHARED\n" + out_;
+  // Reductions come behind the arrays, in two parts of equal size.
+  for (const auto& [name, at] :
+       {std::pair<std::string, std::int64_t>{"@0", arrays}, {"@1", arrays + reduction_bytes_}}) {
+    for (std::size_t found = out_.find(name); found != std::string::npos; found = out_.find(name, found)) {
+      out_.replace(found, name.size(), std::to_string(at));
+    }
+  }
+}
+
+}  // namespace croton

@@ -1,0 +1,399 @@
+#include "croton/codegen/cuda_schedule.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "croton/codegen/cuda_scalar.h"
+
+namespace croton {
+
+namespace {
+
+// A group that works on an index has so many neighbouring elements a thread, where there are enough.
+constexpr std::int64_t elements_per_thread = 32;
+// Threads that keep a multiprocessor busy.
+constexpr std::int64_t threads_per_multiprocessor = 1024;
+constexpr std::int64_t most_register_elements = 32;
+constexpr std::int64_t most_shared_bytes = 96 * 1024;
+// Code a thread, in instructions, up to which elements are worked on side by side.
+constexpr std::int64_t most_code = 1200;
+// Vector loops no longer than this are not worth more than a thread.
+constexpr std::int64_t longest_thread_loop = 4;
+// A guess where the bounds of a loop are not constant.
+constexpr std::int64_t usual_trip_count = 1024;
+
+class Scheduler {
+ public:
+  Scheduler(const Kernel& kernel, const Phase& phase, int multiprocessors)
+      : k_(kernel),
+        phase_(phase),
+        index_(kernel),
+        many_threads_(threads_per_multiprocessor * multiprocessors) {}
+
+  CudaSchedule schedule() {
+    s_.arrays.resize(k_.arrays.size());
+    scan(phase_.body, nullptr);
+    if (phase_.mark.kind == LoopKind::vectorize && !s_.one_after_other) {
+      flat();
+    } else if (!groups()) {
+      threads();
+    }
+    return std::move(s_);
+  }
+
+ private:
+  struct ArrayUse {
+    std::set<const Statement*> loops;  // vector loops that use it; nullptr: used outside
+    bool is_own_element = true;        // only at the index of the vector loop
+  };
+
+  const Instruction& instruction(std::int32_t id) const {
+    return k_.instructions[static_cast<std::size_t>(id)];
+  }
+  const IndexNode& node(std::int32_t id) const { return k_.indices[static_cast<std::size_t>(id)]; }
+
+  bool asks_for_worker(std::int32_t id) const {
+    if (id < 0) return false;
+    const IndexNode& n = node(id);
+    switch (n.op) {
+      case IndexOp::worker:
+        return true;
+      case IndexOp::affine:
+        return std::ranges::any_of(n.terms, [&](const auto& term) { return asks_for_worker(term.first); });
+      case IndexOp::variable:
+      case IndexOp::value:
+        return false;
+      case IndexOp::select:
+        return asks_for_worker(n.operands[1]) || asks_for_worker(n.operands[2]);
+      default:
+        return asks_for_worker(n.operands[0]) || asks_for_worker(n.operands[1]);
+    }
+  }
+
+  void use_array(std::int32_t array, std::int32_t index, const Statement* loop) {
+    ArrayUse& use = array_uses_[array];
+    use.loops.insert(loop);
+    const IndexNode& n = node(index);
+    const bool is_variable = n.op == IndexOp::variable && loop != nullptr && n.operands[0] == loop->target;
+    use.is_own_element = use.is_own_element && is_variable;
+  }
+
+  /// Collects the vector loops outside others, the uses of arrays, and whether the worker is asked for.
+  void scan(std::int32_t block, const Statement* vector_loop) {
+    if (block < 0) return;
+    for (const Statement& s : k_.blocks[static_cast<std::size_t>(block)].statements) {
+      if (asks_for_worker(s.index) || asks_for_worker(s.second_index) || asks_for_worker(s.begin) ||
+          asks_for_worker(s.end)) {
+        s_.one_after_other = true;
+      }
+      if (s.kind == Statement::Kind::compute) {
+        const Instruction& i = instruction(s.value);
+        if (asks_for_worker(i.index)) s_.one_after_other = true;
+        if (i.kind == Instruction::Kind::compare_index &&
+            (asks_for_worker(i.operands[0]) || asks_for_worker(i.operands[1]))) {
+          s_.one_after_other = true;
+        }
+        if (i.kind == Instruction::Kind::load_array) use_array(i.target, i.index, vector_loop);
+      }
+      if (s.kind == Statement::Kind::store_array) use_array(s.target, s.index, vector_loop);
+      if (s.kind == Statement::Kind::transpose) {
+        longest_ = std::max(longest_, s.tile[0] * s.tile[1]);
+        has_transpose_ = true;
+      }
+      const bool is_outer_vector =
+          s.kind == Statement::Kind::loop && s.mark.kind == LoopKind::vectorize && vector_loop == nullptr;
+      if (is_outer_vector) {
+        loops_.push_back(&s);
+        const std::int64_t trips = cuda_trip_count(k_, s);
+        longest_ = std::max(longest_, trips >= 0 ? trips : bounded_trip_count(s));
+      }
+      scan(s.body, is_outer_vector ? &s : vector_loop);
+      scan(s.other, vector_loop);
+    }
+  }
+
+  std::int64_t bounded_trip_count(const Statement& loop) const {
+    const std::int64_t last = node(loop.end).high, first = node(loop.begin).low;
+    if (last == std::numeric_limits<std::int64_t>::max() || first == std::numeric_limits<std::int64_t>::min())
+      return usual_trip_count;
+    return std::max<std::int64_t>((last - first) / loop.step, 1);
+  }
+
+  std::int64_t code_of(std::int32_t block) const {
+    std::int64_t code = 0;
+    if (block < 0) return code;
+    for (const Statement& s : k_.blocks[static_cast<std::size_t>(block)].statements) {
+      if (s.kind == Statement::Kind::compute) {
+        const Instruction& i = instruction(s.value);
+        code += i.kind == Instruction::Kind::op ? cuda_weight(i.op, i.dtype) : 1;
+      } else {
+        ++code;
+      }
+      code += code_of(s.body) + code_of(s.other);
+    }
+    return code;
+  }
+
+  /// Whether an access of lanes side by side is one access, or the same element for all.
+  bool fits(const CudaLanes& lanes, std::int32_t index, DType dtype, bool is_store, bool& has_pack) const {
+    const std::optional<std::int64_t> stride = index_.stride(lanes, index);
+    if (stride == 0) return !is_store;
+    if (stride != 1 || index_.multiple(lanes, index) % lanes.count != 0) return false;
+    has_pack = true;
+    return lanes.count * size_of(dtype) <= 16;
+  }
+
+  bool fits(const CudaLanes& lanes, std::int32_t block, bool& has_pack) const {
+    if (block < 0) return true;
+    const auto differs = [&](std::int32_t id) {
+      return id >= 0 && lanes.varies[static_cast<std::size_t>(id)];
+    };
+    const auto array_fits = [&](std::int32_t id, std::int32_t index, bool is_store) {
+      const CudaArray& array = s_.arrays[static_cast<std::size_t>(id)];
+      if (array.place == CudaArray::Place::registers) return true;
+      return array.place == CudaArray::Place::shared &&
+             fits(lanes, index, k_.arrays[static_cast<std::size_t>(id)].dtype, is_store, has_pack);
+    };
+    for (const Statement& s : k_.blocks[static_cast<std::size_t>(block)].statements) {
+      switch (s.kind) {
+        case Statement::Kind::compute: {
+          const Instruction& i = instruction(s.value);
+          if (differs(i.mask)) return false;
+          if (i.kind == Instruction::Kind::load &&
+              !fits(lanes, i.index, k_.buffers[static_cast<std::size_t>(i.target)].dtype, false, has_pack)) {
+            return false;
+          }
+          if (i.kind == Instruction::Kind::load_array && !array_fits(i.target, i.index, false)) return false;
+          break;
+        }
+        case Statement::Kind::store:
+          if (differs(s.mask) ||
+              !fits(lanes, s.index, k_.buffers[static_cast<std::size_t>(s.target)].dtype, true, has_pack)) {
+            return false;
+          }
+          break;
+        case Statement::Kind::store_array:
+          if (!array_fits(s.target, s.index, true)) return false;
+          break;
+        case Statement::Kind::loop:
+          if (index_.varies(lanes, s.begin) || index_.varies(lanes, s.end)) return false;
+          break;
+        case Statement::Kind::branch:
+          if (differs(s.value)) return false;
+          break;
+        case Statement::Kind::transpose:
+          return false;
+        default:
+          break;
+      }
+      if (!fits(lanes, s.body, has_pack) || !fits(lanes, s.other, has_pack)) return false;
+    }
+    return true;
+  }
+
+  /// Elements side by side in the body of a vector loop or phase: 1, 2, 4, 8 or 16.
+  int lanes_of(std::int32_t body, std::int32_t variable, std::int64_t trips) const {
+    const std::int64_t code = code_of(body);
+    CudaLanes lanes;
+    lanes.variable = variable;
+    mark_varying(k_, s_.arrays, lanes, body);
+    for (lanes.count = 16; lanes.count > 1; lanes.count /= 2) {
+      bool has_pack = false;
+      if (trips >= lanes.count && code * lanes.count <= most_code && fits(lanes, body, has_pack) && has_pack)
+        return lanes.count;
+    }
+    return 1;
+  }
+
+  void flat() {
+    s_.mode = CudaSchedule::Mode::flat;
+    place_arrays_in_threads();
+    const std::int64_t n = phase_.extent;
+    // Few elements: more threads are worth more than wide accesses.
+    if (n >= 2 * many_threads_) s_.lanes = lanes_of(phase_.body, phase_.variable, n);
+    s_.packs =
+        s_.lanes > 1 && n >= 16 * many_threads_ && code_of(phase_.body) * s_.lanes <= most_code / 4 ? 2 : 1;
+    s_.block = n >= many_threads_ ? 256 : 128;
+  }
+
+  void threads() {
+    s_.mode = CudaSchedule::Mode::thread;
+    s_.group = 1;
+    s_.array_bytes = 0;
+    place_arrays_in_threads();
+    s_.block = s_.one_after_other ? 1 : phase_.extent >= many_threads_ ? 128 : 32;
+  }
+
+  void place_arrays_in_threads() {
+    for (const auto& [id, use] : array_uses_) {
+      s_.arrays[static_cast<std::size_t>(id)].place = CudaArray::Place::thread;
+    }
+  }
+
+  bool groups() {
+    if (phase_.mark.kind == LoopKind::vectorize || (loops_.empty() && !has_transpose_)) return false;
+    if (longest_ <= longest_thread_loop) return false;
+    s_.mode = CudaSchedule::Mode::group;
+    // Threads a group: by the longest loop, more where there are few indices.
+    const std::int64_t indices = s_.one_after_other ? 1 : phase_.extent;
+    const std::int64_t roomy = (longest_ + elements_per_thread - 1) / elements_per_thread;
+    const std::int64_t crowded = std::min(longest_, many_threads_ / std::max<std::int64_t>(indices, 1));
+    std::int64_t wanted = std::clamp<std::int64_t>(std::max(roomy, crowded), 1, 1024);
+    s_.group = 1;
+    while (s_.group < wanted) s_.group *= 2;
+    if (s_.group == 1) return false;
+    place_arrays();
+    if (s_.array_bytes > most_shared_bytes) return false;
+    choose_loop_lanes();
+    s_.block = s_.group;
+    while (s_.group <= 32 && s_.block < 128 && s_.array_bytes * (2 * s_.block / s_.group) <= 32 * 1024 &&
+           s_.block < phase_.extent * s_.group && !s_.one_after_other) {
+      s_.block *= 2;
+    }
+    s_.block = std::max(s_.block, s_.one_after_other ? 1 : 32);
+    return true;
+  }
+
+  void place_arrays() {
+    // In registers where all loops that use it run over the same constant bounds.
+    for (const auto& [id, use] : array_uses_) {
+      CudaArray& array = s_.arrays[static_cast<std::size_t>(id)];
+      const ArrayInfo& info = k_.arrays[static_cast<std::size_t>(id)];
+      if (use.loops.size() == 1 && *use.loops.begin() != nullptr) {
+        array.place = CudaArray::Place::thread;
+        continue;
+      }
+      const auto same_bounds = [&](const Statement* loop) {
+        return loop != nullptr && cuda_trip_count(k_, *loop) == info.count &&
+               node(loop->begin).constant == 0 && loop->step == 1;
+      };
+      const std::int64_t share = (info.count + s_.group - 1) / s_.group;
+      if (use.is_own_element && share <= most_register_elements &&
+          std::ranges::all_of(use.loops, same_bounds)) {
+        array.place = CudaArray::Place::registers;
+        continue;
+      }
+      array.place = CudaArray::Place::shared;
+      array.offset = s_.array_bytes;
+      s_.array_bytes += (info.count * static_cast<std::int64_t>(size_of(info.dtype)) + 15) / 16 * 16;
+    }
+  }
+
+  void choose_loop_lanes() {
+    for (const Statement* loop : loops_) {
+      const std::int64_t trips = cuda_trip_count(k_, *loop);
+      int lanes = 1;
+      if (loop->step == 1 && (trips < 0 || trips >= s_.group)) {
+        lanes = lanes_of(loop->body, loop->target, trips < 0 ? usual_trip_count : trips);
+        CudaLanes begin;
+        begin.varies.assign(k_.instructions.size(), false);
+        const std::int64_t multiple = index_.multiple(begin, loop->begin);
+        while (lanes > 1 && (multiple % lanes != 0 || (trips >= 0 && trips % lanes != 0) ||
+                             (trips >= 0 && trips / lanes * 2 < s_.group))) {
+          lanes /= 2;
+        }
+      }
+      s_.loop_lanes[loop->body] = lanes;
+    }
+    // Loops that share an array in registers share its elements out in the same way.
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (const auto& [id, use] : array_uses_) {
+        CudaArray& array = s_.arrays[static_cast<std::size_t>(id)];
+        if (array.place != CudaArray::Place::registers) continue;
+        int least = 16;
+        for (const Statement* loop : use.loops) least = std::min(least, s_.loop_lanes[loop->body]);
+        for (const Statement* loop : use.loops) {
+          changed = changed || s_.loop_lanes[loop->body] != least;
+          s_.loop_lanes[loop->body] = least;
+        }
+        const std::int64_t at_once = std::int64_t{s_.group} * least;
+        array.slots =
+            static_cast<int>((k_.arrays[static_cast<std::size_t>(id)].count + at_once - 1) / at_once) * least;
+      }
+    }
+  }
+
+  const Kernel& k_;
+  const Phase& phase_;
+  CudaIndex index_;
+  CudaSchedule s_;
+  std::vector<const Statement*> loops_;
+  std::map<std::int32_t, ArrayUse> array_uses_;
+  std::int64_t many_threads_;
+  std::int64_t longest_ = 0;
+  bool has_transpose_ = false;
+};
+
+}  // namespace
+
+CudaSchedule cuda_schedule(const Kernel& kernel, const Phase& phase, int multiprocessors) {
+  return Scheduler(kernel, phase, multiprocessors).schedule();
+}
+
+std::int64_t cuda_trip_count(const Kernel& kernel, const Statement& loop) {
+  const auto constant = [&](std::int32_t id) -> const IndexNode* {
+    const IndexNode& n = kernel.indices[static_cast<std::size_t>(id)];
+    return n.op == IndexOp::affine && n.terms.empty() ? &n : nullptr;
+  };
+  const IndexNode *begin = constant(loop.begin), *end = constant(loop.end);
+  if (begin == nullptr || end == nullptr) return -1;
+  return std::max<std::int64_t>((end->constant - begin->constant + loop.step - 1) / loop.step, 0);
+}
+
+namespace {
+
+class Marker {
+ public:
+  Marker(const Kernel& kernel, const std::vector<CudaArray>& arrays, CudaLanes& lanes)
+      : k_(kernel), arrays_(arrays), index_(kernel), lanes_(lanes) {}
+
+  void block(std::int32_t id) {
+    if (id < 0) return;
+    for (const Statement& s : k_.blocks[static_cast<std::size_t>(id)].statements) {
+      if (s.kind == Statement::Kind::declare) locals_.insert(s.target);
+      if (s.kind == Statement::Kind::compute)
+        lanes_.varies[static_cast<std::size_t>(s.value)] = differs(s.value);
+      block(s.body);
+      block(s.other);
+    }
+  }
+
+ private:
+  bool differs(std::int32_t id) const {
+    const Instruction& i = k_.instructions[static_cast<std::size_t>(id)];
+    const auto index_differs = [&](std::int32_t index) { return index >= 0 && index_.varies(lanes_, index); };
+    switch (i.kind) {
+      case Instruction::Kind::compare_index:
+        return index_differs(i.operands[0]) || index_differs(i.operands[1]);
+      case Instruction::Kind::get:
+        return locals_.contains(i.target);
+      case Instruction::Kind::load_array:
+        return arrays_[static_cast<std::size_t>(i.target)].place != CudaArray::Place::shared ||
+               index_differs(i.index);
+      default:
+        break;
+    }
+    const auto value_differs = [&](std::int32_t value) {
+      return value >= 0 && lanes_.varies[static_cast<std::size_t>(value)];
+    };
+    return index_differs(i.index) || value_differs(i.mask) || std::ranges::any_of(i.operands, value_differs);
+  }
+
+  const Kernel& k_;
+  const std::vector<CudaArray>& arrays_;
+  CudaIndex index_;
+  CudaLanes& lanes_;
+  std::set<std::int32_t> locals_;
+};
+
+}  // namespace
+
+void mark_varying(const Kernel& kernel, const std::vector<CudaArray>& arrays, CudaLanes& lanes,
+                  std::int32_t block) {
+  lanes.varies.assign(kernel.instructions.size(), false);
+  Marker(kernel, arrays, lanes).block(block);
+}
+
+}  // namespace croton

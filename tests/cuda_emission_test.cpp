@@ -1,0 +1,218 @@
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "codegen_random.h"
+#include "croton/codegen/kernel_builder.h"
+#include "croton/codegen/loop_interpreter.h"
+#include "cuda_host.h"
+#include "random_cases.h"
+
+// Generated CUDA code, compiled for the host, against the loop interpreter.
+
+using namespace croton;
+using namespace croton::test;
+
+namespace {
+
+/// Bit for bit, or floating numbers up to the last places of exp and its kin.
+bool agree(const BufferInfo& info, const char* a, const char* b, bool is_exact) {
+  if (is_exact || info.dtype != DType::float32) return same_contents(info, a, b);
+  for (std::int64_t i = 0; i < info.count; ++i) {
+    float x, y;
+    std::memcpy(&x, a + 4 * i, 4);
+    std::memcpy(&y, b + 4 * i, 4);
+    if (!(std::abs(x - y) <= 1e-6f + 1e-5f * std::abs(y)) && !(std::isnan(x) && std::isnan(y)) && x != y)
+      return false;
+  }
+  return true;
+}
+
+void compare(const CudaOnHost& code, std::size_t i, const Kernel& kernel, bool with_specials, bool is_exact) {
+  for (const bool at_end : {false, true}) {
+    std::mt19937 random(static_cast<unsigned>(i));
+    GuardedBuffers expected(kernel, at_end), got(kernel, at_end);
+    for (std::size_t b = 0; b < kernel.buffers.size(); ++b) {
+      fill_random(kernel.buffers[b], expected.as<char>(b), random, with_specials);
+      std::memcpy(got.as<char>(b), expected.as<char>(b), expected.bytes(b));
+    }
+    interpret(kernel, expected.pointers());
+    INFO("kernel " << i << "\n" << to_text(kernel) << code.source(i).text);
+    code.run(i, got.pointers());
+    for (std::size_t b = 0; b < kernel.buffers.size(); ++b) {
+      INFO("buffer " << kernel.buffers[b].name);
+      REQUIRE(agree(kernel.buffers[b], expected.as<char>(b), got.as<char>(b), is_exact));
+    }
+  }
+}
+
+/// As for a GPU of no multiprocessors, which makes wide accesses and narrow groups worth while at once, and
+/// for a large one.
+void compare_all(const std::vector<Kernel>& kernels, bool with_specials, bool is_exact) {
+  for (const int multiprocessors : {0, 132}) {
+    const CudaOnHost code(kernels, multiprocessors);
+    for (std::size_t i = 0; i < kernels.size(); ++i) compare(code, i, kernels[i], with_specials, is_exact);
+  }
+}
+
+/// softmax of rows that are kept in an array.
+Kernel softmax_rows(std::int64_t rows, std::int64_t columns, DType dtype) {
+  KernelBuilder b("softmax");
+  const Buffer x = b.input("x", dtype, rows * columns), y = b.output("y", dtype, rows * columns);
+  b.parallel("r", rows, [&](Index r) {
+    const LocalArray row = b.array("row", DType::float32, columns);
+    const Local largest =
+        b.local("largest", b.constant(-std::numeric_limits<double>::infinity(), DType::float32));
+    b.loop("j", 0, columns, vectorize, [&](Index j) {
+      const ScalarValue v = b.load(x, r * Index(columns) + j);
+      b.store(row, j, v);
+      b.reduce(ScalarOp::max, largest, v);
+    });
+    const ScalarValue shift = b.get(largest);
+    const Local total = b.local("total", b.constant(0, DType::float32));
+    b.loop("j", 0, columns, vectorize, [&](Index j) {
+      const ScalarValue e = b.emit(ScalarOp::exp, b.emit(ScalarOp::sub, b.load(row, j), shift));
+      b.store(row, j, e);
+      b.reduce(ScalarOp::add, total, e);
+    });
+    const ScalarValue sum = b.get(total);
+    b.loop("j", 0, columns, vectorize,
+           [&](Index j) { b.store(y, r * Index(columns) + j, b.emit(ScalarOp::div, b.load(row, j), sum)); });
+  });
+  return b.build();
+}
+
+/// Rows turned around through an array that all threads share, several times over.
+Kernel reversed_rows(std::int64_t rows, std::int64_t columns, DType dtype) {
+  KernelBuilder b("reversed");
+  const Buffer x = b.input("x", dtype, rows * columns), y = b.output("y", dtype, rows * columns);
+  const Buffer first = b.output("first", dtype, rows);
+  b.parallel("r", rows, [&](Index r) {
+    const LocalArray row = b.array("row", dtype, columns), turned = b.array("turned", dtype, columns);
+    b.loop("j", 0, columns, vectorize, [&](Index j) { b.store(row, j, b.load(x, r * Index(columns) + j)); });
+    b.loop("k", 0, 3, [&](Index) {
+      b.loop("j", 0, columns, vectorize, [&](Index j) { b.store(turned, j, b.load(row, columns - 1 - j)); });
+      b.loop("j", 0, columns, vectorize, [&](Index j) {
+        b.store(row, j, b.emit(ScalarOp::max, b.load(turned, mod(j + Index(1), columns)), b.load(turned, j)));
+      });
+    });
+    b.store(first, r, b.load(row, 0));
+    b.loop("j", 0, columns, vectorize, [&](Index j) { b.store(y, r * Index(columns) + j, b.load(row, j)); });
+  });
+  return b.build();
+}
+
+/// Every reduction at once, from constant and from run-time bounds.
+Kernel reductions(std::int64_t rows, std::int64_t columns, DType dtype) {
+  KernelBuilder b("reductions");
+  const Buffer x = b.input("x", dtype, rows * columns);
+  const Buffer sums = b.output("sums", dtype, rows), extremes = b.output("extremes", dtype, 2 * rows);
+  const Buffer where = b.output("where", DType::int64, rows), parts = b.output("parts", dtype, 4 * rows);
+  const DType t = dtype == DType::float16 ? DType::float32 : dtype;
+  b.parallel("r", rows, [&](Index r) {
+    const ScalarValue zero = b.constant(0, t);
+    const Local sum = b.local("sum", b.constant(1, t)), most = b.local("most", b.load(x, r * Index(columns)));
+    const Local least = b.local("least", b.load(x, r * Index(columns)));
+    const Local extreme = b.local("extreme", b.load(x, r * Index(columns)));
+    const Local at = b.local("at", b.integer_constant(0, DType::int64));
+    b.loop("j", 0, columns, vectorize, [&](Index j) {
+      const ScalarValue v = b.load(x, r * Index(columns) + j);
+      b.reduce(ScalarOp::add, sum, v);
+      b.reduce(ScalarOp::max, most, v);
+      b.reduce(ScalarOp::min, least, v);
+      b.reduce_arg(ScalarOp::max, extreme, at, v, b.value_of(j, DType::int64));
+    });
+    b.store(sums, r, b.get(sum));
+    b.store(extremes, r * Index(2), b.get(most));
+    b.store(extremes, r * Index(2) + Index(1), b.get(least));
+    b.store(where, r, b.get(at));
+    const std::int64_t length = (columns + 3) / 4;
+    b.loop("c", 0, 4, [&](Index c) {
+      const Local part = b.local("part", zero);
+      const Index begin = c * Index(length);
+      b.loop("j", begin, min(begin + Index(length), columns), vectorize,
+             [&](Index j) { b.reduce(ScalarOp::add, part, b.load(x, r * Index(columns) + j)); });
+      b.store(parts, r * Index(4) + c, b.get(part));
+    });
+  });
+  return b.build();
+}
+
+/// A broadcast sum over one flat phase: x[i, j] + y[j] with a transposed third operand.
+Kernel broadcast(std::int64_t rows, std::int64_t columns, DType dtype) {
+  KernelBuilder b("broadcast");
+  const Buffer x = b.input("x", dtype, rows * columns), y = b.input("y", dtype, columns);
+  const Buffer z = b.output("z", dtype, rows * columns), w = b.output("w", DType::float32, rows * columns);
+  b.parallel(
+      "i", rows * columns,
+      [&](Index i) {
+        const ScalarValue v = b.emit(ScalarOp::add, b.load(x, i), b.load(y, mod(i, columns)));
+        b.store(z, i, v);
+        b.store(w, i, b.cast(v, DType::float32));
+      },
+      vectorize);
+  return b.build();
+}
+
+Kernel turned_tiles(std::int64_t rows, std::int64_t columns) {
+  KernelBuilder b("tiles");
+  const Buffer x = b.input("x", DType::int32, rows * columns),
+               y = b.output("y", DType::int32, rows * columns);
+  b.once([&] { b.transpose_tile(y, 0, rows, x, 0, columns, rows, columns); });
+  return b.build();
+}
+
+/// Scratch memory of one worker at a time.
+Kernel by_worker(std::int64_t n, bool has_lanes) {
+  KernelBuilder b("worker");
+  const Buffer x = b.input("x", DType::int32, n * 20), y = b.output("y", DType::int32, n * 20);
+  const Buffer own = b.scratch("own", DType::int32, 20);
+  b.parallel("r", n, [&](Index r) {
+    const LoopMark mark = has_lanes ? vectorize : serial;
+    b.loop("j", 0, 20, mark,
+           [&](Index j) { b.store(own, b.worker() * Index(20) + j, b.load(x, r * Index(20) + 19 - j)); });
+    b.loop("j", 0, 20, mark, [&](Index j) {
+      b.store(y, r * Index(20) + j, b.load(own, b.worker() * Index(20) + mod(j * Index(3), 20)));
+    });
+  });
+  return b.build();
+}
+
+}  // namespace
+
+TEST_CASE("CUDA code of random kernels does what the interpreter does", "[codegen][cuda][random]") {
+  std::vector<Kernel> kernels;
+  for (int seed = 0; seed < random_cases(60); ++seed) {
+    std::mt19937 random(static_cast<unsigned>(seed));
+    kernels.push_back(random_kernel(random, true));
+  }
+  compare_all(kernels, /*with_specials=*/true, /*is_exact=*/true);
+}
+
+TEST_CASE("groups of threads, arrays and reductions in CUDA code", "[codegen][cuda]") {
+  std::vector<Kernel> kernels;
+  for (const std::int64_t columns : {1, 5, 8, 33, 64, 128, 300, 1024, 2052}) {
+    kernels.push_back(softmax_rows(3, columns, columns % 2 == 0 ? DType::float32 : DType::float16));
+    for (const DType dtype : {DType::float32, DType::int8, DType::float16, DType::int64}) {
+      if (columns > 300 && dtype != DType::float32) continue;
+      kernels.push_back(reversed_rows(3, columns, dtype));
+      if (dtype != DType::int8) kernels.push_back(reductions(3, columns, dtype));
+    }
+  }
+  compare_all(kernels, /*with_specials=*/false, /*is_exact=*/false);
+}
+
+TEST_CASE("flat phases, tiles and workers in CUDA code", "[codegen][cuda]") {
+  std::vector<Kernel> kernels;
+  for (const DType dtype : {DType::float32, DType::bool_, DType::bfloat16, DType::int64, DType::uint8}) {
+    for (const auto& [rows, columns] : {std::pair{1, 1}, {7, 13}, {9, 64}, {65, 48}}) {
+      kernels.push_back(broadcast(rows, columns, dtype));
+    }
+  }
+  kernels.push_back(turned_tiles(16, 16));
+  kernels.push_back(turned_tiles(3, 7));
+  kernels.push_back(by_worker(9, false));
+  kernels.push_back(by_worker(9, true));
+  compare_all(kernels, /*with_specials=*/true, /*is_exact=*/true);
+}
