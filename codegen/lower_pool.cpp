@@ -172,12 +172,17 @@ std::optional<NodeCode> lower_pool(const LowerContext& context) {
   b.parallel("p", planes.count(), [&](Index p) {
     const std::vector<Index> plane = split_index(p, planes.extents);
     const Index base = b.worker() * Index(workspace_size);
+    // Whole vectors are stored: what a masked store wrote last cannot be read back before it reached the
+    // cache.
     const auto fold_rows = [&](Index i, Index to) {
-      b.loop("c", 0, used, vectorize, [&](Index c) {
-        ScalarValue value = b.load(x, at_input(plane, i * Index(stride[0]), c));
-        for (std::int64_t r = 1; r < ws[0]; ++r) {
-          value = b.emit(fold, value, b.load(x, at_input(plane, i * Index(stride[0]) + Index(r), c)));
-        }
+      b.loop("c", 0, round_up(used, lanes), vectorize, [&](Index c) {
+        const auto element = [&](std::int64_t r) {
+          const Index at = at_input(plane, i * Index(stride[0]) + Index(r), c);
+          if (used % lanes == 0) return b.load(x, at);
+          return b.load(x, at, b.compare(ScalarOp::lt, c, used), b.constant(0, dtype));
+        };
+        ScalarValue value = element(0);
+        for (std::int64_t r = 1; r < ws[0]; ++r) value = b.emit(fold, value, element(r));
         b.store(workspace, to + c, value);
       });
     };
@@ -303,16 +308,15 @@ class PoolGradient {
   }
 
   /// Moves a row of the plane into (or out of) a split row: `split_row` is the place of column 0 with padding
-  /// counted.
+  /// counted, `phase_pitch` from one remainder of the column to the next.
   void move_row(const PlaneAccess& at, Buffer tensor, bool plain, std::span<const Index> plane, Index i,
-                Buffer workspace, Index split_row, bool to_plane) {
+                Buffer workspace, Index split_row, std::int64_t phase_pitch, bool to_plane) {
     const std::int64_t stride = pool_.windows.stride[1];
     const std::int64_t pad = pool_.windows.pad[1];
     const Index plane_row = at(plane, i, 0);
     const auto one = [&](Index j) {
       const Index column = j + Index(pad);
-      const Index in_split =
-          split_row + mod(column, stride) * Index(split_.phase_pitch) + floor_div(column, stride);
+      const Index in_split = split_row + mod(column, stride) * Index(phase_pitch) + floor_div(column, stride);
       const Index in_plane = plane_row + j * Index(at.column_stride);
       if (to_plane) {
         b_.store(tensor, in_plane, b_.load(workspace, in_split));
@@ -331,9 +335,9 @@ class PoolGradient {
       const Index in_plane = plane_row + m * Index(stride);
       const Index in_split = split_row + Index(pad / stride) + m;
       if (to_plane) {
-        b_.transpose_tile(tensor, in_plane, stride, workspace, in_split, split_.phase_pitch, stride, count);
+        b_.transpose_tile(tensor, in_plane, stride, workspace, in_split, phase_pitch, stride, count);
       } else {
-        b_.transpose_tile(workspace, in_split, split_.phase_pitch, tensor, in_plane, stride, count, stride);
+        b_.transpose_tile(workspace, in_split, phase_pitch, tensor, in_plane, stride, count, stride);
       }
     };
     if (tiled > 0) b_.loop("m", 0, tiled, serial, [&](Index m) { tile(m, side); }, side);
@@ -360,7 +364,8 @@ class PoolGradient {
       const Index base = b_.worker() * Index(size);
       if (is_max_) {
         b_.loop("i", 0, pool_.rows, [&](Index i) {
-          move_row(at_x_, x_, plain_x, plane, i, elements, base + split_.row(pool_, i), false);
+          move_row(at_x_, x_, plain_x, plane, i, elements, base + split_.row(pool_, i), split_.phase_pitch,
+                   false);
         });
       }
       const auto windows = [&](Index i, std::int64_t count) {
@@ -389,97 +394,160 @@ class PoolGradient {
         b_.loop("i", 0, pool_.out_rows, [&](Index i) { windows(i, pool_.out_columns); });
       }
       b_.loop("i", 0, pool_.rows, [&](Index i) {
-        move_row(at_gx_, gx_, plain_gx, plane, i, elements, base + split_.row(pool_, i), true);
+        move_row(at_gx_, gx_, plain_gx, plane, i, elements, base + split_.row(pool_, i), split_.phase_pitch,
+                 true);
       });
     });
   }
 
   /// Each window notes its share and which of its elements takes it; then each element sums over the windows
-  /// around it. Notes have margins that take nothing, so that border elements need no masks.
+  /// around it. Notes have margins that take nothing, so that border elements need no masks. A row of windows
+  /// is noted as soon as its input rows are split, and given out as soon as no later window reaches it:
+  /// memory is read and written while there is something to compute.
   void overlapping_windows() {
     const Shape& ws = pool_.windows.ws;
     const Shape& stride = pool_.windows.stride;
     const Shape& pad = pool_.windows.pad;
-    const std::int64_t above = (ws[0] - 1) / stride[0];
-    const std::int64_t left = (ws[1] - 1) / stride[1];
-    const std::int64_t bands = (pool_.rows + pad[0] + stride[0] - 1) / stride[0];  // of `stride` input rows
-    const std::int64_t phase_columns = (pool_.columns + pad[1] + stride[1] - 1) / stride[1];
-    const std::int64_t note_pitch = left + std::max(phase_columns, pool_.out_columns);
-    const std::int64_t notes = (above + std::max(bands, pool_.out_rows)) * note_pitch;
-    const Buffer elements = is_max_ ? workspace(dtype_, split_.size) : Buffer{};
-    const Buffer places = is_max_ ? workspace(DType::int32, notes) : Buffer{};
-    const Buffer shares = workspace(dtype_, notes);
-    const Buffer sums = workspace(dtype_, split_.row_pitch);
-    const ScalarValue zero = b_.constant(0, dtype_);
-    const bool plain_x = is_plain(1), plain_gx = is_plain(0);
+    const Notes notes(pool_);
+    const Buffer elements = is_max_ ? workspace(dtype_, split_.size + Notes::lanes) : Buffer{};
+    const Buffer places = is_max_ ? workspace(DType::int32, notes.size) : Buffer{};
+    const Buffer shares = workspace(dtype_, notes.size);
+    const Buffer sums = workspace(dtype_, stride[1] * notes.phase_columns);
+    const bool plain_x = is_plain(1);
 
     b_.parallel("p", planes_.count(), [&](Index p) {
       const std::vector<Index> plane = split_index(p, planes_.extents);
-      const Index element_base = b_.worker() * Index(split_.size);
-      const Index note_base = b_.worker() * Index(notes);
-      const Index sum_base = b_.worker() * Index(split_.row_pitch);
-      b_.loop("z", 0, notes, vectorize, [&](Index z) {
-        b_.store(shares, note_base + z, zero);
+      const Index element_base = b_.worker() * Index(split_.size + Notes::lanes);
+      const Index note_base = b_.worker() * Index(notes.size);
+      const Index sum_base = b_.worker() * Index(stride[1] * notes.phase_columns);
+      b_.loop("z", 0, notes.size, vectorize, [&](Index z) {
+        b_.store(shares, note_base + z, b_.constant(0, dtype_));
         if (is_max_) b_.store(places, note_base + z, b_.integer_constant(-1, DType::int32));
       });
-      if (is_max_) {
-        b_.loop("i", 0, pool_.rows, [&](Index i) {
-          move_row(at_x_, x_, plain_x, plane, i, elements,
-                   element_base + split_.row(pool_, i + Index(pad[0])), false);
-        });
-      }
-      b_.loop("i", 0, pool_.out_rows, [&](Index i) {
-        b_.loop("j", 0, pool_.out_columns, vectorize, [&](Index j) {
-          const Index note = note_base + (i + Index(above)) * Index(note_pitch) + Index(left) + j;
-          const ScalarValue gradient = b_.load(gy_, at_gy_(plane, i, j));
-          b_.store(shares, note, is_max_ ? gradient : as_mean(b_, pool_, gradient, i, j));
-          if (!is_max_) return;
-          const ScalarValue largest = b_.load(y_, at_y_(plane, i, j));
-          ScalarValue place = b_.integer_constant(-1, DType::int32);
-          for (std::int64_t k = ws[0] * ws[1]; k-- > 0;) {  // the first place is asked last and wins
-            const std::int64_t r = k / ws[1], c = k % ws[1];
-            ScalarValue hit =
-                is_extreme(b_.load(elements, element_base + split_.at(pool_, i, j, r, c)), largest);
-            if (pool_.clipped) {
-              hit = both(b_, hit,
-                         inside(b_, pool_, i * Index(stride[0]) + Index(r - pad[0]),
-                                j * Index(stride[1]) + Index(c - pad[1])));
-            }
-            place = b_.emit(ScalarOp::select, hit, b_.integer_constant(k, DType::int32), place);
+      const auto split_rows = [&](Index first, std::int64_t count) {  // first: padding counted
+        for (std::int64_t k = 0; k < count; ++k) {
+          const Index row = first + Index(k - pad[0]);
+          const auto move = [&] {
+            move_row(at_x_, x_, plain_x, plane, row, elements,
+                     element_base + split_.row(pool_, first + Index(k)), split_.phase_pitch, false);
+          };
+          if (pool_.clipped) {
+            b_.branch(row_exists(row), move);
+          } else {
+            move();
           }
-          b_.store(places, note, place);
-        });
+        }
+      };
+      const std::int64_t shared_rows = std::max<std::int64_t>(ws[0] - stride[0], 0);
+      if (is_max_) split_rows(0, shared_rows);
+      b_.loop("i", 0, pool_.out_rows, [&](Index i) {
+        if (is_max_) {
+          split_rows(i * Index(stride[0]) + Index(shared_rows), ws[0] - shared_rows);
+        }
+        note_windows(notes, plane, i, element_base, elements, note_base, places, shares);
+        give_out(notes, plane, i, note_base, places, shares, sum_base, sums);
       });
-      b_.loop("q", 0, bands, [&](Index q) {
-        for (std::int64_t in_band = 0; in_band < stride[0]; ++in_band) {
-          const Index row = q * Index(stride[0]) + Index(in_band - pad[0]);
-          const ScalarValue exists =
-              both(b_, b_.compare(ScalarOp::ge, row, 0), b_.compare(ScalarOp::lt, row, pool_.rows));
-          b_.branch(exists, [&] {
-            for (std::int64_t phase = 0; phase < stride[1]; ++phase) {
-              b_.loop("m", 0, phase_columns, vectorize, [&](Index m) {
-                ScalarValue sum = zero;
-                for (std::int64_t r = in_band; r < ws[0]; r += stride[0]) {
-                  for (std::int64_t c = phase; c < ws[1]; c += stride[1]) {
-                    const Index note = note_base + (q + Index(above - r / stride[0])) * Index(note_pitch) +
-                                       Index(left - c / stride[1]) + m;
-                    ScalarValue share = b_.load(shares, note);
-                    if (is_max_) {
-                      const ScalarValue here = b_.emit(ScalarOp::eq, b_.load(places, note),
-                                                       b_.integer_constant(r * ws[1] + c, DType::int32));
-                      share = b_.emit(ScalarOp::select, here, share, zero);
-                    }
-                    sum = b_.emit(ScalarOp::add, sum, share);
-                  }
+      b_.loop("q", pool_.out_rows, std::max(notes.bands, pool_.out_rows),
+              [&](Index q) { give_out(notes, plane, q, note_base, places, shares, sum_base, sums); });
+    });
+  }
+
+  /// Where the notes of the windows of a plane lie: rows with a margin on the left, as long as whole vectors
+  /// need that are stored and read from any column on.
+  struct Notes {
+    static constexpr std::int64_t lanes = 16;
+    std::int64_t above, left;     // margins
+    std::int64_t bands;           // of `stride` input rows
+    std::int64_t phase_columns;   // of the input with one remainder by the stride, rounded up
+    std::int64_t window_columns;  // rounded up
+    std::int64_t pitch, size;
+
+    explicit Notes(const Pooling& pool) {
+      const Shape& ws = pool.windows.ws;
+      const Shape& stride = pool.windows.stride;
+      const Shape& pad = pool.windows.pad;
+      above = (ws[0] - 1) / stride[0];
+      left = (ws[1] - 1) / stride[1];
+      bands = (pool.rows + pad[0] + stride[0] - 1) / stride[0];
+      phase_columns = round_up((pool.columns + pad[1] + stride[1] - 1) / stride[1], lanes);
+      window_columns = round_up(pool.out_columns, lanes);
+      pitch = left + std::max(phase_columns, window_columns);
+      size = round_up((above + std::max(bands, pool.out_rows)) * pitch, lanes);
+    }
+    /// The note of window (i, j).
+    Index at(Index i, Index j) const { return (i + Index(above)) * Index(pitch) + Index(left) + j; }
+  };
+
+  ScalarValue row_exists(Index row) {
+    return both(b_, b_.compare(ScalarOp::ge, row, 0), b_.compare(ScalarOp::lt, row, pool_.rows));
+  }
+
+  /// Notes the windows of row i. Whole vectors are stored, their last lanes as margin: what a masked store
+  /// wrote last cannot be read back before it reached the cache.
+  void note_windows(const Notes& notes, std::span<const Index> plane, Index i, Index element_base,
+                    Buffer elements, Index note_base, Buffer places, Buffer shares) {
+    const Shape& ws = pool_.windows.ws;
+    const Shape& stride = pool_.windows.stride;
+    const Shape& pad = pool_.windows.pad;
+    const ScalarValue zero = b_.constant(0, dtype_);
+    const ScalarValue nowhere = b_.integer_constant(-1, DType::int32);
+    b_.loop("j", 0, notes.window_columns, vectorize, [&](Index j) {
+      const Index note = note_base + notes.at(i, j);
+      const bool whole = pool_.out_columns == notes.window_columns;
+      const ScalarValue exists = b_.compare(ScalarOp::lt, j, pool_.out_columns);
+      const auto load = [&](Buffer buffer, Index at) {
+        return whole ? b_.load(buffer, at) : b_.load(buffer, at, exists, zero);
+      };
+      const ScalarValue gradient = load(gy_, at_gy_(plane, i, j));
+      const ScalarValue share = is_max_ ? gradient : as_mean(b_, pool_, gradient, i, j);
+      b_.store(shares, note, whole || is_max_ ? share : b_.emit(ScalarOp::select, exists, share, zero));
+      if (!is_max_) return;
+      const ScalarValue largest = load(y_, at_y_(plane, i, j));
+      ScalarValue place = nowhere;
+      for (std::int64_t k = ws[0] * ws[1]; k-- > 0;) {  // the first place is asked last and wins
+        const std::int64_t r = k / ws[1], c = k % ws[1];
+        ScalarValue hit = is_extreme(b_.load(elements, element_base + split_.at(pool_, i, j, r, c)), largest);
+        if (pool_.clipped) {
+          hit = both(b_, hit,
+                     inside(b_, pool_, i * Index(stride[0]) + Index(r - pad[0]),
+                            j * Index(stride[1]) + Index(c - pad[1])));
+        }
+        place = b_.emit(ScalarOp::select, hit, b_.integer_constant(k, DType::int32), place);
+      }
+      b_.store(places, note, whole ? place : b_.emit(ScalarOp::select, exists, place, nowhere));
+    });
+  }
+
+  /// The gradients of band q: the `stride` input rows that begin at that of window row q.
+  void give_out(const Notes& notes, std::span<const Index> plane, Index q, Index note_base, Buffer places,
+                Buffer shares, Index sum_base, Buffer sums) {
+    const Shape& ws = pool_.windows.ws;
+    const Shape& stride = pool_.windows.stride;
+    const ScalarValue zero = b_.constant(0, dtype_);
+    for (std::int64_t in_band = 0; in_band < stride[0]; ++in_band) {
+      const Index row = q * Index(stride[0]) + Index(in_band - pool_.windows.pad[0]);
+      b_.branch(row_exists(row), [&] {
+        for (std::int64_t phase = 0; phase < stride[1]; ++phase) {
+          b_.loop("m", 0, notes.phase_columns, vectorize, [&](Index m) {
+            ScalarValue sum = zero;
+            for (std::int64_t r = in_band; r < ws[0]; r += stride[0]) {
+              for (std::int64_t c = phase; c < ws[1]; c += stride[1]) {
+                const Index note = note_base + notes.at(q - Index(r / stride[0]), m - Index(c / stride[1]));
+                ScalarValue share = b_.load(shares, note);
+                if (is_max_) {
+                  const ScalarValue here = b_.emit(ScalarOp::eq, b_.load(places, note),
+                                                   b_.integer_constant(r * ws[1] + c, DType::int32));
+                  share = b_.emit(ScalarOp::select, here, share, zero);
                 }
-                b_.store(sums, sum_base + Index(phase * split_.phase_pitch) + m, sum);
-              });
+                sum = b_.emit(ScalarOp::add, sum, share);
+              }
             }
-            move_row(at_gx_, gx_, plain_gx, plane, row, sums, sum_base, true);
+            b_.store(sums, sum_base + Index(phase * notes.phase_columns) + m, sum);
           });
         }
+        move_row(at_gx_, gx_, is_plain(0), plane, row, sums, sum_base, notes.phase_columns, true);
       });
-    });
+    }
   }
 
   template <class Body>
