@@ -131,10 +131,8 @@ bool CudaIndex::is_wide(std::int32_t id) const {
 }
 
 std::string CudaIndex::variable(const CudaLanes& lanes, std::int32_t number, int lane) const {
-  if (number != lanes.variable) return fmt::format("i{}", number);
-  const std::string name =
-      lanes.packs == 1 ? fmt::format("i{}", number) : fmt::format("i{}_{}", number, lane / lanes.count);
-  return lane % lanes.count == 0 ? name : fmt::format("({} + {})", name, lane % lanes.count);
+  if (number != lanes.variable || lanes.packs == 1) return fmt::format("j{}", number);
+  return fmt::format("j{}_{}", number, lane / lanes.count);
 }
 
 std::string CudaIndex::value(const CudaLanes& lanes, std::int32_t id, int lane) const {
@@ -149,14 +147,13 @@ std::string CudaIndex::text(const CudaLanes& lanes, std::int32_t id, int lane) c
 }
 
 std::string CudaIndex::affine(const CudaLanes& lanes, const IndexNode& n, int lane, bool wide) const {
-  const std::int64_t offset = lane % lanes.count;
+  const int offset = lane % lanes.count;
   std::int64_t constant = n.constant;
   std::string text;
   for (const auto& [atom, coefficient] : n.terms) {
-    // Lanes that grow evenly are told apart by a constant.
     const std::optional<std::int64_t> step = offset == 0 ? std::nullopt : stride(lanes, atom);
     if (step) constant += coefficient * *step * offset;
-    const std::string term = render(lanes, atom, step ? lane - static_cast<int>(offset) : lane, wide);
+    const std::string term = render(lanes, atom, step ? lane - offset : lane, wide);
     const std::int64_t factor = std::abs(coefficient);
     if (text.empty()) {
       text = coefficient < 0 ? "-" : "";
@@ -185,6 +182,13 @@ std::string CudaIndex::division(const CudaLanes& lanes, const IndexNode& n, int 
 
 std::string CudaIndex::render(const CudaLanes& lanes, std::int32_t id, int lane, bool wide) const {
   const IndexNode& n = node(id);
+  if (const int offset = lane % lanes.count; offset != 0 && n.op != IndexOp::affine) {
+    // Lanes that grow evenly are told apart by a constant.
+    if (const std::optional<std::int64_t> step = stride(lanes, id)) {
+      const std::string first = render(lanes, id, lane - offset, wide);
+      return *step == 0 ? first : fmt::format("({} + {})", first, *step * offset);
+    }
+  }
   const bool inner_wide = wide || is_wide(id);
   const auto sized = [&](const std::string& text) {
     return inner_wide == wide ? text : fmt::format("({}){}", wide ? "i64" : "i32", text);

@@ -106,7 +106,7 @@ void CudaPhaseWriter::flat() {
   const std::int64_t n = phase_.extent;
   const bool is_wide = n > std::numeric_limits<std::int32_t>::max() - 65536;
   const std::string_view type = is_wide ? "i64" : "i32";
-  const std::string variable = fmt::format("i{}", phase_.variable);
+  const std::string variable = fmt::format("j{}", phase_.variable);
   const std::int64_t tile = std::int64_t{s_.block} * s_.lanes * s_.packs;
   grid_ = static_cast<std::uint32_t>((n + tile - 1) / tile);
   lanes_.variable = phase_.variable;
@@ -145,7 +145,7 @@ void CudaPhaseWriter::flat() {
 }
 
 void CudaPhaseWriter::threads() {
-  const std::string variable = fmt::format("i{}", phase_.variable);
+  const std::string variable = fmt::format("j{}", phase_.variable);
   const std::string_view type =
       phase_.extent > std::numeric_limits<std::int32_t>::max() - 65536 ? "i64" : "i32";
   if (s_.one_after_other) {
@@ -161,7 +161,7 @@ void CudaPhaseWriter::threads() {
 }
 
 void CudaPhaseWriter::groups() {
-  const std::string variable = fmt::format("i{}", phase_.variable);
+  const std::string variable = fmt::format("j{}", phase_.variable);
   const std::string_view type =
       phase_.extent > std::numeric_limits<std::int32_t>::max() - 65536 ? "i64" : "i32";
   const int groups = s_.groups_per_block();

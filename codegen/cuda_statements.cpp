@@ -158,8 +158,12 @@ void CudaPhaseWriter::loop(const Statement& s) {
     line("#pragma unroll");
   } else if (is_shared) {
     line("#pragma unroll 1");
+  } else if (!uses_.blocks[static_cast<std::size_t>(s.body)].has_inner_loop) {
+    // Loads of several rounds wait for memory together.
+    line(uses_.blocks[static_cast<std::size_t>(s.body)].operations <= 12 ? "#pragma unroll 8"
+                                                                         : "#pragma unroll 2");
   }
-  open(fmt::format("for ({0} i{1} = {2}; i{1} < {3}; i{1} += {4})", loop_type(s), s.target, index(s.begin, 0),
+  open(fmt::format("for ({0} j{1} = {2}; j{1} < {3}; j{1} += {4})", loop_type(s), s.target, index(s.begin, 0),
                    index(s.end, 0), s.step));
   if (is_shared) ++group_depth_;
   block(s.body);

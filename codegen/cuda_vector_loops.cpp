@@ -109,7 +109,7 @@ void CudaPhaseWriter::vector_loop(const Statement& s) {
 }
 
 void CudaPhaseWriter::constant_trips(const Statement& s, std::int64_t trips, int count) {
-  const std::string variable = fmt::format("i{}", s.target);
+  const std::string variable = fmt::format("j{}", s.target);
   const std::string step = fmt::format("s{}", s.target);
   const std::int64_t begin = k_.indices[static_cast<std::size_t>(s.begin)].constant;
   const std::int64_t at_once = std::int64_t{s_.group} * count;
@@ -143,7 +143,7 @@ void CudaPhaseWriter::constant_trips(const Statement& s, std::int64_t trips, int
 
 void CudaPhaseWriter::open_trips(const Statement& s, int count) {
   const std::string_view type = loop_type(s);
-  const std::string variable = fmt::format("i{}", s.target);
+  const std::string variable = fmt::format("j{}", s.target);
   const std::string begin = index(s.begin, 0), end = index(s.end, 0);
   const std::int64_t stride = std::int64_t{s_.group} * count * s.step;
   line("#pragma unroll 4");

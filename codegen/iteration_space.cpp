@@ -84,7 +84,7 @@ void for_each_element(KernelBuilder& b, const IterationSpace& space,
     b.once([&] { body({}); });
     return;
   }
-  if (space.loops() == 1 || space.extents.back() < shortest_vector_row) {
+  if (b.is_for_gpu() || space.loops() == 1 || space.extents.back() < shortest_vector_row) {
     // Rows too short for vectors: lanes go across rows, what is not contiguous is gathered.
     b.parallel("i", space.count(), [&](Index i) { body(split_index(i, space.extents)); }, vectorize);
     return;

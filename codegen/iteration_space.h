@@ -32,7 +32,7 @@ IterationSpace iterate(const Shape& shape, std::span<const Layout> operands);
 Index offset_of(const IterationSpace& space, std::size_t operand, std::span<const Index> indices);
 
 /// A phase that runs `body` for every element of the space, in parallel, its last loop as a vector loop where
-/// it is long enough. The body gets one index a loop.
+/// it is long enough (on a GPU all elements are lanes of one phase). The body gets one index a loop.
 void for_each_element(KernelBuilder& b, const IterationSpace& space,
                       const std::function<void(std::span<const Index>)>& body);
 

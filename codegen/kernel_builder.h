@@ -36,6 +36,10 @@ class CROTON_API KernelBuilder final : public ScalarBuilder {
   KernelBuilder(const KernelBuilder&) = delete;
   KernelBuilder& operator=(const KernelBuilder&) = delete;
 
+  /// Whom the loops are chosen for: what lowers a piece of a kernel may ask.
+  void set_for_gpu() { is_for_gpu_ = true; }
+  bool is_for_gpu() const { return is_for_gpu_; }
+
   /// Buffer parameters, numbered in the order of declaration. `count` in elements, -1 when unknown. Unless
   /// may_alias is set, no two buffers overlap (declare one inout buffer for a result that is computed in
   /// place).
@@ -145,6 +149,7 @@ class CROTON_API KernelBuilder final : public ScalarBuilder {
   std::int32_t node(Index index);
 
   Kernel kernel_;
+  bool is_for_gpu_ = false;
   IndexTable table_;
   std::vector<Scope> scopes_;
   std::vector<bool> instruction_visible_, local_visible_, array_visible_;

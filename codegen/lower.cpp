@@ -69,15 +69,28 @@ bool is_contiguous(const Layout& layout) {
   return true;
 }
 
-std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
-                              std::span<const Layout> outputs, int threads) {
-  const LowerContext context{node, inputs, outputs, threads};
+namespace {
+
+std::optional<NodeCode> lower(const LowerContext& context) {
+  const Node& node = context.node;
   if (as_elementwise(node.op()) != nullptr) return lower_elementwise(context);
   if (as_reduce(node.op()) != nullptr) return lower_reduce(context);
   for (const Lowering& lowering : lowerings) {
     if (&lowering.op() == &node.op()) return lowering.lower(context);
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
+                              std::span<const Layout> outputs, int threads) {
+  return lower({node, inputs, outputs, threads, 0});
+}
+
+std::optional<NodeCode> lower_for_gpu(const Node& node, std::span<const Layout> inputs,
+                                      std::span<const Layout> outputs, int multiprocessors) {
+  return lower({node, inputs, outputs, 1, multiprocessors});
 }
 
 }  // namespace croton

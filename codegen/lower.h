@@ -56,4 +56,9 @@ struct NodeCode {
 CROTON_API std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
                                          std::span<const Layout> outputs, int threads);
 
+/// The same with loops that suit a GPU of so many multiprocessors (compile_cuda emits them). How reductions
+/// are cut depends on that number, so results are equal on equal GPUs.
+CROTON_API std::optional<NodeCode> lower_for_gpu(const Node& node, std::span<const Layout> inputs,
+                                                 std::span<const Layout> outputs, int multiprocessors);
+
 }  // namespace croton

@@ -13,7 +13,9 @@ NodeKernel::NodeKernel(const LowerContext& context, std::string name)
       builder_(std::move(name)),
       in_place_(context.node.op().destroy_map(context.node)),
       inputs_(context.inputs.size()),
-      outputs_(context.outputs.size()) {}
+      outputs_(context.outputs.size()) {
+  if (context.is_gpu()) builder_.set_for_gpu();
+}
 
 Buffer NodeKernel::declare(StepBuffer::Kind kind, std::size_t index) {
   const bool is_input = kind == StepBuffer::Kind::input;

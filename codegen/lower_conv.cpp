@@ -29,6 +29,11 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
     // The caller copies what lies otherwise and asks again.
     if (!is_contiguous(input)) return std::nullopt;
   }
+  if (context.is_gpu()) {
+    return problem.direction == ConvDirection::backward_weights
+               ? lower_conv_weights_on_gpu(context, problem)
+               : lower_conv_on_gpu(context, correlation_of(problem));
+  }
   const ConvTuning tuning = read_tuning(context.node.attributes());
   // unroll_batch: how many images are worked on at once.
   const bool is_said = tuning.unroll_batch.has_value();

@@ -81,4 +81,8 @@ double flat_lanes_cycles(const Correlation& correlation, const ConvTuning& tunin
 NodeCode lower_conv_weights_flat_lanes(const LowerContext& context, const ConvProblem& problem,
                                        const ConvTuning& tuning);
 
+/// On a GPU.
+NodeCode lower_conv_on_gpu(const LowerContext& context, const Correlation& correlation);
+NodeCode lower_conv_weights_on_gpu(const LowerContext& context, const ConvProblem& problem);
+
 }  // namespace croton

@@ -54,6 +54,56 @@ void copy_transposed(KernelBuilder& b, Buffer to, Buffer from, const IterationSp
   });
 }
 
+/// The same on a GPU: squares of 32 x 32 through shared memory, whose rows have one element more, so that a
+/// column of them lies in different banks.
+void copy_by_tiles(KernelBuilder& b, Buffer to, Buffer from, const IterationSpace& space,
+                   std::size_t across) {
+  constexpr std::int64_t side = 32;
+  const std::size_t along = space.loops() - 1;
+  std::vector<std::size_t> outer_loops;
+  for (std::size_t loop = 0; loop < along; ++loop) {
+    if (loop != across) outer_loops.push_back(loop);
+  }
+  const IterationSpace outer = space.only(outer_loops);
+  const std::int64_t rows = space.extents[across];    // contiguous in the source
+  const std::int64_t columns = space.extents[along];  // contiguous in the destination
+  const std::int64_t row_tiles = (rows + side - 1) / side, column_tiles = (columns + side - 1) / side;
+  const std::int64_t tiles = outer.count() * row_tiles * column_tiles;
+  if (tiles == 0) return;
+  b.parallel("t", tiles, [&](Index t) {
+    const std::vector<Index> indices = split_index(floor_div(t, row_tiles * column_tiles), outer.extents);
+    const Index first_row = mod(floor_div(t, column_tiles), row_tiles) * Index(side);
+    const Index first_column = mod(t, column_tiles) * Index(side);
+    const Index to_base = offset_of(outer, 0, indices), from_base = offset_of(outer, 1, indices);
+    const LocalArray tile = b.array("tile", to.dtype, side * (side + 1));
+    const auto exists = [&](Index row, Index column) {
+      return b.emit(ScalarOp::bit_and, b.compare(ScalarOp::lt, row, rows),
+                    b.compare(ScalarOp::lt, column, columns));
+    };
+    const bool is_whole = rows % side == 0 && columns % side == 0;
+    b.loop("e", 0, side * side, vectorize, [&](Index e) {
+      const Index row = first_row + mod(e, side), column = first_column + floor_div(e, side);
+      const Index at =
+          from_base + row * Index(space.strides[1][across]) + column * Index(space.strides[1][along]);
+      const ScalarValue v =
+          is_whole ? b.load(from, at)
+                   : b.load(from, at, exists(row, column), b.constant(0, compute_dtype(from.dtype)));
+      b.store(tile, floor_div(e, side) * Index(side + 1) + mod(e, side), v);
+    });
+    b.loop("e", 0, side * side, vectorize, [&](Index e) {
+      const Index row = first_row + floor_div(e, side), column = first_column + mod(e, side);
+      const Index at =
+          to_base + row * Index(space.strides[0][across]) + column * Index(space.strides[0][along]);
+      const ScalarValue v = b.load(tile, mod(e, side) * Index(side + 1) + floor_div(e, side));
+      if (is_whole) {
+        b.store(to, at, v);
+      } else {
+        b.store(to, at, v, exists(row, column));
+      }
+    });
+  });
+}
+
 }  // namespace
 
 /// contiguous: the input's elements in C order.
@@ -69,7 +119,7 @@ std::optional<NodeCode> lower_copy(const LowerContext& context) {
   if (loops >= 2 && space.strides[0].back() == 1 && space.strides[1].back() != 1) {
     for (std::size_t loop = 0; loop + 1 < loops; ++loop) {
       if (space.strides[1][loop] == 1 && space.extents[loop] >= 4 && space.extents.back() >= 4) {
-        copy_transposed(b, to, from, space, loop);
+        (context.is_gpu() ? copy_by_tiles : copy_transposed)(b, to, from, space, loop);
         return kernel.finish();
       }
     }

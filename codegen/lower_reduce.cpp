@@ -76,6 +76,7 @@ class ReduceNest {
   NodeCode lower() {
     const std::int64_t kept_count = kept_.count();
     const std::int64_t reduced_count = reduced_.count();
+    if (context_.is_gpu()) return lower_on_gpu();
     const bool rows = !reduced_.extents.empty() && reduced_.strides[leader_].back() == 1 &&
                       (reduced_.extents.back() >= shortest_row || kept_count < shortest_row);
     const bool columns = !kept_.extents.empty() && kept_.extents.back() >= 8;
@@ -225,6 +226,105 @@ class ReduceNest {
     for (std::size_t loop = 0; loop < inner; ++loop) b_.end();
   }
 
+  /// On a GPU: a group of threads a row, or a thread a column; where these are too few, each takes one of
+  /// several chunks of the reduced elements and a second phase combines the partial results in order.
+  NodeCode lower_on_gpu() {
+    const std::int64_t kept_count = kept_.count(), reduced_count = reduced_.count();
+    const bool contiguous_rows = !reduced_.extents.empty() && reduced_.strides[leader_].back() == 1;
+    const bool contiguous_columns = !kept_.extents.empty() && kept_.strides[leader_].back() == 1;
+    const bool columns = !contiguous_rows && kept_count > 1 && (contiguous_columns || kept_count >= 4096);
+    const std::int64_t wanted = std::int64_t{context_.multiprocessors} * (columns ? 2048 : 8);
+    const std::int64_t shortest = columns ? 16 : 8192;
+    std::int64_t chunks = std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(kept_count, 1), 1,
+                                                   std::max<std::int64_t>(reduced_count / shortest, 1));
+    if (columns) chunks = std::min<std::int64_t>(chunks, 64);
+    const std::int64_t unit = columns ? 1 : 1024;
+    const std::int64_t share = (std::max<std::int64_t>(reduced_count, 1) + chunks - 1) / chunks;
+    const std::int64_t length = (share + unit - 1) / unit * unit;
+    chunks = chunks == 1 ? 1 : (reduced_count + length - 1) / length;
+    if (columns) {
+      gpu_columns(chunks, length);
+    } else {
+      gpu_rows(chunks, length);
+    }
+    return kernel_.finish();
+  }
+
+  /// element() of the flat index of a reduced element.
+  std::vector<ScalarValue> flat_element(std::span<const Index> kept, Index flat) {
+    return element(kept, split_index(flat, reduced_.extents));
+  }
+
+  void gpu_rows(std::int64_t chunks, std::int64_t length) {
+    const std::int64_t kept_count = kept_.count(), reduced_count = reduced_.count();
+    const std::vector<Buffer> partial = chunks == 1 ? std::vector<Buffer>() : partials(kept_count * chunks);
+    b_.parallel("o", kept_count * chunks, [&](Index o) {
+      const std::vector<Index> kept = split_index(floor_div(o, chunks), kept_.extents);
+      const std::vector<Local> sums = locals("fold");
+      if (chunks == 1) {
+        b_.loop("j", 0, reduced_count, vectorize, [&](Index j) { fold_into(sums, flat_element(kept, j)); });
+        finish(kept, values_of(sums));
+        return;
+      }
+      const Index begin = mod(o, chunks) * Index(length);
+      if (reduced_count % length == 0) {
+        b_.loop("j", 0, length, vectorize, [&](Index j) { fold_into(sums, flat_element(kept, begin + j)); });
+      } else {
+        b_.loop("j", begin, min(begin + Index(length), reduced_count), vectorize,
+                [&](Index j) { fold_into(sums, flat_element(kept, j)); });
+      }
+      for (std::size_t v = 0; v < sums.size(); ++v) b_.store(partial[v], o, b_.get(sums[v]));
+    });
+    if (chunks == 1) return;
+    b_.parallel("o", kept_count, [&](Index o) {
+      const std::vector<Local> sums = locals("fold");
+      b_.loop("c", 0, chunks, vectorize, [&](Index chunk) {
+        std::vector<ScalarValue> values;
+        for (const Buffer& buffer : partial) values.push_back(b_.load(buffer, o * Index(chunks) + chunk));
+        fold_into(sums, values);
+      });
+      finish(split_index(o, kept_.extents), values_of(sums));
+    });
+  }
+
+  void gpu_columns(std::int64_t chunks, std::int64_t length) {
+    const std::int64_t kept_count = kept_.count(), reduced_count = reduced_.count();
+    const std::vector<Buffer> partial = chunks == 1 ? std::vector<Buffer>() : partials(kept_count * chunks);
+    b_.parallel(
+        "o", kept_count * chunks,
+        [&](Index o) {
+          const Index columns = std::max<std::int64_t>(kept_count, 1);
+          const std::vector<Index> kept = split_index(mod(o, columns), kept_.extents);
+          const std::vector<Local> sums = locals("fold");
+          const Index begin = floor_div(o, columns) * Index(length);
+          const bool is_even = reduced_count % length == 0;
+          b_.loop("k", 0,
+                  is_even ? Index(std::min(length, reduced_count))
+                          : min(Index(length), Index(reduced_count) - begin),
+                  [&](Index k) { fold_into(sums, flat_element(kept, begin + k)); });
+          if (chunks == 1) {
+            finish(kept, values_of(sums));
+          } else {
+            for (std::size_t v = 0; v < sums.size(); ++v) b_.store(partial[v], o, b_.get(sums[v]));
+          }
+        },
+        vectorize);
+    if (chunks == 1) return;
+    b_.parallel(
+        "o", kept_count,
+        [&](Index o) {
+          const std::vector<Local> sums = locals("fold");
+          b_.loop("c", 0, chunks, unroll, [&](Index chunk) {
+            std::vector<ScalarValue> values;
+            for (const Buffer& buffer : partial)
+              values.push_back(b_.load(buffer, chunk * Index(kept_count) + o));
+            fold_into(sums, values);
+          });
+          finish(split_index(o, kept_.extents), values_of(sums));
+        },
+        vectorize);
+  }
+
   void whole_rows() {
     b_.parallel("o", kept_.count(), [&](Index o) {
       const std::vector<Index> kept = split_index(o, kept_.extents);
@@ -364,6 +464,11 @@ class ReduceNest {
   std::size_t leader_ = 0;
 };
 
+/// Elements between neighbours of the last loop.
+std::int64_t inner_stride(const IterationSpace& space) {
+  return space.extents.empty() ? 0 : space.strides[0].back();
+}
+
 /// An extreme of nothing is an error that the reference evaluator words.
 bool is_extreme_of_nothing(const LowerContext& context, const Reduction& reduction, bool has_identity) {
   if (has_identity) return false;
@@ -434,6 +539,23 @@ std::optional<NodeCode> lower_arg_reduce(const LowerContext& context) {
   const std::int64_t outer = reduced.count() / inner;
   const std::vector<std::int64_t> outer_extents(reduced.extents.begin(),
                                                 reduced.extents.end() - (reduced.extents.empty() ? 0 : 1));
+  if (context.is_gpu()) {
+    const bool columns = kept.count() > 1 && inner_stride(kept) == 1 && inner_stride(reduced) != 1;
+    b.parallel(
+        "o", kept.count(),
+        [&](Index o) {
+          const Index base = offset_of(kept, 0, split_index(o, kept.extents));
+          const Local extreme = b.local("extreme", first_value(b, fold));
+          const Local where = b.local("where", b.integer_constant(0, DType::int64));
+          b.loop("k", 0, reduced.count(), columns ? serial : vectorize, [&](Index k) {
+            const Index offset = base + offset_of(reduced, 0, split_index(k, reduced.extents));
+            b.reduce_arg(op, extreme, where, b.load(x, offset), b.value_of(k, DType::int64));
+          });
+          b.store(y, o, b.get(where));
+        },
+        columns ? vectorize : serial);
+    return kernel.finish();
+  }
   b.parallel("o", kept.count(), [&](Index o) {
     const Index base = offset_of(kept, 0, split_index(o, kept.extents));
     const Local extreme = b.local("extreme", first_value(b, fold));

@@ -10,6 +10,9 @@ namespace {
 
 // Shorter rows are worked on side by side, one a lane; longer ones one after the other, in vectors.
 constexpr std::int64_t longest_lane_row = 24;
+constexpr std::int64_t longest_lane_row_on_gpu = 4;
+// On a GPU a row no longer than this is read once and kept in registers or shared memory.
+constexpr std::int64_t longest_kept_row = 20 * 1024;
 
 /// The loops of an op that works on rows along one axis. Operands 0 … are the tensors of the full shape.
 struct Rows {
@@ -19,7 +22,8 @@ struct Rows {
   bool lanes = false;  // the loop over rows is the vector loop
 
   /// The first `tensors` operands decide in which direction vectors run.
-  Rows(const Shape& shape, std::span<const Layout> operands, std::size_t axis, std::size_t tensors) {
+  Rows(const Shape& shape, std::span<const Layout> operands, std::size_t axis, std::size_t tensors,
+       bool is_gpu) {
     const IterationSpace all = iterate(shape, operands);
     length = shape[axis];
     std::vector<std::size_t> others;
@@ -33,7 +37,7 @@ struct Rows {
       contiguous = contiguous && (i >= tensors || strides[i] == 1);
     }
     outer.simplify(/*reorder=*/false);
-    lanes = length <= longest_lane_row || !contiguous;
+    lanes = length <= (is_gpu ? longest_lane_row_on_gpu : longest_lane_row) || !contiguous;
   }
 
   /// `body(indices)` for every row.
@@ -95,7 +99,7 @@ std::optional<NodeCode> lower_softmax(const LowerContext& context) {
     operands.push_back(
         {context.outputs[0].dtype, {context.outputs[0].shape[0], 1}, {context.outputs[0].strides[0], 0}});
   }
-  const Rows rows(context.inputs[0].shape, operands, axis, /*tensors=*/2);
+  const Rows rows(context.inputs[0].shape, operands, axis, /*tensors=*/2, context.is_gpu());
   const Buffer x = kernel.input(0);
   const Buffer bias = has_bias ? kernel.input(1) : Buffer{};
   const Buffer labels = has_labels ? kernel.input(2) : Buffer{};
@@ -103,23 +107,32 @@ std::optional<NodeCode> lower_softmax(const LowerContext& context) {
   const Buffer loss = has_labels ? kernel.output(0) : Buffer{};
   const DType dtype = compute_dtype(context.outputs[result].dtype);
 
+  const bool keeps = context.is_gpu() && !rows.lanes && rows.length <= longest_kept_row;
+
   rows.each(b, [&](std::span<const Index> row) {
-    const auto value = [&](Index k) {
+    const LocalArray kept = keeps ? b.array("row", dtype, rows.length) : LocalArray{};
+    const auto read = [&](Index k) {
       const ScalarValue v = b.load(x, rows.offset(1, row, k));
       return has_bias ? b.emit(ScalarOp::add, v, b.load(bias, rows.offset(2, row, k))) : v;
     };
+    const auto value = [&](Index k) { return keeps ? b.load(kept, k) : read(k); };
     ScalarValue of_label;
     if (has_labels) {  // before the row may be overwritten
       const Index label = checked_label(kernel, b.load(labels, offset_of(rows.outer, 3, row)), rows.length);
-      of_label = value(label);
+      of_label = read(label);
     }
     const Local largest = b.local("largest", infinity(b, dtype, -1));
-    rows.along(b, [&](Index k) { b.reduce(ScalarOp::max, largest, value(k)); });
+    rows.along(b, [&](Index k) {
+      const ScalarValue v = read(k);
+      if (keeps) b.store(kept, k, v);
+      b.reduce(ScalarOp::max, largest, v);
+    });
     const ScalarValue shift = b.get(largest);
     const Local total = b.local("total", b.constant(0, dtype));
     rows.along(b, [&](Index k) {
       const ScalarValue e = b.emit(ScalarOp::exp, b.emit(ScalarOp::sub, value(k), shift));
-      if (!is_log) b.store(y, rows.offset(0, row, k), e);
+      if (keeps && !is_log) b.store(kept, k, e);
+      if (!keeps && !is_log) b.store(y, rows.offset(0, row, k), e);
       b.reduce(ScalarOp::add, total, e);
     });
     if (is_log) {
@@ -132,7 +145,7 @@ std::optional<NodeCode> lower_softmax(const LowerContext& context) {
       const ScalarValue scale = b.emit(ScalarOp::div, b.constant(1, dtype), b.get(total));
       rows.along(b, [&](Index k) {
         const Index at = rows.offset(0, row, k);
-        b.store(y, at, b.emit(ScalarOp::mul, b.load(y, at), scale));
+        b.store(y, at, b.emit(ScalarOp::mul, keeps ? b.load(kept, k) : b.load(y, at), scale));
       });
     }
     if (has_labels) {  // log(sum exp(v - max)) - (v[label] - max)
@@ -150,21 +163,31 @@ std::optional<NodeCode> lower_softmax_grad(const LowerContext& context) {
   NodeKernel kernel(context, "softmax_grad");
   KernelBuilder& b = kernel.builder();
   const std::vector<Layout> operands{context.outputs[0], context.inputs[0], context.inputs[1]};
-  const Rows rows(context.outputs[0].shape, operands, axis, operands.size());
+  const Rows rows(context.outputs[0].shape, operands, axis, operands.size(), context.is_gpu());
   const Buffer g = kernel.input(0);
   const Buffer s = kernel.input(1);
   const Buffer y = kernel.output(0);
   const DType dtype = compute_dtype(context.outputs[0].dtype);
+  const bool keeps = context.is_gpu() && !rows.lanes && 2 * rows.length <= longest_kept_row;
   rows.each(b, [&](std::span<const Index> row) {
+    const LocalArray kept_g = keeps ? b.array("row_g", dtype, rows.length) : LocalArray{};
+    const LocalArray kept_s = keeps ? b.array("row_s", dtype, rows.length) : LocalArray{};
     const Local total = b.local("total", b.constant(0, dtype));
     rows.along(b, [&](Index k) {
-      b.reduce(ScalarOp::add, total,
-               b.emit(ScalarOp::mul, b.load(g, rows.offset(1, row, k)), b.load(s, rows.offset(2, row, k))));
+      const ScalarValue gradient = b.load(g, rows.offset(1, row, k));
+      const ScalarValue probability = b.load(s, rows.offset(2, row, k));
+      if (keeps) {
+        b.store(kept_g, k, gradient);
+        b.store(kept_s, k, probability);
+      }
+      b.reduce(ScalarOp::add, total, b.emit(ScalarOp::mul, gradient, probability));
     });
     const ScalarValue mean = b.get(total);
     rows.along(b, [&](Index k) {
-      const ScalarValue centred = b.emit(ScalarOp::sub, b.load(g, rows.offset(1, row, k)), mean);
-      b.store(y, rows.offset(0, row, k), b.emit(ScalarOp::mul, b.load(s, rows.offset(2, row, k)), centred));
+      const ScalarValue gradient = keeps ? b.load(kept_g, k) : b.load(g, rows.offset(1, row, k));
+      const ScalarValue probability = keeps ? b.load(kept_s, k) : b.load(s, rows.offset(2, row, k));
+      const ScalarValue centred = b.emit(ScalarOp::sub, gradient, mean);
+      b.store(y, rows.offset(0, row, k), b.emit(ScalarOp::mul, probability, centred));
     });
   });
   return kernel.finish();

@@ -33,8 +33,8 @@ std::string caller(const CudaKernel::Phase& phase, std::size_t kernel, std::size
   }
   return fmt::format(
       "static void call_{0}_{1}(void* const* buffers) {{ {2}({3}); }}\n"
-      "extern \"C\" void run_{0}_{1}(void* const* buffers, unsigned grid, unsigned size, unsigned) {{\n"
-      "  block::run(call_{0}_{1}, buffers, grid, size, {4});\n}}\n",
+      "extern \"C\" void run_{0}_{1}(void* const* buffers, unsigned grid, unsigned size, unsigned bytes) {{\n"
+      "  block::run(call_{0}_{1}, buffers, grid, size, bytes, {4});\n}}\n",
       kernel, index, phase.function, arguments, has_barriers);
 }
 

@@ -1,0 +1,172 @@
+#include <algorithm>
+
+#include "croton/codegen/lower_pool_windows.h"
+
+namespace croton {
+
+namespace {
+
+/// pool_2d_grad in two phases: where each window's maximum lies, then what every element of the input gets
+/// from the windows that hold it. A thread of the second phase has as many neighbouring rows and columns as
+/// windows are apart: all these elements lie in the same windows.
+class GpuPoolGradient {
+ public:
+  GpuPoolGradient(const LowerContext& context, const Pooling& pool)
+      : pool_(pool),
+        is_max_(pool.windows.mode == PoolWindows::Mode::max),
+        dtype_(compute_dtype(context.outputs[0].dtype)),
+        kernel_(context, "pool_grad"),
+        b_(kernel_.builder()),
+        layouts_{context.outputs[0], context.inputs[0], context.inputs[1], context.inputs[2]},
+        planes_(plane_loops(pool.planes, layouts_)),
+        at_gx_(access(planes_, 0, layouts_[0])),
+        at_x_(access(planes_, 1, layouts_[1])),
+        at_gy_(access(planes_, 3, layouts_[3])),
+        x_(kernel_.input(0)),
+        gy_(kernel_.input(2)),
+        gx_(kernel_.output(0)),
+        windows_(planes_.count() * pool.out_rows * pool.out_columns) {}
+
+  NodeCode lower() {
+    const std::int64_t places = pool_.windows.ws[0] * pool_.windows.ws[1];
+    if (is_max_) {
+      place_ =
+          kernel_.scratch(places < 256 ? DType::uint8 : DType::int32, std::max<std::int64_t>(windows_, 1));
+      find_maxima();
+    }
+    gather();
+    return kernel_.finish();
+  }
+
+ private:
+  ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
+
+  void find_maxima() {
+    const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride, &pad = pool_.windows.pad;
+    const std::int64_t columns = std::max<std::int64_t>(pool_.out_columns, 1);
+    const std::int64_t rows = std::max<std::int64_t>(pool_.out_rows, 1);
+    b_.parallel(
+        "w", windows_,
+        [&](Index w) {
+          const Index j = mod(w, columns), i = mod(floor_div(w, columns), rows);
+          const std::vector<Index> plane = split_index(floor_div(w, rows * columns), planes_.extents);
+          const Index row = i * Index(stride[0]) - Index(pad[0]),
+                      column = j * Index(stride[1]) - Index(pad[1]);
+          const ScalarValue nothing = first_of_fold(b_, true, dtype_);
+          const Local extreme = b_.local("extreme", nothing);
+          // The first element that exists, should all be -inf.
+          const Index first = max(Index(0) - row, 0) * Index(ws[1]) + max(Index(0) - column, 0);
+          const Local where = b_.local("where", b_.value_of(first, DType::int32));
+          for (std::int64_t r = 0; r < ws[0]; ++r) {
+            for (std::int64_t c = 0; c < ws[1]; ++c) {
+              const ScalarValue exists = inside(b_, pool_, row + Index(r), column + Index(c));
+              const ScalarValue v =
+                  b_.load(x_, at_x_(plane, row + Index(r), column + Index(c)), exists, nothing);
+              const ScalarValue place =
+                  b_.emit(ScalarOp::select, exists, number(r * ws[1] + c), number(ws[0] * ws[1]));
+              b_.reduce_arg(ScalarOp::max, extreme, where, v, place);
+            }
+          }
+          b_.store(place_, w, b_.cast(b_.get(where), place_.dtype));
+        },
+        vectorize);
+  }
+
+  void gather() {
+    const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride, &pad = pool_.windows.pad;
+    const std::int64_t block_rows = (pool_.rows + pad[0] + stride[0] - 1) / stride[0];
+    const std::int64_t block_columns = (pool_.columns + pad[1] + stride[1] - 1) / stride[1];
+    if (block_rows == 0 || block_columns == 0) return;
+    const std::int64_t above = (ws[0] + stride[0] - 1) / stride[0],
+                       left = (ws[1] + stride[1] - 1) / stride[1];
+    b_.parallel(
+        "e", planes_.count() * block_rows * block_columns,
+        [&](Index e) {
+          const Index q = mod(floor_div(e, block_columns), block_rows), p = mod(e, block_columns);
+          const Index flat_plane = floor_div(e, block_rows * block_columns);
+          const std::vector<Index> plane = split_index(flat_plane, planes_.extents);
+          const ScalarValue zero = b_.constant(0, dtype_);
+          std::vector<ScalarValue> sums(static_cast<std::size_t>(stride[0] * stride[1]), zero);
+          // The first contribution is not added to 0, nor any where an element has none.
+          std::vector<bool> has_sum(sums.size(), false);
+          for (std::int64_t m = above - 1; m >= 0; --m) {
+            for (std::int64_t n = left - 1; n >= 0; --n) {
+              const Index i = q - Index(m), j = p - Index(n);
+              const ScalarValue exists = both(b_, window_exists(i, pool_.out_rows, m, block_rows),
+                                              window_exists(j, pool_.out_columns, n, block_columns));
+              ScalarValue share = b_.load(gy_, at_gy_(plane, i, j), exists, zero);
+              ScalarValue place;
+              if (is_max_) {
+                const Index w = (flat_plane * Index(pool_.out_rows) + i) * Index(pool_.out_columns) + j;
+                place = b_.cast(b_.load(place_, w, exists, b_.constant(0, place_.dtype)), DType::int32);
+              } else {
+                share = as_share(share, i, j);
+                share = b_.emit(ScalarOp::select, exists, share, zero);
+              }
+              for (std::int64_t r = 0; r < stride[0]; ++r) {
+                for (std::int64_t c = 0; c < stride[1]; ++c) {
+                  const std::int64_t in_row = m * stride[0] + r, in_column = n * stride[1] + c;
+                  if (in_row >= ws[0] || in_column >= ws[1]) continue;
+                  ScalarValue part = share;
+                  if (is_max_) {
+                    const ScalarValue hit = b_.emit(ScalarOp::eq, place, number(in_row * ws[1] + in_column));
+                    part = b_.emit(ScalarOp::select, hit, share, zero);
+                  }
+                  const auto k = static_cast<std::size_t>(r * stride[1] + c);
+                  sums[k] = has_sum[k] ? b_.emit(ScalarOp::add, sums[k], part) : part;
+                  has_sum[k] = true;
+                }
+              }
+            }
+          }
+          const bool is_whole =
+              pad[0] == 0 && pad[1] == 0 && pool_.rows % stride[0] == 0 && pool_.columns % stride[1] == 0;
+          for (std::int64_t r = 0; r < stride[0]; ++r) {
+            for (std::int64_t c = 0; c < stride[1]; ++c) {
+              const Index row = q * Index(stride[0]) + Index(r - pad[0]);
+              const Index column = p * Index(stride[1]) + Index(c - pad[1]);
+              const ScalarValue sum = sums[static_cast<std::size_t>(r * stride[1] + c)];
+              if (is_whole) {
+                b_.store(gx_, at_gx_(plane, row, column), sum);
+              } else {
+                b_.store(gx_, at_gx_(plane, row, column), sum, inside(b_, pool_, row, column));
+              }
+            }
+          }
+        },
+        vectorize);
+  }
+
+  /// 0 <= i < count, where i is a block's index less m.
+  ScalarValue window_exists(Index i, std::int64_t count, std::int64_t m, std::int64_t blocks) {
+    const ScalarValue always = b_.integer_constant(1, DType::bool_);
+    const ScalarValue low = m == 0 ? always : b_.compare(ScalarOp::ge, i, 0);
+    const ScalarValue high = blocks - 1 - m < count ? always : b_.compare(ScalarOp::lt, i, count);
+    return both(b_, low, high);
+  }
+
+  ScalarValue as_share(ScalarValue share, Index i, Index j) {
+    if (pool_.windows.mode == PoolWindows::Mode::sum) return share;
+    return as_mean(b_, pool_, share, i, j);
+  }
+
+  const Pooling& pool_;
+  const bool is_max_;
+  const DType dtype_;
+  NodeKernel kernel_;
+  KernelBuilder& b_;
+  const std::vector<Layout> layouts_;
+  const IterationSpace planes_;
+  const PlaneAccess at_gx_, at_x_, at_gy_;
+  const Buffer x_, gy_, gx_;
+  const std::int64_t windows_;
+  Buffer place_;
+};
+
+}  // namespace
+
+NodeCode lower_pool_grad_on_gpu(const LowerContext& context, const Pooling& pool) {
+  return GpuPoolGradient(context, pool).lower();
+}
+
+}  // namespace croton
