@@ -34,3 +34,7 @@ void check_all(const std::vector<GpuCase>& cases, int lowered_for, int emitted_f
 TEST_CASE("nodes lowered for a large GPU", "[codegen][cuda][lower]") { check_all(gpu_cases(), 132, 132); }
 
 TEST_CASE("nodes lowered for a tiny GPU", "[codegen][cuda][lower]") { check_all(gpu_cases(), 1, 0); }
+
+TEST_CASE("every elementwise row on every dtype, in CUDA code", "[codegen][cuda][lower]") {
+  check_all(gpu_elementwise_cases(), 132, 132);
+}
