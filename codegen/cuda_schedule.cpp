@@ -151,7 +151,10 @@ class Scheduler {
     };
     const auto array_fits = [&](std::int32_t id, std::int32_t index, bool is_store) {
       const CudaArray& array = s_.arrays[static_cast<std::size_t>(id)];
-      if (array.place == CudaArray::Place::registers) return true;
+      if (array.place == CudaArray::Place::registers) {
+        has_pack = true;
+        return true;
+      }
       return array.place == CudaArray::Place::shared &&
              fits(lanes, index, k_.arrays[static_cast<std::size_t>(id)].dtype, is_store, has_pack);
     };
@@ -214,7 +217,7 @@ class Scheduler {
     if (n >= 2 * many_threads_) s_.lanes = lanes_of(phase_.body, phase_.variable, n);
     s_.packs =
         s_.lanes > 1 && n >= 16 * many_threads_ && code_of(phase_.body) * s_.lanes <= most_code / 4 ? 2 : 1;
-    s_.block = n >= many_threads_ ? 256 : 128;
+    s_.block = n >= many_threads_ ? 256 : 8 * n >= many_threads_ ? 128 : 64;
   }
 
   void threads() {

@@ -13,7 +13,7 @@ namespace croton {
 namespace {
 
 // Loops of a thread no longer than this are written out.
-constexpr std::int64_t most_unrolled = 16;
+constexpr std::int64_t most_unrolled = 32;
 constexpr int warp = 32;
 
 }  // namespace

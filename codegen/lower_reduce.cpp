@@ -240,7 +240,13 @@ class ReduceNest {
     if (columns) chunks = std::min<std::int64_t>(chunks, 64);
     const std::int64_t unit = columns ? 1 : 1024;
     const std::int64_t share = (std::max<std::int64_t>(reduced_count, 1) + chunks - 1) / chunks;
-    const std::int64_t length = (share + unit - 1) / unit * unit;
+    std::int64_t length = (share + unit - 1) / unit * unit;
+    // Chunks of one size have constant loops.
+    for (std::int64_t even = length; chunks > 1 && even <= 2 * length; even += unit) {
+      if (reduced_count % even != 0) continue;
+      length = even;
+      break;
+    }
     chunks = chunks == 1 ? 1 : (reduced_count + length - 1) / length;
     if (columns) {
       gpu_columns(chunks, length);
