@@ -11,6 +11,7 @@
 #include <optional>
 #include <sstream>
 
+#include "croton/graph/device.h"
 #include "croton/graph/error.h"
 #include "croton/graph/flags_text.h"
 #include "croton/graph/nearest_names.h"
@@ -54,7 +55,7 @@ std::string values_of() {
   } else if constexpr (std::is_same_v<T, DType>) {
     return "one of float32, float64, float16";
   } else if constexpr (std::is_same_v<T, DeviceName>) {
-    return "cpu";
+    return "cpu, cuda, cuda0, cuda1, …, most-free, auto or a GPU's uuid";
   } else if constexpr (std::is_same_v<T, FlagList>) {
     return "names with : between";
   } else {
@@ -88,11 +89,15 @@ Parsed parse(std::string_view value) {
     static constexpr std::string_view known[] = {"float32", "float64", "float16"};
     throw BadValue{did_you_mean(value, known)};
   } else if constexpr (std::is_same_v<T, DeviceName>) {
-    if (value == "cpu") return {"cpu"};
-    if (value.starts_with("cuda")) throw BadValue{"; this build has no CUDA backend"};
-    if (value.starts_with("gpu"))
-      throw BadValue{"; GPUs are called cuda, and this build has no CUDA backend"};
-    throw BadValue{};
+    if (value == "auto" || value == "most-free" || value.starts_with("GPU-")) return {std::string(value)};
+    if (value.starts_with("gpu")) throw BadValue{"; GPUs are called cuda"};
+    try {
+      // "cuda" stays as it is: the first device, unless the flag is changed.
+      const Device device = Device::from_name(value);
+      return {value == "cuda" ? std::string(value) : to_string(device)};
+    } catch (const ValueError&) {
+      throw BadValue{};
+    }
   } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
     const char* home = std::getenv("HOME");
     const bool at_home = value == "~" || value.starts_with("~/");

@@ -17,13 +17,14 @@ namespace croton {
 
 CROTON_CHOICE(ModeName, FAST_RUN, FAST_COMPILE, None)
 CROTON_CHOICE(OnUnusedInput, raise, warn, ignore)
+CROTON_CHOICE(AssertNoCpuOp, ignore, warn, raise)
 CROTON_CHOICE(Precision, ieee)
 CROTON_CHOICE(Verbosity, low, high)
 #undef CROTON_CHOICE
 
 /// Text of words with ':' between.
 using FlagList = std::vector<std::string>;
-/// A device: "cpu" so far.
+/// A device, by name or by how to choose it: see Device::from_name.
 struct DeviceName {
   std::string name;
 };
@@ -31,33 +32,45 @@ struct DeviceName {
 /// Every flag, a row each: F(member, name, type, default, doc). The member reads it: `config().floatX()`.
 /// Types: bool, int (not negative), DType (floating), the choices above, DeviceName, FlagList,
 /// std::filesystem::path.
-#define CROTON_FLAG_TABLE(F)                                                                                \
-  F(floatX, "floatX", DType, "float32",                                                                     \
-    "The dtype of matrix(\"x\"), Tensor::zeros and what / makes of integers; 16, 32 and 64 are short "      \
-    "forms.")                                                                                               \
-  F(device, "device", DeviceName, "cpu", "Where functions run.")                                            \
-  F(mode, "mode", ModeName, "FAST_RUN",                                                                     \
-    "How functions are compiled when they name no mode: FAST_RUN runs every rewrite, FAST_COMPILE leaves "  \
-    "out "                                                                                                  \
-    "fusion and costly code generation, None rewrites nothing.")                                            \
-  F(optimizer_including, "optimizer_including", FlagList, "",                                               \
-    "Names or tags of rewrites and implementations to add.")                                                \
-  F(optimizer_excluding, "optimizer_excluding", FlagList, "",                                               \
-    "Names or tags of rewrites and implementations to leave out; beats including.")                         \
-  F(optimizer_requiring, "optimizer_requiring", FlagList, "",                                               \
-    "Tags of which a rewrite must have one to run.")                                                        \
-  F(optimizer_verbose, "optimizer_verbose", bool, "false", "Report every rewrite that applies, and where.") \
-  F(on_unused_input, "on_unused_input", OnUnusedInput, "raise",                                             \
-    "What function() does about an input that no output needs.")                                            \
-  F(profile, "profile", bool, "false", "Measure every node of every function and report at the end.")       \
-  F(threads, "threads", int, "0", "Threads that a function may use; 0 takes what the machine grants.")      \
-  F(cache_dir, "cache_dir", std::filesystem::path, "",                                                      \
-    "Where compiled kernels are kept; empty is $XDG_CACHE_HOME/croton (or ~/.cache/croton), none keeps "    \
-    "none.")                                                                                                \
-  F(deterministic, "deterministic", bool, "false",                                                          \
-    "Only implementations whose results are the same bits in every run.")                                   \
-  F(precision, "precision", Precision, "ieee", "The arithmetic of float32: ieee allows nothing below it.")  \
-  F(exception_verbosity, "exception_verbosity", Verbosity, "low",                                           \
+#define CROTON_FLAG_TABLE(F)                                                                                 \
+  F(floatX, "floatX", DType, "float32",                                                                      \
+    "The dtype of matrix(\"x\"), Tensor::zeros and what / makes of integers; 16, 32 and 64 are short "       \
+    "forms.")                                                                                                \
+  F(device, "device", DeviceName, "cpu",                                                                     \
+    "Where functions run: the CPU, a GPU (cuda is the first; most-free the one with the most free memory), " \
+    "or auto: a GPU where there is one.")                                                                    \
+  F(gpu_max_memory, "gpu.max_memory", int, "0",                                                              \
+    "The most memory that is taken of a GPU, in MiB; 0 sets no bound.")                                      \
+  F(gpu_preallocate, "gpu.preallocate", int, "0",                                                            \
+    "How much memory of a GPU is taken in one piece at its first use, in MiB.")                              \
+  F(gpu_sync, "gpu.sync", bool, "false",                                                                     \
+    "Wait for the GPU behind every step, so that an error names the step that failed.")                      \
+  F(gpu_graphs, "gpu.graphs", bool, "true",                                                                  \
+    "Record what a function does on a GPU in a CUDA graph and replay it.")                                   \
+  F(assert_no_cpu_op, "assert_no_cpu_op", AssertNoCpuOp, "ignore",                                           \
+    "What compiling a function for a GPU does about work that stays on the CPU.")                            \
+  F(mode, "mode", ModeName, "FAST_RUN",                                                                      \
+    "How functions are compiled when they name no mode: FAST_RUN runs every rewrite, FAST_COMPILE leaves "   \
+    "out "                                                                                                   \
+    "fusion and costly code generation, None rewrites nothing.")                                             \
+  F(optimizer_including, "optimizer_including", FlagList, "",                                                \
+    "Names or tags of rewrites and implementations to add.")                                                 \
+  F(optimizer_excluding, "optimizer_excluding", FlagList, "",                                                \
+    "Names or tags of rewrites and implementations to leave out; beats including.")                          \
+  F(optimizer_requiring, "optimizer_requiring", FlagList, "",                                                \
+    "Tags of which a rewrite must have one to run.")                                                         \
+  F(optimizer_verbose, "optimizer_verbose", bool, "false", "Report every rewrite that applies, and where.")  \
+  F(on_unused_input, "on_unused_input", OnUnusedInput, "raise",                                              \
+    "What function() does about an input that no output needs.")                                             \
+  F(profile, "profile", bool, "false", "Measure every node of every function and report at the end.")        \
+  F(threads, "threads", int, "0", "Threads that a function may use; 0 takes what the machine grants.")       \
+  F(cache_dir, "cache_dir", std::filesystem::path, "",                                                       \
+    "Where compiled kernels are kept; empty is $XDG_CACHE_HOME/croton (or ~/.cache/croton), none keeps "     \
+    "none.")                                                                                                 \
+  F(deterministic, "deterministic", bool, "false",                                                           \
+    "Only implementations whose results are the same bits in every run.")                                    \
+  F(precision, "precision", Precision, "ieee", "The arithmetic of float32: ieee allows nothing below it.")   \
+  F(exception_verbosity, "exception_verbosity", Verbosity, "low",                                            \
     "How much an error in a running function shows: high adds the graph of the node and the memory in use.")
 
 }  // namespace croton

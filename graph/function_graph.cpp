@@ -40,7 +40,8 @@ std::size_t structural_hash(const Node& node) {
 bool structurally_equal(const Node& a, const Node& b) {
   if (a.kind() != b.kind()) return false;
   if (a.kind() == Node::Kind::constant) return same_value(a.value(), b.value());
-  return &a.op() == &b.op() && a.attributes() == b.attributes() && std::ranges::equal(a.inputs(), b.inputs());
+  return &a.op() == &b.op() && a.attributes() == b.attributes() &&
+         std::ranges::equal(a.inputs(), b.inputs()) && a.type().device == b.type().device;
 }
 
 bool is_merged(const Node& node) {
@@ -416,6 +417,46 @@ void FunctionGraph::replace_all(std::span<const std::pair<Variable, Variable>> p
     prune(plan.replacement.node());  // merged into another meanwhile, or never used
   }
   for (GraphListener* listener : listeners_) listener->on_replaced();
+}
+
+void FunctionGraph::replace_outputs(std::span<const Variable> outputs,
+                                    const std::unordered_map<const Node*, const Node*>& origins,
+                                    std::string_view rule) {
+  if (outputs.size() != outputs_.size())
+    throw InternalError(fmt::format("{} gives {} outputs for {}", rule, outputs.size(), outputs_.size()));
+  std::unordered_map<const Node*, std::shared_ptr<const RewriteStep>> histories;
+  for (const auto& [fresh, origin] : origins) {
+    histories.emplace(fresh, std::make_shared<RewriteStep>(RewriteStep{rule, origin->last_rewrite()}));
+  }
+  Import context;
+  context.rule = rule;
+  context.history = std::make_shared<RewriteStep>(RewriteStep{rule, nullptr});
+  std::vector<Variable> imported;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!compatible(outputs[i].type(), outputs_[i].type()))
+      throw InternalError(
+          fmt::format("{} replaces {} by {}", rule, describe(outputs_[i]), describe(outputs[i])));
+    imported.push_back(import(outputs[i], context));
+  }
+  for (const auto& [fresh, own] : context.mapped) {
+    const auto history = histories.find(fresh);
+    if (history != histories.end() && own.get() == fresh) own->rewrites_ = history->second;
+  }
+  std::vector<Ref<Node>> old;
+  for (std::size_t i = 0; i < imported.size(); ++i) {
+    old.emplace_back(outputs_[i].node());
+    if (!(outputs_[i] == imported[i])) ++changes_;
+    set_output(i, imported[i]);
+  }
+  for (const Ref<Node>& node : old) prune(node.get());
+  for (GraphListener* listener : listeners_) listener->on_replaced();
+}
+
+void FunctionGraph::set_device(const Variable& leaf, Device device) {
+  if (!contains(leaf) || !leaf.node()->is_leaf() || leaf.is_constant())
+    throw InternalError(fmt::format("{} is no input or shared variable of the graph", describe(leaf)));
+  leaf.node()->outputs_[leaf.output_index()].type.device = device;
+  ++changes_;
 }
 
 void FunctionGraph::set_attributes(Node& node, Attributes attributes, std::string_view rule) {

@@ -92,6 +92,14 @@ class CROTON_API FunctionGraph {
   void replace(const Variable& old, const Variable& replacement, std::string_view rule);
   /// Several at once: every replacement is imported before any is put in place.
   void replace_all(std::span<const std::pair<Variable, Variable>> pairs, std::string_view rule);
+  /// Puts new outputs in the places of all outputs, made from leaves and nodes of the graph and new nodes;
+  /// what is not needed any more goes. They may lie elsewhere than the old ones. `origins`: which node of the
+  /// graph a new node computes; its history goes on.
+  void replace_outputs(std::span<const Variable> outputs,
+                       const std::unordered_map<const Node*, const Node*>& origins, std::string_view rule);
+  /// Says that an input or a shared variable lies on a device. Nodes that use it must then be replaced by
+  /// such that work there (replace_outputs), before anything else is done with the graph.
+  void set_device(const Variable& leaf, Device device);
   /// Exchanges the attributes of a node (in-place marks); merges nothing.
   void set_attributes(Node& node, Attributes attributes, std::string_view rule);
 

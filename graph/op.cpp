@@ -45,6 +45,35 @@ std::mutex& table_mutex() {
   }
 }
 
+/// Where the data operands lie: all on one device.
+Device operand_device(const Op& op, const std::vector<Variable>& inputs, const Attributes& attributes,
+                      const std::vector<TensorType>& types) {
+  const auto is_on_device = [](const Variable& v) { return !v.type().device.is_host(); };
+  if (std::ranges::none_of(inputs, is_on_device)) return {};
+  const Ref<Node> node = Node::make_apply(op, inputs, attributes, types, {});
+  const std::vector<std::size_t> deciding = op.shape_inputs(*node);
+  const Variable* first = nullptr;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].is_constant()) continue;
+    const bool decides = std::ranges::find(deciding, i) != deciding.end();
+    if (decides) {
+      if (is_on_device(inputs[i])) {
+        throw TypeError(
+            fmt::format("operand {} decides a shape and must be on the host, but is on {}: use "
+                        "host_from_gpu",
+                        i, to_string(inputs[i].type().device)));
+      }
+      continue;
+    }
+    if (first == nullptr) first = &inputs[i];
+    if (inputs[i].type().device == first->type().device) continue;
+    throw TypeError(fmt::format("operands lie on different devices: {} on {}, {} on {}; use transfer",
+                                describe(*first), to_string(first->type().device), describe(inputs[i]),
+                                to_string(inputs[i].type().device)));
+  }
+  return first == nullptr ? Device() : first->type().device;
+}
+
 }  // namespace
 
 Op::Op(std::string_view name) : name_(name) {
@@ -77,6 +106,7 @@ std::vector<InputGradient> Op::grad(const Node& node, std::span<const Variable>)
                                     InputGradient::undefined(fmt::format("{} has no gradient", name_)));
 }
 
+Device Op::output_device(const Attributes&, Device operands) const { return operands; }
 bool Op::connected(const Node&, std::size_t, std::size_t) const { return true; }
 std::vector<std::size_t> Op::shape_inputs(const Node&) const { return {}; }
 std::vector<std::pair<int, int>> Op::view_map(const Node&) const { return {}; }
@@ -104,6 +134,15 @@ std::string Op::label(const Node& node) const {
   return text + "}";
 }
 
+std::vector<TensorType> infer_types(const Op& op, const std::vector<Variable>& inputs,
+                                    const Attributes& attributes) {
+  std::vector<TensorType> types = op.infer(inputs, attributes);
+  const Device operands = operand_device(op, inputs, attributes, types);
+  const Device device = op.output_device(attributes, operands);
+  for (TensorType& type : types) type.device = device;
+  return types;
+}
+
 Ref<Node> make_node(const Op& op, std::vector<Variable> inputs, Attributes attributes, SourceLocation where) {
   std::vector<TensorType> types;
   try {
@@ -113,7 +152,7 @@ Ref<Node> make_node(const Op& op, std::vector<Variable> inputs, Attributes attri
         throw TypeError(fmt::format("{} does not take complex tensors; no op does yet", op.name()));
       }
     }
-    types = op.infer(inputs, attributes);
+    types = infer_types(op, inputs, attributes);
   } catch (const Error&) {
     rethrow_with_operands(op, inputs, where);
   }
@@ -122,6 +161,14 @@ Ref<Node> make_node(const Op& op, std::vector<Variable> inputs, Attributes attri
 
 Variable apply_op(const Op& op, std::vector<Variable> inputs, Attributes attributes, SourceLocation where) {
   return Variable(make_node(op, std::move(inputs), std::move(attributes), where));
+}
+
+std::string node_label(const Node& node) {
+  std::string label = node.op().label(node);
+  if (node.output_count() == 0 || node.type().device.is_host()) return label;
+  if (!node.op().output_device(node.attributes(), {}).is_host()) return label;  // a copy from the host
+  if (label.starts_with("Inplace")) label.erase(0, 7);  // InplaceDimShuffle: what a view is called
+  return "Gpu" + label;
 }
 
 std::string describe(const Variable& variable) {

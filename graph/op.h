@@ -77,6 +77,10 @@ class CROTON_API Op {
   /// Pairs (output, input) that the in-place pass may put into "inplace" for this node. Default: none.
   virtual std::vector<std::pair<int, int>> inplace_candidates(const Node& node) const;
 
+  /// Where the outputs of a node lie whose data operands lie on `operands`. Default: there too. An op that
+  /// answers the host for operands elsewhere looks at their shapes only, unless it is a transfer.
+  virtual Device output_device(const Attributes& attributes, Device operands) const;
+
   /// As debugprint shows the node: "Dot22", "Elemwise{tanh,no_inplace}". Default: the name and the
   /// attributes.
   virtual std::string label(const Node& node) const;
@@ -93,6 +97,12 @@ CROTON_API const Op* find_op(std::string_view name);
 /// All registered ops by name.
 CROTON_API std::vector<const Op*> all_ops();
 
+/// The output types of an op on these inputs, with where they lie: a node computes on the device of its data
+/// operands, to which constants and the inputs that decide shapes do not belong: these stay on the host.
+/// Throws TypeError, ShapeError or ValueError.
+CROTON_API std::vector<TensorType> infer_types(const Op& op, const std::vector<Variable>& inputs,
+                                               const Attributes& attributes);
+
 /// Applies an op: infers and checks the types, records the location (an open LocationScope's first). Errors
 /// that infer throws are completed with the op's name and the operands' types, names and lines.
 CROTON_API Ref<Node> make_node(const Op& op, std::vector<Variable> inputs, Attributes attributes = {},
@@ -103,6 +113,9 @@ CROTON_API Variable apply_op(const Op& op, std::vector<Variable> inputs, Attribu
 
 /// "x (float32[?,3], made at lenet.cpp:57)": how errors name a variable.
 CROTON_API std::string describe(const Variable& variable);
+
+/// How debugprint and errors show a node: Op::label, with Gpu in front where it computes on a device.
+CROTON_API std::string node_label(const Node& node);
 
 /// A constant variable.
 CROTON_API Variable constant(const Tensor& value, SourceLocation where = {});

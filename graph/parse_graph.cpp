@@ -253,7 +253,7 @@ class GraphParser {
       scanner_.fail(start, fmt::format("{} has {} outputs, but the text has {} types", node.op().name(),
                                        node.output_count(), types.size()));
     for (std::size_t i = 0; i < types.size(); ++i) {
-      if (!compatible(types[i], node.type(i)))
+      if (!compatible(types[i], node.type(i)) || !(types[i].device == node.type(i).device))
         scanner_.fail(start, fmt::format("{} gives {}, but the text says {}", node.op().name(),
                                          to_string(node.type(i)), to_string(types[i])));
     }

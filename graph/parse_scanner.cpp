@@ -6,6 +6,7 @@
 #include <charconv>
 #include <vector>
 
+#include "croton/graph/error.h"
 #include "croton/graph/nearest_names.h"
 #include "croton/graph/text_value.h"
 
@@ -182,20 +183,33 @@ TensorType Scanner::expect_type() {
   offset_ += word.size();
   TensorType type{*dtype, {}};
   expect('[', "behind the dtype (float32[] is a scalar)");
-  if (accept(']')) return type;
+  if (!accept(']')) expect_extents(type.shape);
+  if (accept('@')) {
+    const std::size_t at = position();
+    const std::string_view name = peek_word();
+    try {
+      type.device = Device::from_name(name);
+    } catch (const ValueError& error) {
+      fail(at, error.what());
+    }
+    offset_ += name.size();
+  }
+  return type;
+}
+
+void Scanner::expect_extents(Shape& shape) {
   do {
     const std::size_t at = position();
-    if (type.shape.size() == max_rank) fail(at, fmt::format("a tensor has at most {} axes", max_rank));
+    if (shape.size() == max_rank) fail(at, fmt::format("a tensor has at most {} axes", max_rank));
     if (accept('?')) {
-      type.shape.push_back(unknown);
+      shape.push_back(unknown);
       continue;
     }
     const std::int64_t extent = expect_integer("an extent or '?'");
     if (extent < 0) fail(at, "an extent cannot be negative; '?' leaves it open");
-    type.shape.push_back(extent);
+    shape.push_back(extent);
   } while (accept(','));
   expect(']', "or ',' behind an extent");
-  return type;
 }
 
 }  // namespace croton

@@ -51,6 +51,8 @@ class Scanner {
   std::string_view expect_reference();
   /// "float32[?,3]".
   TensorType expect_type();
+  /// The extents up to the closing bracket.
+  void expect_extents(Shape& shape);
 
   [[noreturn]] void fail(std::size_t offset, std::string_view message) const {
     throw_parse_error(file_, text_, offset, message);

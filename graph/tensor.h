@@ -130,6 +130,7 @@ class CROTON_API Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
   const StorageRef& storage() const { return storage_; }
   bool on_host() const { return !storage_ || storage_->on_host(); }
+  Device device() const { return storage_ ? storage_->device() : Device(); }
 
   /// The first element, unchecked: on the host or on a device.
   void* raw_data() const { return data_; }

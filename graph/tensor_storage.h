@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "croton/graph/device.h"
 #include "croton/graph/export.h"
 
 namespace croton {
@@ -21,8 +22,11 @@ class CROTON_API Storage {
   /// The first byte, in the address space that on_host() tells.
   void* data() const { return data_; }
   std::size_t bytes() const { return bytes_; }
-  /// The CPU can read and write data().
+  /// The CPU can read and write data(). Where a copy from a device is on its way this waits for it: so asking
+  /// comes before reading.
   virtual bool on_host() const { return true; }
+  /// Where data() lies, without waiting.
+  virtual Device device() const { return {}; }
   /// Copies `bytes` bytes from `offset` on to host memory; returns when they have arrived.
   virtual void copy_to_host(void* destination, std::size_t offset, std::size_t bytes) const;
   /// Copies `bytes` bytes of host memory to `offset`; returns when `source` may be reused.

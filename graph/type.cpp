@@ -13,7 +13,9 @@ std::string to_string(const TensorType& type) {
     if (i > 0) text += ',';
     text += type.shape[i] == unknown ? std::string("?") : fmt::format("{}", type.shape[i]);
   }
-  return text + ']';
+  text += ']';
+  if (!type.device.is_host()) text += '@' + to_string(type.device);
+  return text;
 }
 
 std::string theano_name(const TensorType& type) {
@@ -34,7 +36,9 @@ std::string theano_name(const TensorType& type) {
     }
     kind += rank == 1 ? ",)" : ")";
   }
-  return fmt::format("TensorType({}, {})", name_of(type.dtype), kind);
+  const std::string name = type.device.is_host() ? std::string("TensorType")
+                                                 : fmt::format("GpuArrayType<{}>", to_string(type.device));
+  return fmt::format("{}({}, {})", name, name_of(type.dtype), kind);
 }
 
 bool compatible(const TensorType& a, const TensorType& b) {

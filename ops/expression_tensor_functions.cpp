@@ -8,6 +8,7 @@
 #include "croton/ops/indexing.h"
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
+#include "croton/ops/transfer.h"
 
 namespace croton::expression {
 namespace {
@@ -152,6 +153,14 @@ std::vector<FunctionRow> tensor_functions() {
       {"specify_shape(x, shape)", "x, whose shape is checked; none leaves an extent open.", specify_shape_of},
       {"contiguous(x)", "A copy in C order.",
        [](const Call& c) -> Value { return {contiguous(c.operand("x"))}; }},
+      {"transfer(x, device)", "x on a device: 'cpu', 'cuda', 'cuda1'.",
+       [](const Call& c) -> Value { return {transfer(c.operand("x"), c.text("device"))}; }},
+      {"gpu_from_host(x)", "x on the first CUDA device.",
+       [](const Call& c) -> Value { return {gpu_from_host(c.operand("x"))}; }},
+      {"host_from_gpu(x)", "x on the host.",
+       [](const Call& c) -> Value { return {host_from_gpu(c.operand("x"))}; }},
+      {"gpu_contiguous(x)", "A copy in C order on a CUDA device.",
+       [](const Call& c) -> Value { return {gpu_contiguous(c.operand("x"))}; }},
 
       {"zeros(shape, dtype=none)", "A tensor of zeros.",
        [](const Call& c) -> Value { return {zeros(c.shape("shape"), c.dtype("dtype"))}; }},

@@ -30,6 +30,7 @@ class ShapeOp final : public Op {
     return all_disconnected(node);
   }
   bool connected(const Node&, std::size_t, std::size_t) const override { return false; }
+  Device output_device(const Attributes&, Device) const override { return {}; }
   std::string label(const Node&) const override { return "Shape"; }
 };
 
@@ -53,6 +54,7 @@ class ShapeI final : public Op {
     return all_disconnected(node);
   }
   bool connected(const Node&, std::size_t, std::size_t) const override { return false; }
+  Device output_device(const Attributes&, Device) const override { return {}; }
   std::string label(const Node& node) const override {
     return fmt::format("Shape_i{{{}}}", node.attributes().get<std::int64_t>("axis"));
   }

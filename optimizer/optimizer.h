@@ -1,5 +1,9 @@
 #pragma once
 
+#include <functional>
+#include <utility>
+#include <vector>
+
 #include "croton/graph/function_graph.h"
 #include "croton/optimizer/query.h"
 #include "croton/optimizer/report.h"
@@ -11,6 +15,13 @@ struct SpecializeOptions {
   /// (position of an output, position in graph.shared()): that output is the new value of that shared
   /// variable and may be computed over the old one, once nobody needs the old value any more.
   std::vector<std::pair<std::size_t, std::size_t>> updates;
+  /// Where the function runs; nodes that a user put elsewhere by transfers stay there.
+  Device device;
+  /// Whether a node can be computed on a device; asked with the nodes as they are on the host. Empty: all
+  /// can.
+  std::function<bool(const Node&)> supports;
+  /// By position: inputs whose arguments lie on a device already. May be shorter than the inputs are many.
+  std::vector<Device> input_devices;
 };
 
 /// Watches the optimizer at work: hears of every change that a rule or pass makes, and of the phases.

@@ -5,6 +5,11 @@
 
 namespace croton {
 
+/// Gives every node of a graph with static shapes a place, the host or a device, and inserts the transfers
+/// between them (placement.cpp says how it chooses). Throws DeviceError where the flag assert_no_cpu_op
+/// forbids what stays on the host.
+void place_on_device(FunctionGraph& graph, const SpecializeOptions& options);
+
 /// Fuses elementwise nodes into Composite nodes, and elementwise nodes with the reductions that they feed or
 /// that feed them into CompositeReduce nodes. For graphs with static shapes. Linear in the number of nodes;
 /// equal surroundings give equal bodies.

@@ -64,6 +64,9 @@ const std::vector<Phase>& specialize_phases() {
       // Known extents turn shapes into constants and reshapes into dimshuffles, and allow what needs a
       // non-empty axis.
       rules("static_shapes", with(canonical(), {&stability_rules(), &softmax_rules(), &power_rules()})),
+      // Before anything that differs between devices is chosen.
+      pass("placement", {}, false, true,
+           [](FunctionGraph& graph, const PassContext& context) { place_on_device(graph, context.options); }),
       // As soon as the shapes are known; the elementwise work around them does not matter to it.
       pass("convolutions", {}, false, true,
            [](FunctionGraph& graph, const PassContext& context) {

@@ -181,7 +181,7 @@ class Rewriter {
 
   void announce(const Rule& rule, const std::vector<std::pair<Variable, Variable>>& pairs) const {
     const auto label = [](const Variable& v) {
-      return v.node()->is_apply() ? v.node()->op().label(*v.node()) : describe(v);
+      return v.node()->is_apply() ? node_label(*v.node()) : describe(v);
     };
     for (const auto& [old, made] : pairs) {
       send_message(Severity::info,

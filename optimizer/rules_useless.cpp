@@ -2,6 +2,7 @@
 
 #include "croton/ops/elementwise.h"
 #include "croton/ops/reduce.h"
+#include "croton/ops/transfer.h"
 #include "croton/optimizer/expressions.h"
 #include "croton/optimizer/rule_sets.h"
 
@@ -113,6 +114,14 @@ Replacement drop_contiguous(Match& match) {
   return match.input(0);
 }
 
+/// There and back again.
+Replacement cut_transfer(Match& match) {
+  const Node& source = *match.input(0).node();
+  if (!source.is_apply() || !is_transfer(source.op())) return {};
+  const Variable& x = source.input(0);
+  return x.type().device == match.node().type().device ? Replacement(x) : Replacement();
+}
+
 bool is_fold(const Op& op) { return as_reduce(op) != nullptr; }
 
 }  // namespace
@@ -130,6 +139,7 @@ const RuleSet& useless_rules() {
       rule("constant_switch", Roots("switch"), constant_switch),
       rule("useless_reduction", Roots(is_fold), drop_reduction),
       rule("useless_specify_shape", Roots("specify_shape"), drop_specify_shape),
+      rule("cut_transfer", Roots({"gpu_from_host", "host_from_gpu"}), cut_transfer),
       rule("useless_contiguous", Roots("contiguous"), drop_contiguous),
 
       rule("add_zero", x + 0, x),

@@ -12,12 +12,13 @@ namespace croton {
 
 namespace {
 
-bool fits(const Tensor& argument, const TensorType& type) {
+bool fits(const Tensor& argument, const TensorType& type, Device device) {
   if (!argument.defined() || argument.dtype() != type.dtype || argument.rank() != type.rank()) return false;
   for (std::size_t i = 0; i < type.shape.size(); ++i) {
     if (type.shape[i] != unknown && type.shape[i] != argument.shape()[i]) return false;
   }
-  return argument.is_contiguous() && argument.on_host() &&
+  return argument.is_contiguous() &&
+         (argument.on_host() || (!device.is_host() && argument.device() == device)) &&
          reinterpret_cast<std::uintptr_t>(argument.raw_data()) % size_of(type.dtype) == 0;
 }
 
@@ -71,7 +72,7 @@ void Arguments::start(std::size_t given) {
 
 void Arguments::set(std::size_t position, const Tensor& argument) {
   const TensorType& type = definition_.graph->inputs()[position].node()->type();
-  list_[position] = fits(argument, type) ? &argument : converted(position, argument);
+  list_[position] = fits(argument, type, definition_.device) ? &argument : converted(position, argument);
 }
 
 const Tensor* Arguments::converted(std::size_t position, const Tensor& argument) {

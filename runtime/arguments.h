@@ -9,8 +9,9 @@
 
 namespace croton {
 
-/// The arguments of one call, checked and in the order of the function's inputs: contiguous host tensors of
-/// the inputs' dtypes. Points to the caller's tensors; holds those that had to be converted.
+/// The arguments of one call, checked and in the order of the function's inputs: contiguous tensors of the
+/// inputs' dtypes, on the host or on the function's device. Points to the caller's tensors; holds those that
+/// had to be converted.
 class Arguments {
  public:
   explicit Arguments(const FunctionDefinition& definition) : definition_(definition) {}

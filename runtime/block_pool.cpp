@@ -59,7 +59,7 @@ StorageRef BlockPool::take() {
       --free_count_;
     }
   }
-  if (block == nullptr) block = Block::make(bytes_);
+  if (block == nullptr) block = Block::make(bytes());
   block->home = Ref<BlockPool>(this);
   return StorageRef(block);
 }

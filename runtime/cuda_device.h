@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,6 +55,10 @@ class CROTON_API CudaDevice {
   CudaMemory& memory() { return *memory_; }
   PinnedBuffers& pinned() { return *pinned_; }
 
+  /// Held by who enqueues: functions for a whole call, copies for themselves. So what a call enqueues stays
+  /// together, and nothing gets into what is being captured.
+  std::recursive_mutex& mutex() const { return mutex_; }
+
   /// Makes the context the calling thread's. Needed before any call of the driver or of a library.
   void make_current() const;
   /// Waits for all work. Throws DeviceError for what failed since the last time.
@@ -76,6 +81,7 @@ class CROTON_API CudaDevice {
   explicit CudaDevice(int ordinal);
   ~CudaDevice() = delete;
 
+  mutable std::recursive_mutex mutex_;
   CudaDeviceInfo info_;
   CUcontext context_ = nullptr;
   CUstream stream_ = nullptr;
@@ -116,7 +122,8 @@ class CROTON_API CudaEvent {
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
 
-  void record() const;
+  /// `in_capture`: while the stream is captured; the graph then records the event whenever it runs.
+  void record(bool in_capture = false) const;
   /// What stood before the last record() is done.
   bool is_done() const;
   void wait() const;

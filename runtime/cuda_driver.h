@@ -98,6 +98,7 @@ struct CudaMemcpy3d {
   C(cuEventCreate, "cuEventCreate", (CUevent * event, unsigned flags))                                      \
   C(cuEventDestroy, "cuEventDestroy_v2", (CUevent event))                                                   \
   C(cuEventRecord, "cuEventRecord", (CUevent event, CUstream stream))                                       \
+  C(cuEventRecordWithFlags, "cuEventRecordWithFlags", (CUevent event, CUstream stream, unsigned flags))     \
   C(cuEventQuery, "cuEventQuery", (CUevent event))                                                          \
   C(cuEventSynchronize, "cuEventSynchronize", (CUevent event))                                              \
   C(cuEventElapsedTime, "cuEventElapsedTime", (float* milliseconds, CUevent start, CUevent end))            \
@@ -136,9 +137,10 @@ CROTON_API const CudaDriver& cuda_driver();
 /// Empty when there is a driver, else what cuda_driver() throws.
 CROTON_API const std::string& cuda_driver_problem();
 
-/// Throws DeviceError unless `result` is CUDA_SUCCESS; MemoryError where the driver is out of memory. `call`
-/// is the driver's function, `what` what it was called for.
-CROTON_API void throw_cuda_error(CUresult result, const char* call, const std::string& what = "");
+/// Throws DeviceError for a result that is not CUDA_SUCCESS, MemoryError where the driver is out of memory.
+/// `call` is the driver's function, `what` what it was called for.
+[[noreturn]] CROTON_API void throw_cuda_error(CUresult result, const char* call,
+                                              const std::string& what = "");
 inline void check_cuda(CUresult result, const char* call) {
   if (result != 0) [[unlikely]]
     throw_cuda_error(result, call);

@@ -4,11 +4,13 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "croton/codegen/lower.h"
 #include "croton/graph/export.h"
 #include "croton/graph/node.h"
 #include "croton/runtime/cuda_driver.h"
+#include "croton/runtime/device_info.h"
 
 namespace croton {
 
@@ -43,5 +45,8 @@ CROTON_API std::unique_ptr<CudaLibraryStep> make_cuda_library_step(CudaDevice& d
 
 /// Whether a library will compute nodes of that op (by the op alone, not by shapes): what placement asks.
 CROTON_API bool has_cuda_library_step(const Op& op);
+
+/// The libraries, for reports: whether each is found, where, its version.
+CROTON_API std::vector<GpuPart> cuda_library_parts();
 
 }  // namespace croton

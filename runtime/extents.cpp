@@ -31,7 +31,8 @@ std::vector<Variable> open_shape_inputs(const Node& node) {
 std::unordered_map<Variable, Tensor> values_of_call(const FunctionGraph& graph, const Tensor* const* inputs,
                                                     SharedCell* const* shared) {
   std::unordered_map<Variable, Tensor> values;
-  for (std::size_t i = 0; i < graph.inputs().size(); ++i) values.emplace(graph.inputs()[i], *inputs[i]);
+  for (std::size_t i = 0; i < graph.inputs().size(); ++i)
+    values.emplace(graph.inputs()[i], inputs[i]->to_host());
   for (std::size_t i = 0; i < graph.shared().size(); ++i) {
     values.emplace(graph.shared()[i], shared[i]->value().to_host());
   }

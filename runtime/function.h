@@ -104,6 +104,9 @@ struct FunctionOptions {
   bool no_default_updates = false;
   /// Measure every node. Default: the flag profile.
   std::optional<bool> profile = {};
+  /// Where it runs, as in the flag device, which is the default. Throws DeviceError where that is a GPU that
+  /// cannot be used.
+  std::string device = {};
 };
 
 /// An argument by the name of its input, or by the input itself.

@@ -8,6 +8,7 @@
 #include "croton/graph/error.h"
 #include "croton/graph/message.h"
 #include "croton/graph/op.h"
+#include "croton/runtime/device_choice.h"
 
 namespace croton {
 
@@ -184,7 +185,12 @@ FunctionDefinition define_function(const std::vector<In>& inputs, const OutputLi
                                 .output_names = {},
                                 .updated = {},
                                 .graph = nullptr,
-                                .allow_input_downcast = options.allow_input_downcast};
+                                .allow_input_downcast = options.allow_input_downcast,
+                                .device = {}};
+  // The reference evaluator works on the host.
+  if (definition.mode.name() != ModeName::None)
+    definition.device =
+        choose_device(options.device.empty() ? std::string(config().device()) : options.device);
   check_inputs(definition);
   Replacements replacements = checked_givens(definition, options.givens);
 

@@ -20,6 +20,7 @@ struct FunctionDefinition {
   std::vector<SharedVariable> updated;
   std::unique_ptr<FunctionGraph> graph;
   bool allow_input_downcast = false;
+  Device device;
 };
 
 /// Checks inputs, updates and givens, finds default updates, clones the graph. Throws what function() does.

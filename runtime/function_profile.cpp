@@ -31,7 +31,7 @@ std::string shapes_of(const std::vector<Layout>& layouts) {
 void Function::State::add_rows(const Plan& plan, std::vector<Profile::Row>& rows) {
   for (const Plan::NodeWork& work : plan.work()) {
     Profile::Row row;
-    row.label = work.node->op().label(*work.node);
+    row.label = node_label(*work.node);
     row.where = to_string(work.node->where());
     row.shapes = shapes_of(work.inputs) + " -> " + shapes_of(work.outputs);
     row.calls = plan.times()->calls();

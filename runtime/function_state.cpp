@@ -7,9 +7,11 @@
 #include "croton/graph/error.h"
 #include "croton/graph/op.h"
 #include "croton/ops/composite.h"
+#include "croton/ops/conv_implementations.h"
 #include "croton/ops/elementwise.h"
 #include "croton/ops/evaluate.h"
 #include "croton/optimizer/optimizer.h"
+#include "croton/runtime/cuda_support.h"
 #include "croton/runtime/run_error.h"
 
 namespace croton {
@@ -34,7 +36,7 @@ void check_broadcast(const Node& original, std::span<const Variable> inputs, std
   try {
     broadcast_shape(original, shapes);
   } catch (const ShapeError&) {
-    std::string context = fmt::format("\n  in {}", original.op().label(original));
+    std::string context = fmt::format("\n  in {}", node_label(original));
     if (original.where().known()) context += ", made at " + to_string(original.where());
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       context +=
@@ -57,18 +59,21 @@ Function::State::State(FunctionDefinition the_definition, double build_seconds, 
   for (const Variable& v : definition.graph->shared()) cells_.push_back(v.node()->cell().get());
   for (const SharedVariable& v : definition.updated) updated_cells_.push_back(v.cell().get());
   locks_ = CellLockList(cells_, updated_cells_);
+  all_exclusive_ = CellLockList({}, cells_);
 }
 
 Outputs Function::State::call(const Arguments& arguments) {
   const Clock::time_point start = is_profiled ? Clock::now() : Clock::time_point();
   Ref<OutputRecord> record = records_->take();
   {
-    const CellLockList::Guard guard(locks_);
-    if (definition.mode.name() == ModeName::None) {
-      evaluate(arguments, *record);
-    } else {
-      const std::shared_ptr<Plan> plan = find_plan(arguments.begin());
-      plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), record.get(), &definition.name});
+    std::shared_ptr<Plan> misplaced = run(arguments, *record, false);
+    // Somebody else may put them elsewhere meanwhile: in the end the call copies them for itself.
+    for (int attempts = 2; misplaced != nullptr; --attempts) {
+      {
+        const CellLockList::Guard guard(all_exclusive_);
+        misplaced->place_shared(cells_.data());
+      }
+      misplaced = run(arguments, *record, attempts == 0);
     }
   }
   if (is_profiled) {
@@ -77,6 +82,20 @@ Outputs Function::State::call(const Arguments& arguments) {
     call_nanoseconds_.fetch_add(time.count(), std::memory_order_relaxed);
   }
   return Outputs(std::move(record));
+}
+
+/// Null when it ran; the plan, when shared variables do not lie where it needs them.
+std::shared_ptr<Plan> Function::State::run(const Arguments& arguments, OutputRecord& outputs,
+                                           bool wherever_shared_lie) {
+  const CellLockList::Guard guard(locks_);
+  if (definition.mode.name() == ModeName::None) {
+    evaluate(arguments, outputs);
+    return nullptr;
+  }
+  std::shared_ptr<Plan> plan = find_plan(arguments.begin());
+  if (!wherever_shared_lie && !plan->shared_in_place(cells_.data())) return plan;
+  plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), &outputs, &definition.name});
+  return nullptr;
 }
 
 /// The mode None: the graph as it was built, by the reference evaluator.
@@ -117,8 +136,11 @@ std::unique_ptr<FunctionGraph> Function::State::typed_graph(const Tensor* const*
   return definition.graph->with_types(input_types, shared_types, check_broadcast);
 }
 
-void Function::State::specialize_graph(FunctionGraph& graph) {
+void Function::State::specialize_graph(FunctionGraph& graph, const ShapeSignature& signature) {
   SpecializeOptions options;
+  options.device = definition.device;
+  options.supports = cuda_supports;
+  options.input_devices = signature.devices;
   for (std::size_t j = 0; j < updated_cells_.size(); ++j) {
     for (std::size_t s = 0; s < graph.shared().size(); ++s) {
       if (graph.shared()[s].node()->cell().get() == updated_cells_[j]) {
@@ -127,7 +149,13 @@ void Function::State::specialize_graph(FunctionGraph& graph) {
     }
   }
   OptimizerReport report;
-  specialize(graph, definition.mode.query(), options, &report);
+  Query query = definition.mode.query();
+  if (!definition.device.is_host()) {
+    // Implementations of convolutions that nobody computes on the device.
+    if (!has_cuda_library_step(dnn_conv_op())) query = query.excluding("conv_dnn");
+    if (!has_cuda_library_step(corr_mm_op())) query = query.excluding("conv_gemm");
+  }
+  specialize(graph, query, options, &report);
   rewriting_.add(report);
 }
 
@@ -144,6 +172,11 @@ std::shared_ptr<Plan> Function::State::make_plan(const Tensor* const* inputs, bo
     auto signature = std::make_shared<ShapeSignature>();
     for (std::size_t i = 0; i < definition.inputs.size(); ++i)
       signature->inputs.push_back(inputs[i]->shape());
+    if (!definition.device.is_host()) {
+      signature->takes_devices = true;
+      for (std::size_t i = 0; i < definition.inputs.size(); ++i)
+        signature->devices.push_back(inputs[i]->device());
+    }
     for (SharedCell* cell : cells_) signature->shared.push_back(cell->value().shape());
     graph = typed_graph(inputs);
     auto extents = std::make_unique<Extents>(*graph);
@@ -162,7 +195,7 @@ std::shared_ptr<Plan> Function::State::make_plan(const Tensor* const* inputs, bo
     entry.extents.assign(key.values().begin(), key.values().end());
     graph = signature.extents->resolve(inputs, cells_.data());
   }
-  specialize_graph(*graph);
+  specialize_graph(*graph, signature);
   times_.specialize += seconds_since(start);
 
   const std::shared_ptr<const FunctionGraph> specialized(std::move(graph));
@@ -185,7 +218,13 @@ std::shared_ptr<Plan> Function::State::build_plan(std::shared_ptr<const Function
                       .updated = {updated_cells_.begin(), updated_cells_.end()},
                       .value_of = value_of,
                       .threads = ThreadPool::instance().threads(),
-                      .profile = is_profiled};
+                      .profile = is_profiled,
+                      .device = nullptr,
+                      .name = definition.name};
+  for (const Ref<Node>& node : request.graph->nodes()) {
+    const Device device = node->type().device;
+    if (device.is_cuda()) request.device = &CudaDevice::get(device.ordinal());
+  }
   PlanTimes times;
   std::shared_ptr<Plan> plan = PlanBuilder(std::move(request)).build(times);
   times_.lower += times.lower;

@@ -35,6 +35,7 @@ struct Function::State {
   const bool is_profiled;
 
  private:
+  std::shared_ptr<Plan> run(const Arguments& arguments, OutputRecord& outputs, bool wherever_shared_lie);
   void evaluate(const Arguments& arguments, OutputRecord& outputs);
   std::shared_ptr<Plan> find_plan(const Tensor* const* inputs);
   struct NeedsValues {};
@@ -43,13 +44,14 @@ struct Function::State {
   std::shared_ptr<Plan> build_plan(std::shared_ptr<const FunctionGraph> graph,
                                    const std::function<Tensor(const Variable&)>& value_of);
   std::unique_ptr<FunctionGraph> typed_graph(const Tensor* const* inputs) const;
-  void specialize_graph(FunctionGraph& graph);
+  void specialize_graph(FunctionGraph& graph, const ShapeSignature& signature);
   void check_new_value(const Variable& target, const TensorType& value) const;
   static void add_rows(const Plan& plan, std::vector<Profile::Row>& rows);
 
   std::vector<SharedCell*> cells_;          // of the graph's shared variables
   std::vector<SharedCell*> updated_cells_;  // of the updates
   CellLockList locks_;
+  CellLockList all_exclusive_;  // of cells_
   Ref<OutputRecords> records_;
 
   mutable std::mutex making_;  // plans are made one at a time; guards what follows

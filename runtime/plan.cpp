@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "croton/runtime/cuda_storage.h"
 #include "croton/runtime/run_error.h"
 
 namespace croton {
@@ -47,6 +48,7 @@ Plan::Instance* Plan::take_instance() {
   auto* arena = static_cast<std::byte*>(instance->arena->data());
   for (const ArenaPointer& pointer : arena_pointers_) instance->slots[pointer.slot] = arena + pointer.offset;
   instance->blocks.resize(results_.size());
+  if (cuda_ != nullptr) cuda_->prepare(instance->cuda, instance->slots.data());
   return instance.release();
 }
 
@@ -62,6 +64,36 @@ std::size_t Plan::result_bytes() const {
   return bytes;
 }
 
+bool Plan::shared_on_device(SharedCell* const* shared) const {
+  const Device device = Device::cuda(cuda_->device().ordinal());
+  for (std::size_t i = 0; i < shared_on_cuda_.size(); ++i) {
+    const Tensor& value = shared[i]->value();
+    if (!(value.device() == (shared_on_cuda_[i] ? device : Device()))) return false;
+  }
+  return true;
+}
+
+void Plan::place_shared(SharedCell* const* shared) const {
+  const Device device = Device::cuda(cuda_->device().ordinal());
+  for (std::size_t i = 0; i < shared_on_cuda_.size(); ++i) {
+    Tensor& value = shared[i]->value();
+    if (value.device() == (shared_on_cuda_[i] ? device : Device())) continue;
+    value = shared_on_cuda_[i] ? copy_to_device(cuda_->device(), value) : value.to_host();
+  }
+}
+
+void* Plan::address_on_device(Instance& instance, std::size_t i, Tensor& value) const {
+  const bool fits = value.device() == Device::cuda(cuda_->device().ordinal()) && value.is_contiguous();
+  if (shared_written_[i]) {
+    // As on the host: what somebody else holds stays theirs.
+    if (!fits || !value.storage()->is_unique()) value = copy_to_device(cuda_->device(), value);
+  } else if (!fits) {
+    instance.copies.push_back(copy_to_device(cuda_->device(), value));
+    return instance.copies.back().raw_data();
+  }
+  return value.raw_data();
+}
+
 void Plan::point(Instance& instance, const Call& call) const {
   void** slots = instance.slots.data();
   const auto set = [slots](const std::vector<Step::Patch>& patches, void* memory) {
@@ -71,6 +103,10 @@ void Plan::point(Instance& instance, const Call& call) const {
   for (std::size_t i = 0; i < input_patches_.size(); ++i) set(input_patches_[i], call.inputs[i]->raw_data());
   for (std::size_t i = 0; i < shared_patches_.size(); ++i) {
     Tensor& value = call.shared[i]->value();
+    if (shared_on_cuda_[i]) {
+      set(shared_patches_[i], address_on_device(instance, i, value));
+      continue;
+    }
     if (shared_written_[i]) {
       // Somebody may hold the storage (get_value with borrow): the old value stays theirs.
       if (!value.storage()->is_unique() || !value.is_contiguous() || !value.on_host()) value = value.copy();
@@ -88,13 +124,22 @@ void Plan::point(Instance& instance, const Call& call) const {
 }
 
 void Plan::run(const Call& call) {
+  std::unique_lock<std::recursive_mutex> device_lock;
+  if (cuda_ != nullptr) {
+    device_lock = std::unique_lock(cuda_->device().mutex());
+    cuda_->device().make_current();
+  }
   const Lease lease(*this);
   Instance& instance = *lease;
   point(instance, call);
   void** slots = instance.slots.data();
   std::size_t at = 0;
   try {
-    if (times_ == nullptr) {
+    if (cuda_ != nullptr && times_ == nullptr) {
+      cuda_->run(steps_, instance.cuda, slots, at);
+    } else if (cuda_ != nullptr) {
+      cuda_->run_measured(steps_, instance.cuda, slots, at, *times_);
+    } else if (times_ == nullptr) {
       for (; at < steps_.size(); ++at) steps_[at]->run(slots);
     } else {
       times_->count_call();
@@ -106,6 +151,9 @@ void Plan::run(const Call& call) {
   } catch (const Error&) {
     // Nothing is stored yet, and what is computed over shared variables comes after everything that throws.
     rethrow_from_step(*steps_[at], *this, *call.function_name);
+  }
+  for (std::size_t i = 0; i < results_.size(); ++i) {
+    if (results_[i].is_fetched) FetchedResultPool::mark_pending(*instance.blocks[i]);
   }
   const auto tensor = [&](std::size_t i) {
     const TensorType& type = results_[i].type;

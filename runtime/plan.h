@@ -9,8 +9,9 @@
 
 #include "croton/graph/function_graph.h"
 #include "croton/graph/shared_variable.h"
-#include "croton/runtime/block_pool.h"
+#include "croton/runtime/cuda_plan.h"
 #include "croton/runtime/output_record.h"
+#include "croton/runtime/result_pool.h"
 #include "croton/runtime/spin_lock.h"
 #include "croton/runtime/step.h"
 #include "croton/runtime/step_times.h"
@@ -24,8 +25,9 @@ class Plan {
   /// A result, or the new value of a shared variable, in a block of its own.
   struct Result {
     TensorType type;
-    Ref<BlockPool> pool;
+    Ref<ResultPool> pool;
     std::vector<Step::Patch> patches;
+    bool is_fetched = false;  // copied from a device while the call returns
   };
   /// A new value of a shared variable.
   struct UpdateTarget {
@@ -50,6 +52,7 @@ class Plan {
   struct SlotUse {
     enum class Kind : std::uint8_t { arena, input, shared, constant, view, result };
     Kind kind = Kind::arena;
+    bool on_device = false;
     std::uint32_t index = 0;
     std::ptrdiff_t offset = 0;  // bytes
   };
@@ -59,7 +62,8 @@ class Plan {
     StorageRef arena;
     std::vector<void*> slots;
     std::vector<StorageRef> blocks;  // of the results, while the call runs
-    std::vector<Tensor> copies;      // of shared values that do not lie contiguously, while the call runs
+    std::vector<Tensor> copies;      // of shared values that lie elsewhere than needed, while the call runs
+    CudaPlan::Instance cuda;
     Instance* next = nullptr;
   };
 
@@ -76,6 +80,13 @@ class Plan {
   ~Plan();
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
+
+  /// The values of the shared variables lie where the plan needs them; if not, place_shared puts them there.
+  bool shared_in_place(SharedCell* const* shared) const {
+    return cuda_ == nullptr || shared_on_device(shared);
+  }
+  /// For cells that are locked exclusively.
+  void place_shared(SharedCell* const* shared) const;
 
   /// Runs all steps, fills the outputs and stores the updates. What a step throws is completed with its node,
   /// the shapes and the user's line; shared variables are then as they were.
@@ -94,13 +105,18 @@ class Plan {
   /// A line a step: its kind, what it computes, on which memory.
   std::string to_text() const;
 
+  /// The device that it works on; null when it needs none.
+  const CudaPlan* cuda() const { return cuda_.get(); }
+
  private:
   friend class PlanBuilder;
   class Lease;
 
+  bool shared_on_device(SharedCell* const* shared) const;
   Instance* take_instance();
   void put_back(Instance* instance) noexcept;
   void point(Instance& instance, const Call& call) const;
+  void* address_on_device(Instance& instance, std::size_t shared, Tensor& value) const;
 
   std::shared_ptr<const FunctionGraph> graph_;
   std::vector<Ref<Node>> nodes_;  // made for this plan beside the graph's
@@ -116,11 +132,14 @@ class Plan {
   std::vector<std::vector<Step::Patch>> input_patches_;
   std::vector<std::vector<Step::Patch>> shared_patches_;
   std::vector<bool> shared_written_;  // computed in place over the old value
+  std::vector<bool> shared_on_cuda_;  // by position: the value lies on the device
   std::vector<Result> results_;       // the function's outputs, then updates
   std::size_t output_count_ = 0;
   std::vector<UpdateTarget> updates_;
 
-  SpinLock lock_;
+  std::unique_ptr<CudaPlan> cuda_;
+
+  mutable SpinLock lock_;
   Instance* free_ = nullptr;
 };
 

@@ -41,7 +41,9 @@ std::unique_ptr<Plan> PlanBuilder::build(PlanTimes& times) {
   }
   times.lower += watch.lap();
   compile_kernels();
+  compile_device_kernels();
   times.compile += watch.lap();
+  order_drafts();
   place_in_arena();
   connect();
   times.plan += watch.lap();
@@ -55,16 +57,25 @@ bool PlanBuilder::draft() {
   place_leaves();
   for (const Node* node : order_) add_node(*node);
   if (!add_results()) return false;
+  add_fault_check();
   return !writes_before_throwing();
 }
 
 void PlanBuilder::reset() {
   plan_ = std::make_unique<Plan>();
   plan_->graph_ = request_.graph;
+  if (request_.device != nullptr) {
+    plan_->cuda_ = std::make_unique<CudaPlan>(
+        *request_.device, std::make_shared<const std::string>("function '" + request_.name + "'"));
+  }
   places_.clear();
   roots_.clear();
   drafts_.clear();
   kernels_.clear();
+  device_kernels_.clear();
+  device_constants_.clear();
+  device_constant_addresses_.clear();
+  unchecked_faults_.clear();
   view_steps_.clear();
   first_shared_write_ = static_cast<std::size_t>(-1);
 }
@@ -128,7 +139,11 @@ void PlanBuilder::place_leaves() {
   const auto place = [&](const std::vector<Variable>& variables, Root::Kind kind) {
     for (std::size_t i = 0; i < variables.size(); ++i) {
       const TensorType& type = variables[i].type();
-      const std::int32_t root = new_root({.kind = kind, .index = static_cast<std::uint32_t>(i)});
+      const bool on_device = type.device.is_cuda();
+      const std::int32_t root = new_root({.kind = kind,
+                                          .index = static_cast<std::uint32_t>(i),
+                                          .on_device = on_device,
+                                          .is_volatile = on_device && kind == Root::Kind::input});
       set_place(variables[i], {root, 0, {type.dtype, type.shape, contiguous_strides(type.shape)}});
     }
   };
@@ -137,6 +152,8 @@ void PlanBuilder::place_leaves() {
   plan_->input_patches_.resize(graph_.inputs().size());
   plan_->shared_patches_.resize(graph_.shared().size());
   plan_->shared_written_.assign(graph_.shared().size(), false);
+  plan_->shared_on_cuda_.clear();
+  for (const Variable& v : graph_.shared()) plan_->shared_on_cuda_.push_back(v.type().device.is_cuda());
 }
 
 std::int32_t PlanBuilder::new_root(Root root) {
@@ -166,8 +183,14 @@ const PlanBuilder::Place& PlanBuilder::place_of(const Variable& variable) {
   return places_.at(variable);
 }
 
-void PlanBuilder::add_draft(std::unique_ptr<Step> step, std::vector<Pointer> pointers) {
+std::size_t PlanBuilder::add_draft(std::unique_ptr<Step> step, std::vector<Pointer> pointers) {
   drafts_.push_back({std::move(step), std::move(pointers)});
+  return drafts_.size() - 1;
+}
+
+TensorType PlanBuilder::type_of(const Place& place) const {
+  const Device device = root_of(place).on_device ? Device::cuda(request_.device->ordinal()) : Device();
+  return {place.layout.dtype, place.layout.shape, device};
 }
 
 bool PlanBuilder::writes_before_throwing() const {

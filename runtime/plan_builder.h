@@ -25,6 +25,10 @@ struct PlanRequest {
   std::function<Tensor(const Variable&)> value_of;
   int threads = 1;
   bool profile = false;
+  /// The device of the nodes that lie on one; null when none does.
+  CudaDevice* device = nullptr;
+  /// For reports of the memory in use.
+  std::string name;
 };
 
 struct PlanTimes {
@@ -50,14 +54,19 @@ class PlanBuilder {
       dynamic,  // part of another root, at a place that a ViewStep finds
     };
     Kind kind = Kind::computed;
-    std::uint32_t index = 0;   // of the input, shared variable or constant; of the ViewStep
-    std::int32_t parent = -1;  // of a dynamic root
+    std::uint32_t index = 0;  // of the input, shared variable or constant; of the ViewStep
+    bool on_device = false;
+    bool is_volatile = false;    // on a device: lies elsewhere at every call
+    std::int32_t parent = -1;    // of a dynamic root
+    const Node* node = nullptr;  // that computes it
     std::size_t bytes = 0;
     bool holds_output = false;  // must not be written over
     std::int32_t result = -1;   // computed: the result that it is
     std::size_t first_step = 0, last_step = 0;
     std::size_t arena_offset = 0;
     bool is_touched = false;
+    bool is_pinned_down = false;   // on a device: a library computes it, whose pointers should not change
+    std::int32_t fetched_by = -1;  // on the host: the draft that copies it from a device
   };
   /// Where a variable lies.
   struct Place {
@@ -87,15 +96,35 @@ class PlanBuilder {
   void add_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
                    std::span<const Place> outputs);
   Place copy(const Place& from);
-  Place fresh(DType dtype, const Shape& shape);
+  Place fresh(DType dtype, const Shape& shape, bool on_device = false);
   std::int32_t new_root(Root root);
   void set_place(const Variable& variable, Place place);
   const Place& place_of(const Variable& variable);
-  void add_draft(std::unique_ptr<Step> step, std::vector<Pointer> pointers);
+  std::size_t add_draft(std::unique_ptr<Step> step, std::vector<Pointer> pointers);
+  const Root& root_of(const Place& place) const { return roots_[static_cast<std::size_t>(place.root)]; }
+  TensorType type_of(const Place& place) const;
+
+  // What concerns devices (cuda_plan_builder.cpp).
+  const Place& device_place_of(const Variable& constant);
+  void add_transfer(const Node& node);
+  Place upload(const Node* node, Place from);
+  Place download(const Node* node, Place from);
+  void add_device_computation(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
+  bool add_device_library(const Node& node, std::span<const Place> inputs, std::span<const Place> outputs);
+  void add_device_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
+                          std::span<const Place> outputs);
+  void add_on_host_instead(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
+  void add_fault_check();
+  void order_drafts();
+  void compile_device_kernels();
+  void* constant_address(const Root& root) const;
+  std::string largest_buffers() const;
+  Ref<ResultPool> result_pool(const Place& place, Plan::Result& result);
   bool add_results();
   bool writes_before_throwing() const;
   void compile_kernels();
   void place_in_arena();
+  std::size_t place_roots(bool on_device);
   void connect();
   void reset();
   bool draft();
@@ -110,6 +139,17 @@ class PlanBuilder {
   std::vector<Root> roots_;
   std::vector<Draft> drafts_;
   std::vector<Kernel> kernels_;
+  std::vector<Kernel> device_kernels_;
+  std::unordered_map<Variable, Place> device_constants_;
+  struct UncheckedFault {
+    const Node* node;
+    std::shared_ptr<CudaFaultCell> cell;
+    std::vector<Place> inputs;
+  };
+  std::vector<UncheckedFault> unchecked_faults_;
+  std::vector<CudaPlan::ArenaPointer> device_pointers_;
+  std::size_t device_arena_bytes_ = 0;
+  std::vector<void*> device_constant_addresses_;
   std::vector<bool> may_write_shared_;
   std::vector<ViewStep*> view_steps_;
   bool updates_in_place_ = true;

@@ -17,6 +17,10 @@ namespace croton {
 struct ShapeSignature {
   std::vector<Shape> inputs;
   std::vector<Shape> shared;
+  /// Arguments may lie on a device.
+  bool takes_devices = false;
+  /// Where the arguments lie; empty while all lie on the host.
+  std::vector<Device> devices;
   /// The general graph with these shapes, and the extents in it that depend on values; both null when none
   /// does.
   std::unique_ptr<const FunctionGraph> typed;
@@ -25,6 +29,8 @@ struct ShapeSignature {
   bool matches(const Tensor* const* input_values, SharedCell* const* cells) const {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (!(inputs[i] == input_values[i]->shape())) return false;
+      const Device device = devices.empty() ? Device() : devices[i];
+      if (takes_devices && !(device == input_values[i]->device())) return false;
     }
     for (std::size_t i = 0; i < shared.size(); ++i) {
       if (!(shared[i] == cells[i]->value().shape())) return false;

@@ -14,19 +14,29 @@ void PlanBuilder::place_in_arena() {
       }
     }
   }
+  plan_->arena_bytes_ = place_roots(false);
+  device_arena_bytes_ = place_roots(true);
+}
+
+/// The size of the arena.
+std::size_t PlanBuilder::place_roots(bool on_device) {
   std::vector<std::vector<std::size_t>> begins(drafts_.size()), ends(drafts_.size());
   for (std::size_t r = 0; r < roots_.size(); ++r) {
     const Root& root = roots_[r];
-    if (root.kind != Root::Kind::computed || root.result >= 0 || !root.is_touched) continue;
+    const bool is_wanted = root.kind == Root::Kind::computed && root.on_device == on_device;
+    if (!is_wanted || root.result >= 0 || !root.is_touched) continue;
     begins[root.first_step].push_back(r);
     ends[root.last_step].push_back(r);
   }
+  // Devices read whole lines of 256 bytes.
+  const std::size_t unit = on_device ? 256 : 1;
+  const auto bytes_of_root = [&](std::size_t r) { return (roots_[r].bytes + unit - 1) / unit * unit; };
   ArenaPlanner arena;
   for (std::size_t at = 0; at < drafts_.size(); ++at) {
-    for (const std::size_t r : begins[at]) roots_[r].arena_offset = arena.take(roots_[r].bytes);
-    for (const std::size_t r : ends[at]) arena.give_back(roots_[r].arena_offset, roots_[r].bytes);
+    for (const std::size_t r : begins[at]) roots_[r].arena_offset = arena.take(bytes_of_root(r));
+    for (const std::size_t r : ends[at]) arena.give_back(roots_[r].arena_offset, bytes_of_root(r));
   }
-  plan_->arena_bytes_ = arena.size();
+  return arena.size();
 }
 
 void PlanBuilder::connect() {
@@ -40,7 +50,7 @@ void PlanBuilder::connect() {
       if (pointer.root < 0) continue;
       const Root& root = roots_[static_cast<std::size_t>(pointer.root)];
       Plan::SlotUse& use = plan_->slot_uses_.back();
-      use = {.kind = Kind::arena, .index = root.index, .offset = pointer.offset};
+      use = {.kind = Kind::arena, .on_device = root.on_device, .index = root.index, .offset = pointer.offset};
       switch (root.kind) {
         case Root::Kind::computed:
           if (root.result >= 0) {
@@ -49,7 +59,11 @@ void PlanBuilder::connect() {
             plan_->results_[use.index].patches.push_back({slot, pointer.offset});
           } else {
             use.offset += static_cast<std::ptrdiff_t>(root.arena_offset);
-            plan_->arena_pointers_.push_back({slot, static_cast<std::size_t>(use.offset)});
+            const auto offset = static_cast<std::size_t>(use.offset);
+            if (root.on_device)
+              device_pointers_.push_back({slot, offset});
+            else
+              plan_->arena_pointers_.push_back({slot, offset});
           }
           break;
         case Root::Kind::input:
@@ -62,8 +76,7 @@ void PlanBuilder::connect() {
           break;
         case Root::Kind::constant:
           use.kind = Kind::constant;
-          plan_->fixed_slots_[slot] =
-              static_cast<std::byte*>(plan_->constants_[root.index].raw_data()) + pointer.offset;
+          plan_->fixed_slots_[slot] = static_cast<std::byte*>(constant_address(root)) + pointer.offset;
           break;
         case Root::Kind::dynamic:
           use.kind = Kind::view;
@@ -72,6 +85,10 @@ void PlanBuilder::connect() {
       }
     }
     plan_->steps_.push_back(std::move(draft.step));
+  }
+  if (plan_->cuda_ != nullptr) {
+    plan_->cuda_->set_arena(device_arena_bytes_, std::move(device_pointers_), largest_buffers());
+    plan_->cuda_->find_stretches(plan_->steps_, plan_->fixed_slots_.size(), request_.profile);
   }
   if (request_.profile) plan_->times_ = std::make_unique<StepTimes>(plan_->steps_.size());
 }

@@ -2,6 +2,7 @@
 #include "croton/graph/op.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/ops/static_value.h"
+#include "croton/ops/transfer.h"
 #include "croton/ops/view_layout.h"
 #include "croton/runtime/plan_builder.h"
 
@@ -22,19 +23,25 @@ bool has_runtime_integers(const Node& node) {
 
 }  // namespace
 
-PlanBuilder::Place PlanBuilder::fresh(DType dtype, const Shape& shape) {
+PlanBuilder::Place PlanBuilder::fresh(DType dtype, const Shape& shape, bool on_device) {
   const Layout layout{dtype, shape, contiguous_strides(shape)};
-  return {new_root({.kind = Root::Kind::computed, .bytes = bytes_of(layout)}), 0, layout};
+  return {new_root({.kind = Root::Kind::computed, .on_device = on_device, .bytes = bytes_of(layout)}), 0,
+          layout};
 }
 
 PlanBuilder::Place PlanBuilder::copy(const Place& from) {
-  const Place to = fresh(from.layout.dtype, from.layout.shape);
+  const bool on_device = root_of(from).on_device;
+  const Place to = fresh(from.layout.dtype, from.layout.shape, on_device);
   if (is_contiguous(from.layout)) {
-    add_draft(std::make_unique<CopyStep>(nullptr, bytes_of(from.layout)),
-              {{from.root, from.offset}, {to.root, to.offset}});
+    std::unique_ptr<Step> step;
+    if (on_device)
+      step = std::make_unique<CudaCopyStep>(nullptr, *request_.device, bytes_of(from.layout));
+    else
+      step = std::make_unique<CopyStep>(nullptr, bytes_of(from.layout));
+    add_draft(std::move(step), {{from.root, from.offset}, {to.root, to.offset}});
     return to;
   }
-  const Variable strided(Node::make_input({from.layout.dtype, from.layout.shape}, "", {}));
+  const Variable strided(Node::make_input(type_of(from), "", {}));
   plan_->nodes_.push_back(make_node(contiguous_op(), {strided}));
   add_computation(*plan_->nodes_.back(), {from}, {to});
   return to;
@@ -51,8 +58,7 @@ const Node& PlanBuilder::concrete(const Node& node) {
       inputs.push_back(input);
       continue;
     }
-    const Layout& layout = place_of(input).layout;
-    inputs.emplace_back(Node::make_input({layout.dtype, layout.shape}, input.name(), input.node()->where()));
+    inputs.emplace_back(Node::make_input(type_of(place_of(input)), input.name(), input.node()->where()));
   }
   for (const std::size_t i : node.op().shape_inputs(node)) {
     if (!inputs[i].is_constant()) inputs[i] = constant(request_.value_of(node.input(i)));
@@ -62,10 +68,14 @@ const Node& PlanBuilder::concrete(const Node& node) {
 }
 
 void PlanBuilder::add_node(const Node& node) {
+  if (is_transfer(node.op())) return add_transfer(node);
   if (!node.op().view_map(node).empty() && add_view(node)) return;
   const Node& known = concrete(node);
   std::vector<Place> inputs, outputs;
-  for (const Variable& input : node.inputs()) inputs.push_back(place_of(input));
+  const bool on_device = node.type().device.is_cuda();
+  for (const Variable& input : node.inputs()) {
+    inputs.push_back(on_device && input.is_constant() ? device_place_of(input) : place_of(input));
+  }
   for (std::size_t i = 0; i < node.output_count(); ++i) outputs.push_back({});
   if (node.attributes().contains("inplace")) {
     for (const auto& [output, input] : node.op().destroy_map(node)) {
@@ -75,7 +85,8 @@ void PlanBuilder::add_node(const Node& node) {
     }
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].root < 0) outputs[i] = fresh(known.type(i).dtype, known.type(i).shape);
+    if (outputs[i].root < 0) outputs[i] = fresh(known.type(i).dtype, known.type(i).shape, on_device);
+    roots_[static_cast<std::size_t>(outputs[i].root)].node = &node;
     set_place(const_cast<Node&>(node).output(i), outputs[i]);
   }
   add_computation(known, std::move(inputs), std::move(outputs));
@@ -83,7 +94,8 @@ void PlanBuilder::add_node(const Node& node) {
 
 /// False for a view op whose layout is not known: it is computed like any other.
 bool PlanBuilder::add_view(const Node& node) {
-  Place viewed = place_of(node.input(0));
+  const bool of_device_constant = node.type().device.is_cuda() && node.input(0).is_constant();
+  Place viewed = of_device_constant ? device_place_of(node.input(0)) : place_of(node.input(0));
   if (&node.op() == &subtensor_op() && has_runtime_integers(node)) {
     add_dynamic_view(node, viewed);
     return true;
@@ -127,6 +139,8 @@ void PlanBuilder::add_dynamic_view(const Node& node, const Place& viewed) {
   }
   const std::int32_t root = new_root({.kind = Root::Kind::dynamic,
                                       .index = static_cast<std::uint32_t>(view_steps_.size()),
+                                      .on_device = root_of(viewed).on_device,
+                                      .is_volatile = root_of(viewed).on_device,
                                       .parent = viewed.root});
   view_steps_.push_back(step.get());
   add_draft(std::move(step), std::move(pointers));
@@ -139,6 +153,7 @@ PlanBuilder::Place PlanBuilder::writable(const Place& place) {
   if (!root.holds_output) {
     if (root.kind == Root::Kind::computed) return place;
     if (root.kind == Root::Kind::shared && may_write_shared_[root.index]) {
+      if (!plan_->shared_written_[root.index]) add_fault_check();
       plan_->shared_written_[root.index] = true;
       first_shared_write_ = std::min(first_shared_write_, drafts_.size());
       return place;
@@ -158,6 +173,7 @@ void PlanBuilder::add_computation(const Node& node, std::vector<Place> inputs, s
   bool has_elements = node.op().has_side_effect();
   for (const Layout& layout : to) has_elements = has_elements || layout.shape.count() > 0;
   if (!has_elements) return;
+  const bool on_device = node.output_count() > 0 && node.type().device.is_cuda();
   const std::size_t first_draft = drafts_.size();
   const auto note_work = [&] {
     if (!request_.profile) return;
@@ -166,6 +182,10 @@ void PlanBuilder::add_computation(const Node& node, std::vector<Place> inputs, s
     plan_->work_.push_back(std::move(work));
   };
 
+  if (on_device) {
+    add_device_computation(node, std::move(inputs), std::move(outputs));
+    return note_work();
+  }
   const auto add_pointers = [&](std::vector<Pointer>& pointers) {
     for (const Place& place : inputs) pointers.push_back({place.root, place.offset});
     for (const Place& place : outputs) pointers.push_back({place.root, place.offset});
@@ -260,13 +280,12 @@ bool PlanBuilder::add_results() {
   const auto add = [&](Place place) {
     const auto can_be_result = [&](const Root& root) {
       return root.kind == Root::Kind::computed && root.result < 0 && place.offset == 0 &&
-             is_contiguous(place.layout) && root.bytes == bytes_of(place.layout);
+             is_contiguous(place.layout) && root.bytes == bytes_of(place.layout) && !root.is_pinned_down;
     };
     if (!can_be_result(roots_[static_cast<std::size_t>(place.root)])) place = copy(place);
     roots_[static_cast<std::size_t>(place.root)].result = static_cast<std::int32_t>(plan_->results_.size());
-    plan_->results_.push_back({.type = {place.layout.dtype, place.layout.shape},
-                               .pool = Ref<BlockPool>(new BlockPool(bytes_of(place.layout))),
-                               .patches = {}});
+    plan_->results_.push_back({.type = type_of(place), .pool = {}, .patches = {}});
+    plan_->results_.back().pool = result_pool(place, plan_->results_.back());
   };
   for (std::size_t k = 0; k < request_.output_count; ++k) add(place_of(graph_.outputs()[k]));
   for (std::size_t j = 0; j < request_.updated.size(); ++j) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <mutex>
 
 #include "croton/graph/op.h"
 #include "croton/runtime/plan.h"
@@ -33,15 +34,20 @@ std::string_view word(Plan::SlotUse::Kind kind) {
 std::string Plan::to_text() const {
   std::string text = fmt::format("plan of {} steps, {} bytes for intermediate values, {} for results\n",
                                  steps_.size(), arena_bytes(), result_bytes());
+  if (cuda_ != nullptr) {
+    const std::lock_guard guard(lock_);
+    text += cuda_->to_text(free_ == nullptr ? nullptr : &free_->cuda);
+  }
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = *steps_[i];
     fmt::format_to(std::back_inserter(text), "{:4}  {}", i, step.kind());
-    if (step.node() != nullptr) text += " " + step.node()->op().label(*step.node());
+    if (step.node() != nullptr) text += " " + node_label(*step.node());
     const std::size_t end = i + 1 < steps_.size() ? steps_[i + 1]->first_slot : slot_uses_.size();
     text += " (";
     for (std::size_t slot = step.first_slot; slot < end; ++slot) {
       const SlotUse& use = slot_uses_[slot];
       if (slot > step.first_slot) text += ", ";
+      if (use.on_device) text += "cuda ";
       text += word(use.kind);
       if (use.kind != SlotUse::Kind::arena) fmt::format_to(std::back_inserter(text), " {}", use.index);
       if (use.offset != 0 || use.kind == SlotUse::Kind::arena)

@@ -32,7 +32,7 @@ void rethrow_from_step(const Step& step, const Plan& plan, const std::string& fu
   std::size_t position = 0;
   while (plan.steps()[position].get() != &step) ++position;
   std::string context =
-      fmt::format("\n  in {}, step {} of function '{}'", node->op().label(*node), position, function_name);
+      fmt::format("\n  in {}, step {} of function '{}'", node_label(*node), position, function_name);
   if (node->where().known()) context += fmt::format("\n  made at {}", to_string(node->where()));
   const std::vector<Layout> inputs = step.input_layouts();
   for (std::size_t i = 0; i < inputs.size(); ++i) {

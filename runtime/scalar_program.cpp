@@ -160,7 +160,9 @@ void ScalarProgram::run(const Tensor* const* inputs, SharedCell* const* shared,
                         std::int64_t* registers) const {
   std::ranges::copy(constants_, registers);
   for (const Load& load : loads_) {
-    const Tensor& tensor = load.is_shared ? shared[load.argument]->value() : *inputs[load.argument];
+    const Tensor& given = load.is_shared ? shared[load.argument]->value() : *inputs[load.argument];
+    const Tensor fetched = given.on_host() ? Tensor() : given.to_host();
+    const Tensor& tensor = fetched.defined() ? fetched : given;
     const std::int64_t at = tensor.rank() == 0 ? 0 : load.element * tensor.strides()[0];
     const auto* bytes = static_cast<const std::byte*>(tensor.raw_data());
     registers[load.to] = widened(bytes + at * static_cast<std::int64_t>(size_of(load.dtype)), load.dtype);

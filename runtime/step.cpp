@@ -28,7 +28,7 @@ void FaultingKernelStep::run(void** slots) const {
   KernelStep::run(slots);
   if (*fault == 0) return;
   node()->op().evaluate(*node(), tensors_at(pointers, inputs_));
-  throw InternalError(node()->op().label(*node()) +
+  throw InternalError(node_label(*node()) +
                       " met a value that it cannot work with, but the reference evaluator can");
 }
 
@@ -40,7 +40,7 @@ void ReferenceStep::run(void** slots) const {
   for (std::size_t i = 0; i < outputs_.size(); ++i, ++pointers) {
     const Layout& layout = outputs_[i];
     if (results[i].shape() != layout.shape || results[i].dtype() != layout.dtype) {
-      throw InternalError(fmt::format("{} gave {} where {} was planned", node()->op().label(*node()),
+      throw InternalError(fmt::format("{} gave {} where {} was planned", node_label(*node()),
                                       to_string(TensorType{results[i].dtype(), results[i].shape()}),
                                       to_string(TensorType{layout.dtype, layout.shape})));
     }
@@ -78,7 +78,7 @@ void ViewStep::run(void** slots) const {
     if (selection.dropped) continue;
     if (selection.extent != view_.shape[out]) {
       throw InternalError(fmt::format("{} selects {} elements of axis {} where {} were planned",
-                                      node()->op().label(*node()), selection.extent, axis, view_.shape[out]));
+                                      node_label(*node()), selection.extent, axis, view_.shape[out]));
     }
     ++out;
   }

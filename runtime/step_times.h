@@ -32,6 +32,9 @@ class StepTimes {
     std::chrono::steady_clock::time_point start_;
   };
 
+  void add(std::size_t step, double seconds) {
+    nanoseconds_[step].fetch_add(static_cast<std::int64_t>(1e9 * seconds), std::memory_order_relaxed);
+  }
   void count_call() { calls_.fetch_add(1, std::memory_order_relaxed); }
   std::uint64_t calls() const { return calls_.load(std::memory_order_relaxed); }
   double seconds(std::size_t step) const {

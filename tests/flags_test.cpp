@@ -142,11 +142,12 @@ TEST_CASE("wrong flags are errors that say where and what else", "[graph][flags]
               "\"FASTRUN\"; did you mean FAST_RUN?"));
   CHECK_THROWS_MATCHES(
       config.set("device", "gpu0"), FlagError,
-      Message("config().set: the flag device takes cpu, not \"gpu0\"; GPUs are called cuda, and this "
-              "build has no CUDA backend"));
-  CHECK_THROWS_MATCHES(
-      config.set("device", "cuda"), FlagError,
-      Message("config().set: the flag device takes cpu, not \"cuda\"; this build has no CUDA backend"));
+      Message("config().set: the flag device takes cpu, cuda, cuda0, cuda1, …, most-free, auto or a GPU's "
+              "uuid, not \"gpu0\"; GPUs are called cuda"));
+  config.set("device", "cuda:1");
+  CHECK(config.device() == "cuda1");
+  CHECK_THROWS_AS(config.set("device", "cuda1x"), FlagError);
+  config.set("device", "cpu");
   for (const char* bad : {"", "-1", "1.5", "2 ", "99999999999999999999", "two"})
     CHECK_THROWS_AS(config.set("threads", bad), FlagError);
   CHECK_THROWS_AS(config.set("profile", "yes"), FlagError);

@@ -28,6 +28,12 @@ void read_head(RewriteCase& test) {
       test.query = test.query.requiring(rest);
     } else if (line == "specialized") {
       test.specialized = true;
+    } else if (starts_with(line, "device", rest)) {
+      std::istringstream words(rest);
+      std::string name;
+      words >> name;
+      test.device = Device::from_name(name);
+      while (words >> name) test.without.push_back(name);
     } else if (starts_with(line, "values", rest)) {
       std::istringstream(rest) >> test.low >> test.high;
     } else {

@@ -18,8 +18,9 @@ namespace croton::test {
 ///     inputs x: matrix, y: float32[3,?]
 ///     excluding fusion            a query's words, optional; so including, requiring
 ///     specialized                 specialize() too; without it only optimize()
-///     values 0.1 3                the interval that inputs are drawn from when values are compared, optional
-///     log(1 + exp(x))             an expression; a tuple gives several outputs
+///     device cuda                 specialize() for that device, optional; ops that it has no code for behind
+///     it values 0.1 3                the interval that inputs are drawn from when values are compared,
+///     optional log(1 + exp(x))             an expression; a tuple gives several outputs
 ///     ---
 ///     graph (…) { … }             what it becomes
 struct RewriteCase {
@@ -29,6 +30,8 @@ struct RewriteCase {
   std::string expression;
   Query query;
   bool specialized = false;
+  Device device;
+  std::vector<std::string> without;  // names of ops
   double low = -2;
   double high = 2;
   std::string expected;

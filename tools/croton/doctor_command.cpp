@@ -8,6 +8,7 @@
 #include <croton/codegen/thread_pool.h>
 #include <croton/graph/flags.h>
 #include <croton/graph/version.h>
+#include <croton/runtime/device_info.h>
 
 #include "cache_folder.h"
 #include "command.h"
@@ -63,6 +64,7 @@ void examine() {
   line("memory",
        fmt::format("{:.1f} GiB", static_cast<double>(pages) * static_cast<double>(page_size) / (1 << 30)));
   line("device", croton::config().device());
+  fmt::print("{}", croton::device_report(croton::device_info()));
 
   const croton::KernelCacheInfo cache = cache_folder_info();
   if (cache.folder.empty()) {

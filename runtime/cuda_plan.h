@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "croton/runtime/cuda_replay.h"
+#include "croton/runtime/step_times.h"
+
+namespace croton {
+
+/// What a plan has beside its steps when it works on a device.
+class CudaPlan {
+ public:
+  /// A pointer into the device's arena.
+  struct ArenaPointer {
+    std::size_t slot;
+    std::size_t offset;
+  };
+  /// The device's share of an instance.
+  struct Instance {
+    StorageRef arena;
+    std::vector<std::unique_ptr<CudaReplay>> replays;  // one a stretch
+    std::vector<std::unique_ptr<CudaEvent>> events;    // around every step, when the function is profiled
+  };
+
+  CudaPlan(CudaDevice& device, std::shared_ptr<const std::string> label)
+      : device_(device), label_(std::move(label)) {}
+
+  CudaDevice& device() const { return device_; }
+  const std::shared_ptr<const std::string>& label() const { return label_; }
+  /// Uploads a constant; it lives as long as the plan.
+  void* add_constant(const Tensor& value);
+  void set_arena(std::size_t bytes, std::vector<ArenaPointer> pointers, std::string largest);
+  /// Finds the stretches of steps that follow each other on the device.
+  void find_stretches(const std::vector<std::unique_ptr<Step>>& steps, std::size_t slot_count,
+                      bool is_profiled);
+
+  std::size_t arena_bytes() const { return arena_bytes_; }
+  std::size_t constant_bytes() const { return constant_bytes_; }
+
+  /// Gets the memory. Throws MemoryError: what was asked for, what is free, the largest buffers by node.
+  void prepare(Instance& instance, void** slots) const;
+  /// Runs all steps; `at` is the one that runs, for who catches what is thrown.
+  void run(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
+           std::size_t& at) const;
+  /// The same, measured: by events on the device, by the clock on the host.
+  void run_measured(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
+                    std::size_t& at, StepTimes& times) const;
+  /// How stretches are run, for people.
+  std::string to_text(const Instance* instance) const;
+
+ private:
+  struct Stretch {
+    std::vector<const CudaStep*> steps;
+    std::size_t first = 0, end_slot = 0;
+  };
+
+  CudaDevice& device_;
+  std::shared_ptr<const std::string> label_;
+  std::vector<StorageRef> constants_;
+  std::size_t constant_bytes_ = 0;
+  std::size_t arena_bytes_ = 0;
+  std::vector<ArenaPointer> arena_pointers_;
+  std::string largest_;
+  std::vector<Stretch> stretches_;
+  std::string not_replayed_;  // why none is
+};
+
+/// The value as a tensor of its own on a device, contiguous.
+Tensor copy_to_device(CudaDevice& device, const Tensor& value);
+
+}  // namespace croton

@@ -1,0 +1,339 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "croton/graph/error.h"
+#include "croton/graph/op.h"
+#include "croton/ops/shape_ops.h"
+#include "croton/runtime/block_pool.h"
+#include "croton/runtime/byte_text.h"
+#include "croton/runtime/cuda_storage.h"
+#include "croton/runtime/plan_builder.h"
+
+namespace croton {
+
+namespace {
+
+std::size_t bytes_of(const Layout& layout) {
+  return static_cast<std::size_t>(layout.shape.count()) * size_of(layout.dtype);
+}
+
+template <class Places>
+std::vector<Layout> layouts_of(const Places& places) {
+  std::vector<Layout> layouts;
+  for (const auto& place : places) layouts.push_back(place.layout);
+  return layouts;
+}
+
+}  // namespace
+
+/// A constant that a node on the device reads: uploaded once.
+const PlanBuilder::Place& PlanBuilder::device_place_of(const Variable& constant) {
+  const auto entry = device_constants_.find(constant);
+  if (entry != device_constants_.end()) return entry->second;
+  const Tensor value = constant.constant_value().to_host().contiguous();
+  device_constant_addresses_.push_back(plan_->cuda_->add_constant(value));
+  const std::int32_t root =
+      new_root({.kind = Root::Kind::constant,
+                .index = static_cast<std::uint32_t>(device_constant_addresses_.size() - 1),
+                .on_device = true});
+  return device_constants_
+      .emplace(constant, Place{root, 0, {value.dtype(), value.shape(), contiguous_strides(value.shape())}})
+      .first->second;
+}
+
+void* PlanBuilder::constant_address(const Root& root) const {
+  return root.on_device ? device_constant_addresses_[root.index] : plan_->constants_[root.index].raw_data();
+}
+
+void PlanBuilder::add_transfer(const Node& node) {
+  const Variable& input = node.input(0);
+  const Variable output = const_cast<Node&>(node).output();
+  const bool to_device = node.type().device.is_cuda();
+  if (to_device && input.is_constant()) return set_place(output, device_place_of(input));
+  const Place from = place_of(input);
+  const std::size_t first_draft = drafts_.size();
+  const Place to = to_device ? upload(&node, from) : download(&node, from);
+  set_place(output, to);
+  if (!request_.profile) return;
+  Plan::NodeWork work{&node, {from.layout}, {to.layout}, {}};
+  for (std::size_t i = first_draft; i < drafts_.size(); ++i) work.steps.push_back(i);
+  plan_->work_.push_back(std::move(work));
+}
+
+PlanBuilder::Place PlanBuilder::upload(const Node* node, Place from) {
+  if (!is_contiguous(from.layout)) from = copy(from);
+  const Place to = fresh(from.layout.dtype, from.layout.shape, true);
+  roots_[static_cast<std::size_t>(to.root)].node = node;
+  add_draft(std::make_unique<UploadStep>(node, *request_.device, bytes_of(from.layout)),
+            {{from.root, from.offset}, {to.root, to.offset}});
+  return to;
+}
+
+PlanBuilder::Place PlanBuilder::download(const Node* node, Place from) {
+  if (!is_contiguous(from.layout)) from = copy(from);
+  const Place to = fresh(from.layout.dtype, from.layout.shape);
+  const std::size_t draft =
+      add_draft(std::make_unique<DownloadStep>(node, *request_.device, bytes_of(from.layout)),
+                {{from.root, from.offset}, {to.root, to.offset}});
+  roots_[static_cast<std::size_t>(to.root)].fetched_by = static_cast<std::int32_t>(draft);
+  return to;
+}
+
+void PlanBuilder::add_device_computation(const Node& node, std::vector<Place> inputs,
+                                         std::vector<Place> outputs) {
+  const int multiprocessors = request_.device->info().multiprocessors;
+  const auto add = [&] {
+    if (add_device_library(node, inputs, outputs)) return true;
+    auto code = lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), multiprocessors);
+    if (!code) return false;
+    add_device_kernels(node, std::move(*code), inputs, outputs);
+    return true;
+  };
+  if (add()) return;
+  // Perhaps only because of how the operands lie.
+  const bool is_strided =
+      std::ranges::any_of(inputs, [](const Place& place) { return !is_contiguous(place.layout); });
+  if (is_strided && &node.op() != &contiguous_op() && !node.attributes().contains("inplace")) {
+    const std::vector<Place> as_given = inputs;
+    for (Place& place : inputs) place.layout.strides = contiguous_strides(place.layout.shape);
+    const bool helps =
+        make_cuda_library_step(*request_.device, node, layouts_of(inputs), layouts_of(outputs)) ||
+        lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), multiprocessors);
+    inputs = as_given;
+    if (helps) {
+      for (Place& place : inputs) {
+        if (!is_contiguous(place.layout)) place = copy(place);
+      }
+      if (add()) return;
+    }
+  }
+  add_on_host_instead(node, std::move(inputs), std::move(outputs));
+}
+
+/// Libraries read and write where the addresses are the same at every call, so that a recorded graph stays
+/// valid: what lies elsewhere every time is copied.
+bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> inputs,
+                                     std::span<const Place> outputs) {
+  std::vector<Place> from(inputs.begin(), inputs.end());
+  auto call = make_cuda_library_step(*request_.device, node, layouts_of(from), layouts_of(outputs));
+  if (call == nullptr) return false;
+  for (Place& place : from) {
+    const Root root = root_of(place);
+    const bool is_host_data = !root.on_device && root.kind != Root::Kind::constant;
+    if (is_host_data)
+      place = upload(nullptr, place);
+    else if (root.is_volatile && is_contiguous(place.layout))
+      place = copy(place);
+  }
+  std::vector<Pointer> pointers;
+  for (const Place& place : from) pointers.push_back({place.root, place.offset});
+  for (const Place& place : outputs) {
+    pointers.push_back({place.root, place.offset});
+    roots_[static_cast<std::size_t>(place.root)].is_pinned_down = true;
+  }
+  pointers.push_back({-1, 0});
+  if (const std::size_t bytes = call->scratch_bytes(); bytes > 0) {
+    pointers.back().root =
+        new_root({.kind = Root::Kind::computed, .on_device = true, .node = &node, .bytes = bytes});
+  }
+  add_draft(std::make_unique<CudaLibraryCallStep>(&node, *request_.device, std::move(call)),
+            std::move(pointers));
+  return true;
+}
+
+void PlanBuilder::add_device_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
+                                     std::span<const Place> outputs) {
+  CudaDevice& device = *request_.device;
+  std::vector<Place> from(inputs.begin(), inputs.end());
+  const auto on_device = [&](std::size_t input) -> const Place& {
+    // Integers that decide shapes and indices lie on the host.
+    if (!root_of(from[input]).on_device) from[input] = upload(nullptr, from[input]);
+    return from[input];
+  };
+  std::vector<std::int32_t> scratch;
+  for (const std::int64_t bytes : code.scratch_bytes) {
+    scratch.push_back(new_root({.kind = Root::Kind::computed,
+                                .on_device = true,
+                                .node = &node,
+                                .bytes = static_cast<std::size_t>(bytes)}));
+  }
+  std::int32_t fault = -1;
+  if (code.may_fault) {
+    fault = new_root({.kind = Root::Kind::computed, .on_device = true, .bytes = sizeof(std::int64_t)});
+    add_draft(std::make_unique<CudaClearStep>(&node, device, sizeof(std::int64_t)), {{fault, 0}});
+  }
+  for (LoweredKernel& lowered : code.kernels) {
+    std::vector<Pointer> pointers;
+    for (const StepBuffer& buffer : lowered.buffers) {
+      switch (buffer.kind) {
+        case StepBuffer::Kind::input: {
+          const Place& place = on_device(buffer.index);
+          pointers.push_back({place.root, place.offset});
+          break;
+        }
+        case StepBuffer::Kind::output:
+          pointers.push_back({outputs[buffer.index].root, outputs[buffer.index].offset});
+          break;
+        case StepBuffer::Kind::scratch:
+          pointers.push_back({scratch[buffer.index], 0});
+          break;
+        case StepBuffer::Kind::fault:
+          pointers.push_back({fault, 0});
+          break;
+      }
+    }
+    add_draft(std::make_unique<CudaKernelStep>(&node, device, device_kernels_.size()), std::move(pointers));
+    device_kernels_.push_back(std::move(lowered.kernel));
+  }
+  if (!code.may_fault) return;
+  auto cell = std::make_shared<CudaFaultCell>(device);
+  add_draft(std::make_unique<CudaFaultFetch>(&node, device, cell), {{fault, 0}});
+  unchecked_faults_.push_back({&node, std::move(cell), {inputs.begin(), inputs.end()}});
+}
+
+/// Before anything is written over shared variables, and at the end.
+void PlanBuilder::add_fault_check() {
+  for (UncheckedFault& fault : unchecked_faults_) {
+    std::vector<Pointer> pointers;
+    std::vector<bool> on_device;
+    for (const Place& place : fault.inputs) {
+      pointers.push_back({place.root, place.offset});
+      on_device.push_back(root_of(place).on_device);
+    }
+    add_draft(std::make_unique<CudaFaultCheck>(fault.node, *request_.device, std::move(fault.cell),
+                                               layouts_of(fault.inputs), std::move(on_device)),
+              std::move(pointers));
+  }
+  unchecked_faults_.clear();
+}
+
+/// What placement took for computable on the device by its op, but is not for these operands.
+void PlanBuilder::add_on_host_instead(const Node& node, std::vector<Place> inputs,
+                                      std::vector<Place> outputs) {
+  std::vector<Variable> operands;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (node.input(i).is_constant()) {
+      operands.push_back(node.input(i));
+      inputs[i] = place_of(node.input(i));
+      continue;
+    }
+    if (root_of(inputs[i]).on_device) inputs[i] = download(nullptr, inputs[i]);
+    operands.emplace_back(
+        Node::make_input(type_of(inputs[i]), node.input(i).name(), node.input(i).node()->where()));
+  }
+  plan_->nodes_.push_back(
+      make_node(node.op(), std::move(operands), node.attributes().without("inplace"), node.where()));
+  std::vector<Place> computed;
+  for (const Place& output : outputs) computed.push_back(fresh(output.layout.dtype, output.layout.shape));
+  add_computation(*plan_->nodes_.back(), std::move(inputs), computed);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!is_contiguous(outputs[i].layout))
+      throw InternalError(node_label(node) + " has no device code and a strided output in place");
+    add_draft(std::make_unique<UploadStep>(nullptr, *request_.device, bytes_of(outputs[i].layout)),
+              {{computed[i].root, computed[i].offset}, {outputs[i].root, outputs[i].offset}});
+  }
+}
+
+/// What the host does without the device goes first and what only fetches results goes last, so that the
+/// device works in long stretches.
+void PlanBuilder::order_drafts() {
+  if (request_.device == nullptr) return;
+  const auto for_each_root = [&](const Draft& draft, auto&& f) {
+    for (const Pointer& pointer : draft.pointers) {
+      for (std::int32_t r = pointer.root; r >= 0; r = roots_[static_cast<std::size_t>(r)].parent) f(r);
+    }
+  };
+  std::vector<std::size_t> touches(roots_.size()), last_touch(roots_.size());
+  for (std::size_t at = 0; at < drafts_.size(); ++at) {
+    std::unordered_set<std::int32_t> seen;
+    for_each_root(drafts_[at], [&](std::int32_t r) {
+      if (seen.insert(r).second) ++touches[static_cast<std::size_t>(r)];
+      last_touch[static_cast<std::size_t>(r)] = at;
+    });
+  }
+  std::vector<std::size_t> early, middle, late;
+  std::unordered_set<std::int32_t> blocked;
+  for (std::size_t at = 0; at < drafts_.size(); ++at) {
+    Draft& draft = drafts_[at];
+    if (dynamic_cast<CudaStep*>(draft.step.get()) != nullptr) {
+      middle.push_back(at);
+      continue;
+    }
+    if (auto* fetch = dynamic_cast<DownloadStep*>(draft.step.get())) {
+      const auto to = static_cast<std::size_t>(draft.pointers[1].root);
+      fetch->waits = roots_[to].result < 0 || touches[to] > 1;
+      blocked.insert(draft.pointers[1].root);
+      bool source_changes = false;
+      for (std::int32_t r = draft.pointers[0].root; r >= 0; r = roots_[static_cast<std::size_t>(r)].parent)
+        source_changes = source_changes || last_touch[static_cast<std::size_t>(r)] > at;
+      (fetch->waits || source_changes ? middle : late).push_back(at);
+      continue;
+    }
+    bool is_early = at < first_shared_write_ && dynamic_cast<CudaFaultCheck*>(draft.step.get()) == nullptr;
+    for_each_root(draft, [&](std::int32_t r) { is_early = is_early && !blocked.contains(r); });
+    if (!is_early) {
+      for_each_root(draft, [&](std::int32_t r) {
+        if (!roots_[static_cast<std::size_t>(r)].on_device) blocked.insert(r);
+      });
+    }
+    (is_early ? early : middle).push_back(at);
+  }
+  std::vector<std::size_t> order = std::move(early);
+  order.insert(order.end(), middle.begin(), middle.end());
+  order.insert(order.end(), late.begin(), late.end());
+  std::vector<Draft> ordered;
+  std::vector<std::size_t> place_now(drafts_.size());
+  for (const std::size_t at : order) {
+    place_now[at] = ordered.size();
+    ordered.push_back(std::move(drafts_[at]));
+  }
+  drafts_ = std::move(ordered);
+  for (Plan::NodeWork& work : plan_->work_) {
+    for (std::size_t& step : work.steps) step = place_now[step];
+  }
+}
+
+void PlanBuilder::compile_device_kernels() {
+  if (device_kernels_.empty()) return;
+  const auto loaded = load_cuda_kernels(*request_.device, device_kernels_);
+  for (const Draft& draft : drafts_) {
+    if (auto* step = dynamic_cast<CudaKernelStep*>(draft.step.get()))
+      step->kernel = loaded[step->kernel_position];
+  }
+}
+
+/// For the report when the device has no room.
+std::string PlanBuilder::largest_buffers() const {
+  std::vector<const Root*> buffers;
+  for (const Root& root : roots_) {
+    if (root.on_device && root.kind == Root::Kind::computed && root.result < 0 && root.is_touched)
+      buffers.push_back(&root);
+  }
+  std::ranges::stable_sort(buffers, std::greater<>(), &Root::bytes);
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(buffers.size(), 6); ++i) {
+    const Root& root = *buffers[i];
+    text += fmt::format("\n    {:>10}  {}", byte_text(root.bytes),
+                        root.node == nullptr ? std::string("a copy") : node_label(*root.node));
+    if (root.node != nullptr && root.node->where().known())
+      text += fmt::format(", made at {}", to_string(root.node->where()));
+  }
+  return text;
+}
+
+Ref<ResultPool> PlanBuilder::result_pool(const Place& place, Plan::Result& result) {
+  const std::size_t bytes = bytes_of(place.layout);
+  const Root& root = root_of(place);
+  if (root.on_device) {
+    return Ref<ResultPool>(
+        new CudaResultPool(*request_.device, bytes,
+                           std::make_shared<const std::string>("a result of " + *plan_->cuda_->label())));
+  }
+  result.is_fetched = root.fetched_by >= 0;
+  if (result.is_fetched) return Ref<ResultPool>(new FetchedResultPool(*request_.device, bytes));
+  return Ref<ResultPool>(new BlockPool(bytes));
+}
+
+}  // namespace croton

@@ -1,0 +1,150 @@
+#include "croton/runtime/cuda_steps.h"
+
+#include "croton/graph/error.h"
+#include "croton/graph/op.h"
+#include "croton/runtime/cuda_storage.h"
+
+namespace croton {
+
+namespace {
+
+/// Elements from the lowest to the highest address that a layout reaches, relative to its first.
+struct Reach {
+  std::int64_t low = 0, high = 0;
+};
+Reach reach_of(const Layout& layout) {
+  Reach reach;
+  for (std::size_t i = 0; i < layout.shape.size(); ++i) {
+    const std::int64_t end = (layout.shape[i] - 1) * layout.strides[i];
+    (end < 0 ? reach.low : reach.high) += end;
+  }
+  return reach;
+}
+
+CudaMemcpy3d device_copy(const void* from, void* to, std::size_t bytes) {
+  constexpr int on_device = 2;
+  CudaMemcpy3d copy{};
+  copy.source_kind = on_device;
+  copy.source_device = device_address(from);
+  copy.target_kind = on_device;
+  copy.target_device = device_address(to);
+  copy.source_pitch = copy.target_pitch = copy.width = bytes;
+  copy.source_height = copy.target_height = copy.height = copy.depth = 1;
+  return copy;
+}
+
+}  // namespace
+
+bool CudaStep::exchange(CUgraphExec, std::span<const CUgraphNode>, void* const*) const { return false; }
+
+void CudaStep::note_node(std::vector<CUgraphNode>* nodes) const {
+  if (nodes == nullptr) return;
+  int status = 0;
+  std::uint64_t id = 0;
+  CUgraph graph = nullptr;
+  const CUgraphNode* last = nullptr;
+  std::size_t count = 0;
+  CROTON_CUDA(cuStreamGetCaptureInfo, (device_.stream(), &status, &id, &graph, &last, &count));
+  if (count != 1) throw InternalError("a captured launch left no single node at the end of the stream");
+  nodes->push_back(*last);
+}
+
+void CudaKernelStep::enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const {
+  void* parameters[LoadedCudaKernel::most_parameters];
+  for (const LoadedCudaKernel::Launch& launch : kernel->launches()) {
+    std::size_t count = 0;
+    for (const std::int32_t buffer : launch.buffers)
+      parameters[count++] = const_cast<void**>(&pointers[static_cast<std::size_t>(buffer)]);
+    CROTON_CUDA(cuLaunchKernel, (launch.function, launch.grid, 1, 1, launch.block, 1, 1, launch.shared_bytes,
+                                 device().stream(), parameters, nullptr));
+    note_node(nodes);
+  }
+}
+
+bool CudaKernelStep::exchange(CUgraphExec graph, std::span<const CUgraphNode> nodes,
+                              void* const* pointers) const {
+  void* parameters[LoadedCudaKernel::most_parameters];
+  std::size_t at = 0;
+  for (const LoadedCudaKernel::Launch& launch : kernel->launches()) {
+    std::size_t count = 0;
+    for (const std::int32_t buffer : launch.buffers)
+      parameters[count++] = const_cast<void**>(&pointers[static_cast<std::size_t>(buffer)]);
+    const CudaKernelNodeParams node{launch.function,     launch.grid, 1,      1, launch.block, 1, 1,
+                                    launch.shared_bytes, parameters,  nullptr};
+    if (cuda_driver().cuGraphExecKernelNodeSetParams(graph, nodes[at++], &node) != 0) return false;
+  }
+  return true;
+}
+
+void CudaCopyStep::enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const {
+  if (bytes_ == 0) return;
+  CROTON_CUDA(cuMemcpyDtoDAsync,
+              (device_address(pointers[1]), device_address(pointers[0]), bytes_, device().stream()));
+  note_node(nodes);
+}
+
+bool CudaCopyStep::exchange(CUgraphExec graph, std::span<const CUgraphNode> nodes,
+                            void* const* pointers) const {
+  if (bytes_ == 0) return true;
+  const CudaMemcpy3d copy = device_copy(pointers[0], pointers[1], bytes_);
+  return cuda_driver().cuGraphExecMemcpyNodeSetParams(graph, nodes[0], &copy, device().context()) == 0;
+}
+
+void CudaClearStep::enqueue(void* const* pointers, std::vector<CUgraphNode>*) const {
+  CROTON_CUDA(cuMemsetD8Async, (device_address(pointers[0]), 0, bytes_, device().stream()));
+}
+
+CudaFaultCell::CudaFaultCell(CudaDevice& device)
+    : device_(device), host_(make_pinned_storage(device, sizeof(std::int64_t))), arrived_(device) {
+  *static_cast<std::int64_t*>(host()) = not_arrived;
+}
+
+bool CudaFaultCell::take_fault() const {
+  arrived_.wait();
+  auto* cell = static_cast<volatile std::int64_t*>(host());
+  // The event may stand for an earlier run of a recorded graph: then the stream tells.
+  if (*cell == not_arrived) device_.synchronize();
+  const bool is_fault = *cell != 0;
+  *cell = not_arrived;
+  return is_fault;
+}
+
+void CudaFaultFetch::enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const {
+  CROTON_CUDA(cuMemcpyDtoHAsync,
+              (cell_->host(), device_address(pointers[0]), sizeof(std::int64_t), device().stream()));
+  cell_->arrived().record(nodes != nullptr);
+}
+
+void CudaFaultCheck::run(void** slots) const {
+  if (!cell_->take_fault()) return;
+  std::vector<Tensor> inputs;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    const Layout& layout = inputs_[i];
+    auto* first = static_cast<std::byte*>(slots[first_slot + i]);
+    const auto size = static_cast<std::int64_t>(size_of(layout.dtype));
+    if (!on_device_[i] || layout.shape.count() == 0) {
+      inputs.push_back(Tensor::view(first, layout.dtype, layout.shape, layout.strides, nullptr));
+      continue;
+    }
+    const Reach reach = reach_of(layout);
+    const auto bytes = static_cast<std::size_t>((reach.high - reach.low + 1) * size);
+    StorageRef fetched = make_host_storage(bytes);
+    device_.download(fetched->data(), first + reach.low * size, bytes);
+    inputs.emplace_back(std::move(fetched), layout.dtype, layout.shape, layout.strides, -reach.low);
+  }
+  node()->op().evaluate(*node(), inputs);
+  throw InternalError(node_label(*node()) +
+                      " met a value that it cannot work with, but the reference evaluator can");
+}
+
+void UploadStep::run(void** slots) const { device_.upload(slots[first_slot + 1], slots[first_slot], bytes_); }
+
+void DownloadStep::run(void** slots) const {
+  void* to = slots[first_slot + 1];
+  const void* from = slots[first_slot];
+  if (bytes_ == 0) return;
+  CROTON_CUDA(cuMemcpyDtoHAsync, (to, device_address(from), bytes_, device_.stream()));
+  if (waits) CROTON_CUDA(cuStreamSynchronize, (device_.stream()));
+}
+
+}  // namespace croton

@@ -1,0 +1,174 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "croton/runtime/cuda_kernels.h"
+#include "croton/runtime/cuda_library_step.h"
+#include "croton/runtime/step.h"
+
+namespace croton {
+
+/// What a plan does on a device: it is enqueued, and done later. The device's context is current, its mutex
+/// held.
+class CudaStep : public Step {
+ public:
+  CudaStep(const Node* node, CudaDevice& device) : Step(node), device_(device) {}
+  void run(void** slots) const final { enqueue(slots + first_slot, nullptr); }
+
+  /// `nodes`: while the stream is captured, gets the graph's node of every launch whose pointers can be
+  /// exchanged later; null otherwise.
+  virtual void enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const = 0;
+  /// Exchanges the pointers in a captured graph; `nodes` as enqueue gave them. False where the driver cannot.
+  virtual bool exchange(CUgraphExec graph, std::span<const CUgraphNode> nodes, void* const* pointers) const;
+
+  CudaDevice& device() const { return device_; }
+
+ protected:
+  /// The node that the last call of the driver added to the captured graph.
+  void note_node(std::vector<CUgraphNode>* nodes) const;
+
+ private:
+  CudaDevice& device_;
+};
+
+/// Generated code.
+class CudaKernelStep final : public CudaStep {
+ public:
+  CudaKernelStep(const Node* node, CudaDevice& device, std::size_t kernel)
+      : CudaStep(node, device), kernel_position(kernel) {}
+  void enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const override;
+  bool exchange(CUgraphExec graph, std::span<const CUgraphNode> nodes, void* const* pointers) const override;
+  std::string kind() const override { return "CUDA kernel"; }
+
+  const std::size_t kernel_position;  // among the device's that are compiled together
+  std::shared_ptr<const LoadedCudaKernel> kernel;
+};
+
+/// A library call. Pointers: inputs, outputs, scratch.
+class CudaLibraryCallStep final : public CudaStep {
+ public:
+  CudaLibraryCallStep(const Node* node, CudaDevice& device, std::unique_ptr<CudaLibraryStep> call)
+      : CudaStep(node, device), call_(std::move(call)) {}
+  void enqueue(void* const* pointers, std::vector<CUgraphNode>*) const override {
+    call_->run(pointers, device().stream());
+  }
+  std::string kind() const override { return call_->description(); }
+
+ private:
+  std::unique_ptr<CudaLibraryStep> call_;
+};
+
+/// Copies within the device. Pointers: from, to.
+class CudaCopyStep final : public CudaStep {
+ public:
+  CudaCopyStep(const Node* node, CudaDevice& device, std::size_t bytes)
+      : CudaStep(node, device), bytes_(bytes) {}
+  void enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const override;
+  bool exchange(CUgraphExec graph, std::span<const CUgraphNode> nodes, void* const* pointers) const override;
+  std::string kind() const override { return "CUDA copy"; }
+
+ private:
+  std::size_t bytes_;
+};
+
+/// Sets memory to zero. Pointers: the memory, which is the arena's.
+class CudaClearStep final : public CudaStep {
+ public:
+  CudaClearStep(const Node* node, CudaDevice& device, std::size_t bytes)
+      : CudaStep(node, device), bytes_(bytes) {}
+  void enqueue(void* const* pointers, std::vector<CUgraphNode>*) const override;
+  std::string kind() const override { return "CUDA clear"; }
+
+ private:
+  std::size_t bytes_;
+};
+
+/// Where kernels leave word that they met a value they cannot work with: the device's cell is copied to the
+/// host's, which a CudaFaultCheck reads.
+class CudaFaultCell {
+ public:
+  explicit CudaFaultCell(CudaDevice& device);
+  /// Where the device's cell is copied to.
+  void* host() const { return host_->data(); }
+  const CudaEvent& arrived() const { return arrived_; }
+  /// Waits; whether a kernel left word.
+  bool take_fault() const;
+
+ private:
+  static constexpr std::int64_t not_arrived = INT64_MIN;
+  const CudaDevice& device_;
+  StorageRef host_;  // one int64, pinned
+  CudaEvent arrived_;
+};
+
+/// Fetches a fault cell. Pointers: the device's cell.
+class CudaFaultFetch final : public CudaStep {
+ public:
+  CudaFaultFetch(const Node* node, CudaDevice& device, std::shared_ptr<CudaFaultCell> cell)
+      : CudaStep(node, device), cell_(std::move(cell)) {}
+  void enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const override;
+  std::string kind() const override { return "CUDA fault fetch"; }
+
+ private:
+  std::shared_ptr<CudaFaultCell> cell_;
+};
+
+/// Waits for a fault cell; where a kernel left word, the reference evaluator says what is wrong. Pointers:
+/// the node's inputs (on the device or the host).
+class CudaFaultCheck final : public Step {
+ public:
+  CudaFaultCheck(const Node* node, CudaDevice& device, std::shared_ptr<CudaFaultCell> cell,
+                 std::vector<Layout> inputs, std::vector<bool> on_device)
+      : Step(node),
+        device_(device),
+        cell_(std::move(cell)),
+        inputs_(std::move(inputs)),
+        on_device_(std::move(on_device)) {}
+  void run(void** slots) const override;
+  std::string kind() const override { return "fault check"; }
+  bool may_throw() const override { return true; }
+  std::vector<Layout> input_layouts() const override { return inputs_; }
+
+ private:
+  CudaDevice& device_;
+  std::shared_ptr<CudaFaultCell> cell_;
+  std::vector<Layout> inputs_;
+  std::vector<bool> on_device_;
+};
+
+/// Copies contiguous memory of the host to a device. Pointers: from, to.
+class UploadStep final : public Step {
+ public:
+  UploadStep(const Node* node, CudaDevice& device, std::size_t bytes)
+      : Step(node), device_(device), bytes_(bytes) {}
+  void run(void** slots) const override;
+  std::string kind() const override { return "upload"; }
+
+ private:
+  CudaDevice& device_;
+  std::size_t bytes_;
+};
+
+/// Copies contiguous memory of a device to the host. Pointers: from, to.
+class DownloadStep final : public Step {
+ public:
+  DownloadStep(const Node* node, CudaDevice& device, std::size_t bytes)
+      : Step(node), device_(device), bytes_(bytes) {}
+  void run(void** slots) const override;
+  std::string kind() const override { return waits ? "download" : "download (not waited for)"; }
+  bool may_throw() const override { return waits; }
+
+  /// Off where the memory is a result, whose reader waits.
+  bool waits = true;
+
+ private:
+  CudaDevice& device_;
+  std::size_t bytes_;
+};
+
+}  // namespace croton

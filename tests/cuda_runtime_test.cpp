@@ -1,0 +1,308 @@
+// Functions on a GPU, without one: a driver that works on host memory runs the CPU's code of each kernel.
+// These cases are hidden; ctest runs them with that driver (CUDA_HOME leads to it).
+#include <dlfcn.h>
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <mutex>
+#include <random>
+
+#include "croton/codegen/compiled_kernel.h"
+#include "croton/croton.h"
+#include "croton/runtime/cuda_device.h"
+#include "croton/runtime/cuda_kernels.h"
+#include "croton/runtime/cuda_memory.h"
+#include "croton/runtime/device_choice.h"
+#include "fake_cuda/fake_cuda.h"
+#include "random_graphs.h"
+#include "rewrite_cases.h"
+
+using namespace croton;
+using Catch::Matchers::Contains;
+
+namespace {
+
+template <class Function>
+Function* fake_function(const char* name) {
+  void* library = dlopen(cuda_driver().path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  void* found = library == nullptr ? nullptr : dlsym(library, name);
+  if (found == nullptr) FAIL("this needs the fake driver, not " << cuda_driver().path);
+  return reinterpret_cast<Function*>(found);
+}
+
+long calls(const char* function) {
+  return fake_function<decltype(fake_cuda_calls)>("fake_cuda_calls")(function);
+}
+
+std::mutex kernels_mutex;
+std::map<long, std::shared_ptr<const CompiledKernel>> kernels;
+
+void launch(long kernel, int phase, void** pointers) {
+  const CompiledKernel::CompiledPhase& code = kernels.at(kernel)->phases()[static_cast<std::size_t>(phase)];
+  code.function(pointers, 0, code.extent, 0);
+}
+
+std::vector<std::shared_ptr<const CudaKernel>> compile_for_fake(std::span<const Kernel> list,
+                                                                const CudaTarget&) {
+  static std::map<std::string, std::shared_ptr<const CudaKernel>> known;
+  std::vector<std::shared_ptr<const CudaKernel>> result;
+  const std::lock_guard guard(kernels_mutex);
+  for (const Kernel& kernel : list) {
+    std::shared_ptr<const CudaKernel>& made = known[canonical_text(kernel)];
+    if (made == nullptr) {
+      const auto number = static_cast<long>(kernels.size());
+      kernels[number] = compile(kernel);
+      auto fresh = std::make_shared<CudaKernel>();
+      fresh->name = kernel.name;
+      fresh->cubin = "fake " + std::to_string(number);
+      for (std::size_t p = 0; p < kernels[number]->phases().size(); ++p) {
+        CudaKernel::Phase phase;
+        phase.function = std::to_string(p) + " " + std::to_string(kernel.buffers.size());
+        for (std::size_t b = 0; b < kernel.buffers.size(); ++b)
+          phase.buffers.push_back(static_cast<std::int32_t>(b));
+        fresh->phases.push_back(std::move(phase));
+      }
+      made = std::move(fresh);
+    }
+    result.push_back(made);
+  }
+  return result;
+}
+
+/// Functions run on the fake device while this lives.
+struct OnFakeDevice {
+  OnFakeDevice() : flags({{"device", "cuda"}}) {
+    fake_function<decltype(fake_cuda_set_launch)>("fake_cuda_set_launch")(launch);
+    set_cuda_compiler(compile_for_fake);
+  }
+  ~OnFakeDevice() { set_cuda_compiler({}); }
+  ConfigScope flags;
+};
+
+/// 0, step, 2 step, …
+Tensor ramp(const Shape& shape, double step = 0.01) {
+  Tensor tensor = Tensor::empty(shape, DType::float32);
+  for (std::int64_t i = 0; i < tensor.size(); ++i)
+    tensor.data<float>()[i] = static_cast<float>(step * static_cast<double>(i));
+  return tensor;
+}
+
+}  // namespace
+
+TEST_CASE("the fake device is found and described", "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice device;
+  CHECK(choose_device("cuda") == Device::cuda(0));
+  CHECK(choose_device("most-free") == Device::cuda(0));
+  CHECK(choose_device("GPU-00010203") == Device::cuda(0));
+  CHECK(choose_device("auto") == Device::cuda(0));
+  CHECK(choose_device("cpu").is_host());
+  CHECK_THROWS_WITH(choose_device("cuda3"), Contains("there is no device cuda3") && Contains("cuda0"));
+  CHECK_THROWS_WITH(choose_device("GPU-77"), Contains("there is no GPU GPU-77"));
+  const DeviceInfo info = device_info();
+  REQUIRE(info.gpus.size() == 1);
+  CHECK(info.gpus[0].name == "Fake GPU");
+  CHECK(info.gpus[0].major == 9);
+  CHECK(info.parts[0].version == "CUDA 13.0");
+  CHECK_THAT(device_report(info), Contains("cuda0") && Contains("compute capability 9.0"));
+}
+
+TEST_CASE("device memory is cut, kept and joined again", "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  CudaDevice& device = CudaDevice::get(0);
+  device.make_current();
+  CudaMemory& memory = device.memory();
+  memory.trim();
+  const std::size_t in_use = memory.usage().in_use;
+  std::mt19937_64 random(7);
+  std::vector<std::pair<CudaMemory::Block*, std::size_t>> blocks;
+  for (int step = 0; step < 3000; ++step) {
+    if (blocks.empty() || random() % 5 < 3) {
+      const std::size_t bytes = std::size_t{1} << (random() % 21);
+      CudaMemory::Block* block = memory.take(bytes);
+      REQUIRE(block->bytes >= bytes);
+      REQUIRE(reinterpret_cast<std::uintptr_t>(block->address) % CudaMemory::granularity == 0);
+      for (const auto& [other, size] : blocks) {
+        const bool apart =
+            block->address + bytes <= other->address || other->address + size <= block->address;
+        if (!apart) FAIL("two blocks overlap");
+      }
+      blocks.emplace_back(block, bytes);
+    } else {
+      const std::size_t i = random() % blocks.size();
+      memory.give_back(blocks[i].first);
+      blocks.erase(blocks.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  CHECK(memory.usage().in_use > in_use);
+  const long allocations = calls("cuMemAlloc_v2");
+  for (const auto& [block, bytes] : blocks) memory.give_back(block);
+  CHECK(memory.usage().in_use == in_use);
+  memory.give_back(memory.take(std::size_t{1} << 20));
+  CHECK(calls("cuMemAlloc_v2") == allocations);
+  memory.trim();
+  CHECK(memory.usage().reserved <= memory.usage().in_use + (std::size_t{64} << 20));
+}
+
+TEST_CASE("a training step stays on the device and is replayed", "[.fake_cuda][runtime][cuda]") {
+  const Variable x = matrix("x"), y = ivector("y");
+  const Tensor images = ramp({20, 8}), labels = Tensor::zeros({20}, DType::int32);
+  const Tensor first = ramp({8, 4}, -0.02);
+  const auto train = [&](int steps, SharedVariable& w, std::string& text) {
+    w = shared(first, "w");
+    const SharedVariable b = shared(Tensor::zeros({4}), "b");
+    const Variable p = softmax(dot(x, w) + b);
+    const Variable loss = mean(categorical_crossentropy(p, y));
+    const auto g = grad(loss, {w, b});
+    const Function f = function({x, y}, loss, {.updates = {{w, w - 0.1 * g[0]}, {b, b - 0.1 * g[1]}}});
+    std::vector<float> losses;
+    for (int i = 0; i < steps; ++i) losses.push_back(f(images, labels).item<float>());
+    text = f.plan_text();
+    return losses;
+  };
+  SharedVariable on_host, on_device;
+  std::string text;
+  const std::vector<float> expected = train(6, on_host, text);
+  const OnFakeDevice fake;
+  const long graphs = calls("cuGraphLaunch");
+  const std::vector<float> losses = train(6, on_device, text);
+  INFO(text);
+  REQUIRE(losses.size() == expected.size());
+  for (std::size_t i = 0; i < losses.size(); ++i) CHECK(losses[i] == Approx(expected[i]));
+  CHECK(allclose(on_device.get_value(), on_host.get_value()));
+  CHECK_FALSE(on_device.get_value(true).on_host());
+  CHECK(calls("cuGraphLaunch") >= graphs + 4);
+  CHECK_THAT(text, Contains("one CUDA graph") && Contains("CUDA kernel") && Contains("fault check"));
+  CHECK_THAT(text, !Contains("reference"));
+}
+
+TEST_CASE("a call on the device in the steady state takes nothing of the driver",
+          "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Variable x = matrix("x");
+  SharedVariable w = shared(ramp({8, 8}), "w");
+  const Function f = function({x}, sum(tanh(dot(x, w))), {.updates = {{w, w * 0.99}}});
+  const Tensor a = ramp({5, 8});
+  for (int i = 0; i < 4; ++i) f(a);
+  const long launches = calls("cuLaunchKernel"), device = calls("cuMemAlloc_v2"),
+             host = calls("cuMemHostAlloc"), waits = calls("cuStreamSynchronize"),
+             graphs = calls("cuGraphLaunch"), exchanges = calls("cuGraphExecKernelNodeSetParams");
+  for (int i = 0; i < 10; ++i) f(a);
+  CHECK(calls("cuLaunchKernel") == launches);
+  CHECK(calls("cuMemAlloc_v2") == device);
+  CHECK(calls("cuMemHostAlloc") == host);
+  CHECK(calls("cuStreamSynchronize") == waits);
+  CHECK(calls("cuGraphExecKernelNodeSetParams") == exchanges);
+  CHECK(calls("cuGraphLaunch") == graphs + 10);
+}
+
+TEST_CASE("batches of data on the device by a run-time index", "[.fake_cuda][runtime][cuda]") {
+  const Variable index = lscalar("index");
+  const Tensor images = ramp({20, 8});
+  const SharedVariable data = shared(images, "data");
+  const auto expression = [&] { return exp(data(slice(index * 5, (index + 1) * 5))) + 1; };
+  const Function reference = function({index}, expression());
+  const OnFakeDevice fake;
+  const Function f = function({index}, expression());
+  const long captures = calls("cuStreamBeginCapture_v2");
+  for (int i = 0; i < 12; ++i) CHECK(allclose(f(i % 4).tensor(), reference(i % 4).tensor()));
+  INFO(f.plan_text());
+  CHECK(calls("cuStreamBeginCapture_v2") == captures + 1);
+  CHECK(calls("cuGraphExecKernelNodeSetParams") > 0);
+}
+
+TEST_CASE("device tensors are taken and given", "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Variable x = matrix("x");
+  const Function up = function({x}, transfer(x * 2, "cuda"));
+  const Function f = function({x}, {sqr(x), transfer(x, "cpu")});
+  const Tensor a = ramp({3, 5});
+  const Tensor there = up(a);
+  CHECK_FALSE(there.on_host());
+  CHECK(there.device() == Device::cuda(0));
+  const long uploads = calls("cuMemcpyHtoDAsync_v2");
+  for (int i = 0; i < 3; ++i) {
+    const Outputs results = f(there);
+    CHECK(allclose(results[0], eval(sqr(constant(a) * 2))));
+    CHECK(results[0].on_host());
+    CHECK(allclose(results[1], there));
+  }
+  CHECK(calls("cuMemcpyHtoDAsync_v2") == uploads);
+  // A result that is kept is not written over.
+  const Tensor kept = up(a), other = up(ramp({3, 5}, 0.5));
+  CHECK(allclose(kept, there));
+  CHECK_FALSE(allclose(other, there));
+}
+
+TEST_CASE("a bad label on the device is the same error, and nothing is updated",
+          "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Variable x = matrix("x"), y = ivector("y");
+  SharedVariable w = shared(ramp({8, 4}, 0.02), "w");
+  const Variable loss = mean(categorical_crossentropy(softmax(dot(x, w)), y));
+  const Function f = function({x, y}, loss, {.updates = {{w, w - grad(loss, w)}}});
+  const Tensor images = ramp({3, 8});
+  for (int i = 0; i < 3; ++i) f(images, Tensor(std::vector<int>{0, 1, 3}));
+  const Tensor before = w.get_value();
+  CHECK_THROWS_AS(f(images, Tensor(std::vector<int>{0, 4, 3})), IndexError);
+  CHECK(equal(w.get_value(), before));
+  f(images, Tensor(std::vector<int>{0, 1, 3}));
+  CHECK_FALSE(equal(w.get_value(), before));
+}
+
+TEST_CASE("running out of device memory says what is there, and the next call works",
+          "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  CudaDevice::get(0).memory().trim();
+  const auto set_memory = fake_function<decltype(fake_cuda_set_memory)>("fake_cuda_set_memory");
+  const Variable x = vector("x");
+  SharedVariable w = shared(Tensor::ones({1 << 20}), "w");
+  const Function f = function({x}, sum(exp(x)) + sum(w), {.updates = {{w, w * 2}}});
+  set_memory(std::size_t{24} << 20);
+  const Tensor large = Tensor::ones({8 << 20});
+  CHECK_THROWS_WITH(f(large), Contains("out of memory on cuda0") && Contains("were asked for"));
+  CHECK(w.get_value().at<float>({0}) == 1);
+  set_memory(std::size_t{1} << 30);
+  f(Tensor::ones({1 << 20}));
+  CHECK(w.get_value().at<float>({0}) == 2);
+}
+
+TEST_CASE("random graphs give on the device what they give on the host", "[.fake_cuda][runtime][cuda]") {
+  std::mt19937_64 random(1234);
+  for (int round = 0; round < 40; ++round) {
+    const test::RandomGraph graph = test::random_graph(random, 5 + round, round % 2 == 0);
+    const std::vector<In> inputs(graph.inputs.begin(), graph.inputs.end());
+    const Function host = function(inputs, graph.outputs, {.on_unused_input = OnUnusedInput::ignore});
+    const auto values = test::random_values(graph.inputs, -1, 1, random);
+    std::vector<Tensor> arguments;
+    for (const Variable& input : graph.inputs) arguments.push_back(values.at(input));
+    const OnFakeDevice fake;
+    const Function f = function(inputs, graph.outputs, {.on_unused_input = OnUnusedInput::ignore});
+    const Outputs expected = host.call_all(arguments);
+    for (int call = 0; call < 3; ++call) {
+      const Outputs got = f.call_all(arguments);
+      for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
+        INFO("round " << round << ", call " << call << ", output " << i << "\n" << f.plan_text());
+        CHECK(allclose(got[i], expected[i], 1e-9, 1e-11, true));
+      }
+    }
+  }
+}
+
+TEST_CASE("shared variables move to where they are used", "[.fake_cuda][runtime][cuda]") {
+  SharedVariable w = shared(ramp({4, 4}), "w");
+  const Tensor before = w.get_value();
+  const Function on_host = function({}, {}, {.updates = {{w, w + 1}}});
+  const OnFakeDevice fake;
+  const Function f = function({}, sum(w), {.updates = {{w, w * 2}}});
+  f();
+  CHECK_FALSE(w.get_value(true).on_host());
+  on_host();
+  CHECK(w.get_value(true).on_host());
+  f();
+  CHECK(allclose(w.get_value(), eval((constant(before) * 2 + 1) * 2)));
+  w.set_value(before);
+  const Tensor held = w.get_value(true);
+  f();
+  CHECK(allclose(held, before));
+  CHECK(allclose(w.get_value(), eval(constant(before) * 2)));
+}

@@ -1,0 +1,374 @@
+#include "fake_cuda.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "croton/runtime/cuda_driver.h"
+
+using namespace croton;
+
+namespace {
+
+struct Function {
+  long kernel = 0;
+  int phase = 0, parameters = 0;
+};
+
+struct GraphNode {
+  enum class Kind { launch, copy, set, record } kind = Kind::launch;
+  const Function* function = nullptr;
+  std::vector<void*> pointers;
+  void* to = nullptr;
+  const void* from = nullptr;
+  std::size_t bytes = 0;
+  int value = 0;
+};
+
+struct Graph {
+  std::vector<GraphNode*> nodes;
+};
+
+struct Executable {
+  std::map<const GraphNode*, GraphNode> nodes;
+  std::vector<const GraphNode*> order;
+};
+
+struct Module {
+  long kernel = 0;
+  std::vector<Function*> functions;
+};
+
+struct Fake {
+  std::recursive_mutex mutex;
+  std::map<std::string, long> calls;
+  std::map<const std::byte*, std::size_t> device, pinned;
+  std::size_t capacity = std::size_t{1} << 30, allocated = 0;
+  FakeCudaLaunch launch = nullptr;
+  Graph* capturing = nullptr;
+  GraphNode* last_node = nullptr;
+};
+
+Fake& fake() {
+  static auto* state = new Fake;
+  return *state;
+}
+
+bool lies_in(const std::map<const std::byte*, std::size_t>& blocks, const void* pointer, std::size_t bytes) {
+  const auto* address = static_cast<const std::byte*>(pointer);
+  auto block = blocks.upper_bound(address);
+  if (block == blocks.begin()) return false;
+  --block;
+  return address + bytes <= block->first + block->second;
+}
+bool on_device(const void* pointer, std::size_t bytes = 1) { return lies_in(fake().device, pointer, bytes); }
+bool overlaps_device(const void* pointer) { return on_device(pointer); }
+
+void* pointer_of(CUdeviceptr address) {
+  return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address));
+}
+
+constexpr CUresult invalid_value = 1, illegal_address = 700;
+
+CUresult perform(const GraphNode& node) {
+  switch (node.kind) {
+    case GraphNode::Kind::launch: {
+      std::vector<void*> pointers = node.pointers;
+      for (void* pointer : pointers) {
+        if (pointer != nullptr && !on_device(pointer)) {
+          std::fprintf(stderr, "fake driver: kernel %ld phase %d got %p, which is not device memory\n",
+                       node.function->kernel, node.function->phase, pointer);
+          return illegal_address;
+        }
+      }
+      fake().launch(node.function->kernel, node.function->phase, pointers.data());
+      return 0;
+    }
+    case GraphNode::Kind::copy:
+      std::memcpy(node.to, node.from, node.bytes);
+      return 0;
+    case GraphNode::Kind::set:
+      std::memset(node.to, node.value, node.bytes);
+      return 0;
+    case GraphNode::Kind::record:
+      return 0;
+  }
+  return invalid_value;
+}
+
+CUresult enqueue(GraphNode node) {
+  Fake& f = fake();
+  if (f.capturing == nullptr) return perform(node);
+  f.capturing->nodes.push_back(new GraphNode(std::move(node)));
+  f.last_node = f.capturing->nodes.back();
+  return 0;
+}
+
+CUresult copy(void* to, const void* from, std::size_t bytes, bool to_device, bool from_device) {
+  const bool fits_to = to_device ? on_device(to, bytes) : !overlaps_device(to);
+  const bool fits_from = from_device ? on_device(from, bytes) : !overlaps_device(from);
+  if (!fits_to || !fits_from) return invalid_value;
+  GraphNode node;
+  node.kind = GraphNode::Kind::copy;
+  node.to = to;
+  node.from = from;
+  node.bytes = bytes;
+  return enqueue(std::move(node));
+}
+
+}  // namespace
+
+#define FAKE(name, ...)                                                          \
+  extern "C" __attribute__((visibility("default"))) CUresult name(__VA_ARGS__) { \
+    const std::lock_guard guard(fake().mutex);                                   \
+    ++fake().calls[#name];
+
+extern "C" {
+__attribute__((visibility("default"))) void fake_cuda_set_launch(FakeCudaLaunch launch) {
+  fake().launch = launch;
+}
+__attribute__((visibility("default"))) void fake_cuda_set_memory(std::size_t bytes) {
+  fake().capacity = bytes;
+}
+__attribute__((visibility("default"))) long fake_cuda_calls(const char* function) {
+  const std::lock_guard guard(fake().mutex);
+  return fake().calls[function];
+}
+__attribute__((visibility("default"))) std::size_t fake_cuda_allocated() { return fake().allocated; }
+}
+
+FAKE(cuInit, unsigned) return 0;
+}
+FAKE(cuDriverGetVersion, int* version) * version = 13000;
+return 0;
+}
+FAKE(cuGetErrorName, CUresult error, const char** name)
+*name = error == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : "CUDA_ERROR";
+return 0;
+}
+FAKE(cuGetErrorString, CUresult, const char** text) * text = "told by the fake driver";
+return 0;
+}
+FAKE(cuDeviceGetCount, int* count) * count = 1;
+return 0;
+}
+FAKE(cuDeviceGet, CUdevice* device, int ordinal) * device = ordinal;
+return ordinal == 0 ? 0 : 101;
+}
+FAKE(cuDeviceGetName, char* name, int length, CUdevice)
+std::snprintf(name, static_cast<std::size_t>(length), "Fake GPU");
+return 0;
+}
+FAKE(cuDeviceGetUuid, CUuuid* uuid, CUdevice)
+for (int i = 0; i < 16; ++i) uuid->bytes[i] = static_cast<char>(i);
+return 0;
+}
+FAKE(cuDeviceGetPCIBusId, char* id, int length, CUdevice)
+std::snprintf(id, static_cast<std::size_t>(length), "0000:01:00.0");
+return 0;
+}
+FAKE(cuDeviceGetAttribute, int* value, int attribute, CUdevice)
+*value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 16 ? 132 : 1;
+return 0;
+}
+FAKE(cuDeviceTotalMem_v2, std::size_t* bytes, CUdevice) * bytes = fake().capacity;
+return 0;
+}
+FAKE(cuDevicePrimaryCtxRetain, CUcontext* context, CUdevice) * context = reinterpret_cast<CUcontext>(&fake());
+return 0;
+}
+FAKE(cuDevicePrimaryCtxRelease_v2, CUdevice) return 0;
+}
+namespace {
+thread_local CUcontext current_context = nullptr;
+}
+FAKE(cuCtxGetCurrent, CUcontext* context) * context = current_context;
+return 0;
+}
+FAKE(cuCtxSetCurrent, CUcontext context) current_context = context;
+return 0;
+}
+FAKE(cuMemGetInfo_v2, std::size_t* free, std::size_t* total)
+*free = fake().capacity - fake().allocated;
+*total = fake().capacity;
+return current_context == nullptr ? 201 : 0;
+}
+FAKE(cuMemAlloc_v2, CUdeviceptr* address, std::size_t bytes)
+Fake& f = fake();
+if (current_context == nullptr) return 201;
+if (f.allocated + bytes > f.capacity) return 2;
+auto* memory = static_cast<std::byte*>(std::aligned_alloc(512, (bytes + 511) / 512 * 512));
+std::memset(memory, 0xcd, bytes);  // what nobody wrote
+f.device[memory] = bytes;
+f.allocated += bytes;
+*address = reinterpret_cast<std::uintptr_t>(memory);
+return 0;
+}
+FAKE(cuMemFree_v2, CUdeviceptr address)
+Fake& f = fake();
+const auto block = f.device.find(static_cast<std::byte*>(pointer_of(address)));
+if (block == f.device.end()) return invalid_value;
+f.allocated -= block->second;
+std::free(pointer_of(address));
+f.device.erase(block);
+return 0;
+}
+FAKE(cuMemHostAlloc, void** address, std::size_t bytes, unsigned)
+*address = std::malloc(bytes);
+fake().pinned[static_cast<std::byte*>(*address)] = bytes;
+return current_context == nullptr ? 201 : 0;
+}
+FAKE(cuMemFreeHost, void* address)
+if (fake().pinned.erase(static_cast<std::byte*>(address)) == 0) return invalid_value;
+std::free(address);
+return 0;
+}
+FAKE(cuMemcpyHtoDAsync_v2, CUdeviceptr to, const void* from, std::size_t bytes, CUstream)
+return copy(pointer_of(to), from, bytes, true, false);
+}
+FAKE(cuMemcpyDtoHAsync_v2, void* to, CUdeviceptr from, std::size_t bytes, CUstream)
+return copy(to, pointer_of(from), bytes, false, true);
+}
+FAKE(cuMemcpyDtoDAsync_v2, CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream)
+return copy(pointer_of(to), pointer_of(from), bytes, true, true);
+}
+FAKE(cuMemcpyPeerAsync, CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, std::size_t bytes, CUstream)
+return copy(pointer_of(to), pointer_of(from), bytes, true, true);
+}
+FAKE(cuMemsetD8Async, CUdeviceptr to, unsigned char value, std::size_t bytes, CUstream)
+if (!on_device(pointer_of(to), bytes)) return invalid_value;
+GraphNode node;
+node.kind = GraphNode::Kind::set;
+node.to = pointer_of(to);
+node.value = value;
+node.bytes = bytes;
+return enqueue(std::move(node));
+}
+FAKE(cuStreamCreate, CUstream* stream, unsigned) * stream = reinterpret_cast<CUstream>(new int);
+return 0;
+}
+FAKE(cuStreamSynchronize, CUstream) return fake().capturing == nullptr ? 0 : 900;
+}
+FAKE(cuStreamWaitEvent, CUstream, CUevent, unsigned) return 0;
+}
+FAKE(cuStreamBeginCapture_v2, CUstream, int) fake().capturing = new Graph;
+return 0;
+}
+FAKE(cuStreamEndCapture, CUstream, CUgraph* graph)
+*graph = reinterpret_cast<CUgraph>(fake().capturing);
+fake().capturing = nullptr;
+return 0;
+}
+FAKE(cuStreamGetCaptureInfo_v2, CUstream, int* status, std::uint64_t*, CUgraph* graph,
+     const CUgraphNode** nodes, std::size_t* count)
+*status = fake().capturing != nullptr;
+*graph = reinterpret_cast<CUgraph>(fake().capturing);
+*nodes = reinterpret_cast<const CUgraphNode*>(&fake().last_node);
+*count = 1;
+return 0;
+}
+FAKE(cuEventCreate, CUevent* event, unsigned) * event = reinterpret_cast<CUevent>(new int);
+return current_context == nullptr ? 201 : 0;
+}
+FAKE(cuEventDestroy_v2, CUevent event) delete reinterpret_cast<int*>(event);
+return 0;
+}
+FAKE(cuEventRecord, CUevent, CUstream) return fake().capturing == nullptr ? 0 : 900;
+}
+FAKE(cuEventRecordWithFlags, CUevent, CUstream, unsigned flags)
+if ((flags == 1) != (fake().capturing != nullptr)) return invalid_value;
+GraphNode node;
+node.kind = GraphNode::Kind::record;
+return enqueue(std::move(node));
+}
+FAKE(cuEventQuery, CUevent) return 0;
+}
+FAKE(cuEventSynchronize, CUevent) return fake().capturing == nullptr ? 0 : 900;
+}
+FAKE(cuEventElapsedTime, float* milliseconds, CUevent, CUevent) * milliseconds = 1;
+return 0;
+}
+FAKE(cuModuleLoadDataEx, CUmodule* module, const void* image, unsigned, int*, void**)
+long kernel = 0;
+if (std::sscanf(static_cast<const char*>(image), "fake %ld", &kernel) != 1) return 200;
+auto* made = new Module;
+made->kernel = kernel;
+*module = reinterpret_cast<CUmodule>(made);
+return 0;
+}
+FAKE(cuModuleUnload, CUmodule module) delete reinterpret_cast<Module*>(module);
+return 0;
+}
+FAKE(cuModuleGetFunction, CUfunction* function, CUmodule module, const char* name)
+auto* made = new Function;
+if (std::sscanf(name, "%d %d", &made->phase, &made->parameters) != 2) return 500;
+made->kernel = reinterpret_cast<Module*>(module)->kernel;
+reinterpret_cast<Module*>(module)->functions.push_back(made);
+*function = reinterpret_cast<CUfunction>(made);
+return 0;
+}
+FAKE(cuFuncSetAttribute, CUfunction, int, int) return 0;
+}
+
+namespace {
+GraphNode launch_node(CUfunction function, void** parameters) {
+  GraphNode node;
+  node.function = reinterpret_cast<const Function*>(function);
+  for (int i = 0; i < node.function->parameters; ++i)
+    node.pointers.push_back(*static_cast<void**>(parameters[i]));
+  return node;
+}
+}  // namespace
+
+FAKE(cuLaunchKernel, CUfunction function, unsigned x, unsigned, unsigned, unsigned threads, unsigned,
+     unsigned, unsigned, CUstream, void** parameters, void**)
+if (x == 0 || threads == 0 || current_context == nullptr) return invalid_value;
+return enqueue(launch_node(function, parameters));
+}
+FAKE(cuGraphInstantiateWithFlags, CUgraphExec* executable, CUgraph graph, unsigned long long)
+auto* made = new Executable;
+for (const GraphNode* node : reinterpret_cast<Graph*>(graph)->nodes) {
+  made->order.push_back(node);
+  made->nodes.emplace(node, *node);
+}
+*executable = reinterpret_cast<CUgraphExec>(made);
+return 0;
+}
+FAKE(cuGraphLaunch, CUgraphExec executable, CUstream)
+const auto* made = reinterpret_cast<const Executable*>(executable);
+for (const GraphNode* node : made->order) {
+  if (const CUresult result = perform(made->nodes.at(node)); result != 0) return result;
+}
+return 0;
+}
+FAKE(cuGraphExecKernelNodeSetParams, CUgraphExec executable, CUgraphNode node,
+     const CudaKernelNodeParams* parameters)
+auto& nodes = reinterpret_cast<Executable*>(executable)->nodes;
+const auto entry = nodes.find(reinterpret_cast<const GraphNode*>(node));
+if (entry == nodes.end() || entry->second.kind != GraphNode::Kind::launch) return invalid_value;
+entry->second = launch_node(parameters->function, parameters->parameters);
+return 0;
+}
+FAKE(cuGraphExecMemcpyNodeSetParams, CUgraphExec executable, CUgraphNode node, const CudaMemcpy3d* parameters,
+     CUcontext)
+auto& nodes = reinterpret_cast<Executable*>(executable)->nodes;
+const auto entry = nodes.find(reinterpret_cast<const GraphNode*>(node));
+if (entry == nodes.end() || entry->second.kind != GraphNode::Kind::copy) return invalid_value;
+entry->second.to = pointer_of(parameters->target_device);
+entry->second.from = pointer_of(parameters->source_device);
+entry->second.bytes = parameters->width;
+return 0;
+}
+FAKE(cuGraphExecDestroy, CUgraphExec executable) delete reinterpret_cast<Executable*>(executable);
+return 0;
+}
+FAKE(cuGraphDestroy, CUgraph graph)
+for (GraphNode* node : reinterpret_cast<Graph*>(graph)->nodes) delete node;
+delete reinterpret_cast<Graph*>(graph);
+return 0;
+}
