@@ -15,8 +15,16 @@ DEVICE u64 bits_of_double(double x) { return (u64)__double_as_longlong(x); }
 DEVICE float float_of_half(u16 x) { float y; asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x)); return y; }
 DEVICE u16 half_of_float(float x) { u16 y; asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y) : "f"(x)); return y; }
 DEVICE u16 bfloat_of_float(float x) { u16 y; asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y) : "f"(x)); return y; }
-DEVICE float smaller(float a, float b) { float c; asm("min.NaN.f32 %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b)); return c; }
-DEVICE float larger(float a, float b) { float c; asm("max.NaN.f32 %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b)); return c; }
+DEVICE float smaller(float a, float b) {
+  float c;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b));
+  return c == a ? a : c;  // of two zeros the first
+}
+DEVICE float larger(float a, float b) {
+  float c;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b));
+  return c == a ? a : c;
+}
 DEVICE void block_barrier() { __syncthreads(); }
 DEVICE void group_barrier(u32 mask) { __syncwarp(mask); }
 DEVICE u32 shuffle(u32 x, int lane, u32 mask) { return __shfl_xor_sync(mask, x, lane); }

@@ -12,6 +12,8 @@ namespace {
 
 // A group that works on an index has so many neighbouring elements a thread, where there are enough.
 constexpr std::int64_t elements_per_thread = 32;
+// Threads side by side on one row, so that what they access together fills lines of the cache.
+constexpr std::int64_t least_group = 16;
 // Threads that keep a multiprocessor busy.
 constexpr std::int64_t threads_per_multiprocessor = 1024;
 constexpr std::int64_t most_register_elements = 32;
@@ -242,7 +244,8 @@ class Scheduler {
     const std::int64_t indices = s_.one_after_other ? 1 : phase_.extent;
     const std::int64_t roomy = (longest_ + elements_per_thread - 1) / elements_per_thread;
     const std::int64_t crowded = std::min(longest_, many_threads_ / std::max<std::int64_t>(indices, 1));
-    std::int64_t wanted = std::clamp<std::int64_t>(std::max(roomy, crowded), 1, 1024);
+    const std::int64_t least = std::min<std::int64_t>(longest_ / 4, least_group);
+    const std::int64_t wanted = std::clamp<std::int64_t>(std::max({roomy, crowded, least}), 1, 1024);
     s_.group = 1;
     while (s_.group < wanted) s_.group *= 2;
     if (s_.group == 1) return false;

@@ -1,0 +1,68 @@
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "croton/codegen/cuda_emit.h"
+#include "croton/codegen/kernel_builder.h"
+
+// The CUDA code of a few kernels, to be read: tests/cuda_golden/NAME.cu.
+// CROTON_UPDATE_GOLDEN=1 writes what comes out into the files instead; review it as a diff.
+
+using namespace croton;
+
+namespace {
+
+void check_golden(const std::string& name, const Kernel& kernel) {
+  const CudaSource source = emit_cuda(kernel, 132);
+  std::string text;
+  for (const CudaKernel::Phase& phase : source.phases) {
+    text += "// " + phase.function + ": grid " + std::to_string(phase.grid) + ", block " +
+            std::to_string(phase.block) + ", shared " + std::to_string(phase.shared_bytes) + "\n";
+  }
+  text += source.text;
+  const std::string file = CROTON_SOURCE_DIR "/tests/cuda_golden/" + name + ".cu";
+  if (std::getenv("CROTON_UPDATE_GOLDEN") != nullptr) std::ofstream(file) << text;
+  std::ostringstream expected;
+  expected << std::ifstream(file).rdbuf();
+  INFO(file);
+  CHECK(text == expected.str());
+}
+
+}  // namespace
+
+TEST_CASE("golden: an elementwise phase reads and writes 16 bytes at a time", "[codegen][cuda][golden]") {
+  constexpr std::int64_t n = 1 << 22;
+  KernelBuilder b("scale");
+  const Buffer x = b.input("x", DType::float32, n), y = b.output("y", DType::float32, n);
+  b.parallel(
+      "i", n,
+      [&](Index i) {
+        const ScalarValue v = b.load(x, i);
+        b.store(y, i, b.emit(ScalarOp::add, b.emit(ScalarOp::mul, v, b.constant(2, DType::float32)), v));
+      },
+      vectorize);
+  check_golden("scale", b.build());
+}
+
+TEST_CASE("golden: a group of threads sums a row", "[codegen][cuda][golden]") {
+  KernelBuilder b("row_sums");
+  const Buffer x = b.input("x", DType::float32, 4000 * 2048), y = b.output("y", DType::float32, 4000);
+  b.parallel("r", 4000, [&](Index r) {
+    const Local sum = b.local("sum", b.constant(0, DType::float32));
+    b.loop("j", 0, 2048, vectorize, [&](Index j) { b.reduce(ScalarOp::add, sum, b.load(x, r * 2048 + j)); });
+    b.store(y, r, b.get(sum));
+  });
+  check_golden("row_sums", b.build());
+}
+
+TEST_CASE("golden: an array that threads share needs barriers", "[codegen][cuda][golden]") {
+  KernelBuilder b("reversed");
+  const Buffer x = b.input("x", DType::int32, 90 * 77), y = b.output("y", DType::int32, 90 * 77);
+  b.parallel("r", 90, [&](Index r) {
+    const LocalArray row = b.array("row", DType::int32, 77);
+    b.loop("j", 0, 77, vectorize, [&](Index j) { b.store(row, j, b.load(x, r * 77 + j)); });
+    b.loop("j", 0, 77, vectorize, [&](Index j) { b.store(y, r * 77 + j, b.load(row, 76 - j)); });
+  });
+  check_golden("reversed", b.build());
+}
