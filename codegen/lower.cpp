@@ -50,6 +50,7 @@ constexpr Lowering lowerings[] = {
     {random_uniform_op, lower_random},
     {random_normal_op, lower_random},
     {direct_conv_op, lower_conv},
+    {dnn_conv_op, lower_conv},  // where the library has no algorithm
     {dot_op, lower_matmul},
     {dot22_op, lower_matmul},
     {dot22_scalar_op, lower_matmul},

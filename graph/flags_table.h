@@ -18,7 +18,7 @@ namespace croton {
 CROTON_CHOICE(ModeName, FAST_RUN, FAST_COMPILE, None)
 CROTON_CHOICE(OnUnusedInput, raise, warn, ignore)
 CROTON_CHOICE(AssertNoCpuOp, ignore, warn, raise)
-CROTON_CHOICE(Precision, ieee)
+CROTON_CHOICE(Precision, ieee, tf32, bf16)
 CROTON_CHOICE(Verbosity, low, high)
 #undef CROTON_CHOICE
 
@@ -69,7 +69,10 @@ struct DeviceName {
     "none.")                                                                                                 \
   F(deterministic, "deterministic", bool, "false",                                                           \
     "Only implementations whose results are the same bits in every run.")                                    \
-  F(precision, "precision", Precision, "ieee", "The arithmetic of float32: ieee allows nothing below it.")   \
+  F(precision, "precision", Precision, "ieee",                                                               \
+    "The arithmetic of float32: ieee allows nothing below it; tf32 and bf16 let the libraries of CUDA "      \
+    "devices "                                                                                               \
+    "round the factors of products and convolutions to 11 and 8 significant bits.")                          \
   F(exception_verbosity, "exception_verbosity", Verbosity, "low",                                            \
     "How much an error in a running function shows: high adds the graph of the node and the memory in use.")
 

@@ -87,7 +87,9 @@ const Op& direct_conv_op() {
 }
 
 ConvProblem concrete_conv_problem(const Node& node) {
-  return read_problem(node.attributes(), node.input(0), node.input(1));
+  ConvProblem problem = read_problem(node.attributes(), node.input(0), node.input(1));
+  problem.device = node.type().device;
+  return problem;
 }
 
 Variable apply_concrete_conv(const Op& op, const ConvProblem& problem, const Variable& first,

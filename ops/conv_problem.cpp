@@ -66,6 +66,7 @@ std::string to_string(const ConvProblem& p) {
       joined(p.out_shape(), "x"), joined(p.pad_lo, ","), joined(p.pad_hi, ","), joined(p.stride, ","),
       joined(p.dilation, ","), p.groups, p.flip ? " flip" : "");
   if (!p.version.empty()) text += " version " + p.version;
+  if (!p.device.is_host()) text += " on " + to_string(p.device);
   return text;
 }
 
@@ -77,8 +78,10 @@ ConvProblem conv_problem(const Node& node) {
     // The result's type knows the extents as well.
     extents.push_back(node.type().shape[i]);
   }
-  return conv_problem(*direction, node.attributes(), node.input(0).type().shape, node.input(1).type().shape,
-                      extents, node.type().dtype);
+  ConvProblem problem = conv_problem(*direction, node.attributes(), node.input(0).type().shape,
+                                     node.input(1).type().shape, extents, node.type().dtype);
+  problem.device = node.type().device;
+  return problem;
 }
 
 ConvProblem conv_problem(ConvDirection direction, const Attributes& attributes, const Shape& first,

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "croton/graph/device.h"
 #include "croton/graph/node.h"
 #include "croton/graph/tensor.h"
 
@@ -32,6 +33,7 @@ struct CROTON_API ConvProblem {
   Shape dilation;
   bool flip = true;  // a mathematical convolution; otherwise a correlation
   DType dtype = DType::float32;
+  Device device;        // where it is computed
   std::string version;  // the user's word on the choice ("no_fft"), or empty
 
   /// (kernel - 1) * dilation + 1; 0 for an empty kernel.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "croton/ops/conv_implementations.h"
+#include "croton/ops/cudnn_problem.h"
 #include "croton/optimizer/conv_candidate.h"
 
 namespace croton {
@@ -30,13 +31,20 @@ Support preference(const ConvProblem& p) {
   return accept();
 }
 
+/// cuDNN, whose own heuristic chooses the algorithm.
+Support support_on_gpu(const ConvProblem& p) {
+  std::string reason;
+  return cudnn_problem(p, reason) ? accept() : refuse(reason);
+}
+
 }  // namespace
 
-/// oneDNN on the CPU.
+/// oneDNN on the CPU, cuDNN on a GPU.
 const ConvCandidate conv_dnn = {
     .name = "dnn",
     .tag = "conv_dnn",
     .support = [](const ConvProblem& p) -> Support {
+      if (p.device.is_cuda()) return support_on_gpu(p);
       if (p.rank != 2) return refuse(fmt::format("{} spatial axes; dnn has 2", p.rank));
       if (p.dtype != DType::float32)
         return refuse(fmt::format("dtype {}; dnn has float32", name_of(p.dtype)));

@@ -22,6 +22,7 @@ const ConvCandidate conv_gemm = {
     .name = "gemm",
     .tag = "conv_gemm",
     .support = [](const ConvProblem& p) -> Support {
+      if (p.device.is_cuda()) return refuse("it has no code for a GPU");
       if (p.rank != 2) return refuse(fmt::format("{} spatial axes; gemm has 2", p.rank));
       if (p.dtype != DType::float32)
         return refuse(fmt::format("dtype {}; gemm has float32", name_of(p.dtype)));

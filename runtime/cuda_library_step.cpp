@@ -1,6 +1,11 @@
 #include "croton/runtime/cuda_library_step.h"
 
-#include <array>
+#include "croton/ops/blas.h"
+#include "croton/ops/conv_implementations.h"
+#include "croton/runtime/cuda_blas.h"
+#include "croton/runtime/cuda_convolution.h"
+#include "croton/runtime/cuda_dnn.h"
+#include "croton/runtime/cuda_product.h"
 
 namespace croton {
 
@@ -14,8 +19,16 @@ struct Provider {
                                            std::span<const Layout>);
 };
 
+bool has_cublaslt() { return cublaslt::library().problem.empty(); }
+bool has_cudnn() { return cudnn::library().problem.empty(); }
+
 /// The only registration: which library computes which op.
-constexpr std::array<Provider, 0> providers = {};
+constexpr Provider providers[] = {
+    {dot_op, has_cublaslt, make_cuda_product},          {dot22_op, has_cublaslt, make_cuda_product},
+    {dot22_scalar_op, has_cublaslt, make_cuda_product}, {gemm_op, has_cublaslt, make_cuda_product},
+    {gemv_op, has_cublaslt, make_cuda_product},         {ger_op, has_cublaslt, make_cuda_product},
+    {dnn_conv_op, has_cudnn, make_cuda_convolution},
+};
 
 }  // namespace
 
@@ -23,7 +36,8 @@ std::unique_ptr<CudaLibraryStep> make_cuda_library_step(CudaDevice& device, cons
                                                         std::span<const Layout> inputs,
                                                         std::span<const Layout> outputs) {
   for (const Provider& provider : providers) {
-    if (&provider.op() == &node.op()) return provider.make(device, node, inputs, outputs);
+    if (&provider.op() != &node.op()) continue;
+    return provider.is_available() ? provider.make(device, node, inputs, outputs) : nullptr;
   }
   return nullptr;
 }
@@ -35,6 +49,11 @@ bool has_cuda_library_step(const Op& op) {
   return false;
 }
 
-std::vector<GpuPart> cuda_library_parts() { return {}; }
+std::vector<GpuPart> cuda_library_parts() {
+  const auto part = [](const char* name, const auto& library) {
+    return GpuPart{name, library.problem.empty(), library.path, library.version, library.problem};
+  };
+  return {part("cuBLASLt", cublaslt::library()), part("cuDNN", cudnn::library())};
+}
 
 }  // namespace croton

@@ -8,6 +8,7 @@
 #include "croton/ops/expression.h"
 #include "croton/optimizer/expressions.h"
 #include "croton/optimizer/rewriter.h"
+#include "places.h"
 
 namespace croton {
 namespace {
@@ -67,11 +68,11 @@ TEST_CASE("the rules of the recipe work as it says", "[optimizer][docs]") {
 }
 
 TEST_CASE("the recipe for rewrites is what the test follows", "[optimizer][docs]") {
-  const std::vector<std::string> here = lines_of(CROTON_SOURCE_DIR "/tests/add_a_rewrite_test.cpp");
+  const std::vector<std::string> here = lines_of(test::source_file("tests/add_a_rewrite_test.cpp"));
   const std::set<std::string> known(here.begin(), here.end());
   bool code = false;
   int compared = 0;
-  for (const std::string& line : lines_of(CROTON_SOURCE_DIR "/docs/add_a_rewrite.md")) {
+  for (const std::string& line : lines_of(test::source_file("docs/add_a_rewrite.md"))) {
     if (line.starts_with("```")) {
       code = line == "```cpp";
     } else if (code && !line.empty()) {

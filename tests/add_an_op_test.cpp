@@ -15,6 +15,7 @@
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/ops/verify_grad.h"
+#include "places.h"
 #include "tensor_values.h"
 
 using namespace croton;
@@ -117,8 +118,8 @@ TEST_CASE("A class makes any other operation", "[docs][ops]") {
 }
 
 TEST_CASE("The recipe for operations is the code that runs", "[docs]") {
-  const std::string recipe = contents(CROTON_SOURCE_DIR "/docs/add_an_op.md");
-  const std::string source = contents(CROTON_SOURCE_DIR "/tests/add_an_op_test.cpp");
+  const std::string recipe = contents(test::source_file("docs/add_an_op.md"));
+  const std::string source = contents(test::source_file("tests/add_an_op_test.cpp"));
   std::size_t blocks = 0;
   const std::string open = "```cpp\n", close = "```";
   for (std::size_t at = recipe.find(open); at != std::string::npos; at = recipe.find(open, at)) {

@@ -37,6 +37,19 @@ TEST_CASE("the default takes the first implementation that is not poor at a prob
   CHECK(chosen(problem(500, 64, 64, DType::float64)) == "legacy");
 }
 
+TEST_CASE("on a GPU the library goes first, generated loops where it cannot", "[optimizer][conv]") {
+  ConvProblem p = problem(500, 20, 50);
+  p.device = Device::cuda(0);
+  CHECK(chosen(p) == "dnn");
+  CHECK(chosen(p, Query().excluding("conv_dnn")) == "legacy");
+  CHECK_THAT(choose_convolution(p, {}).text(),
+             Catch::Contains("on cuda0") && Catch::Contains("gemm: refuses"));
+  p.pad_lo = {1, 1};
+  p.pad_hi = {0, 0};
+  p.out = {9, 9};
+  CHECK(chosen(p) == "legacy");
+}
+
 TEST_CASE("queries force and exclude implementations", "[optimizer][conv]") {
   const ConvProblem p = problem(500, 64, 64);
   CHECK(chosen(p, Query().excluding("conv_dnn")) == "legacy");

@@ -5,6 +5,7 @@
 
 #include "croton/codegen/cuda_emit.h"
 #include "croton/codegen/kernel_builder.h"
+#include "places.h"
 
 // The CUDA code of a few kernels, to be read: tests/cuda_golden/NAME.cu.
 // CROTON_UPDATE_GOLDEN=1 writes what comes out into the files instead; review it as a diff.
@@ -21,7 +22,7 @@ void check_golden(const std::string& name, const Kernel& kernel) {
             std::to_string(phase.block) + ", shared " + std::to_string(phase.shared_bytes) + "\n";
   }
   text += source.text;
-  const std::string file = CROTON_SOURCE_DIR "/tests/cuda_golden/" + name + ".cu";
+  const std::string file = test::source_file("tests/cuda_golden/" + name + ".cu").string();
   if (std::getenv("CROTON_UPDATE_GOLDEN") != nullptr) std::ofstream(file) << text;
   std::ostringstream expected;
   expected << std::ifstream(file).rdbuf();

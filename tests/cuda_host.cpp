@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "croton/codegen/cuda_prelude.h"
+#include "places.h"
 
 namespace croton::test {
 
@@ -41,7 +42,7 @@ std::string caller(const CudaKernel::Phase& phase, std::size_t kernel, std::size
 }  // namespace
 
 CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
-  std::string text = text_of(CROTON_SOURCE_DIR "/tests/cuda_host_prelude.inc");
+  std::string text = text_of(source_file("tests/cuda_host_prelude.inc"));
   text += cuda_prelude();
   text += "struct Any { void* p; template <class T> operator T*() const { return (T*)p; } };\n";
   for (std::size_t i = 0; i < kernels.size(); ++i) {

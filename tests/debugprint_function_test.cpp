@@ -7,7 +7,7 @@
 
 using namespace croton;
 
-TEST_CASE("debugprint of a function shows what runs", "[runtime][debugprint]") {
+TEST_CASE("debugprint of a function shows what runs", "[runtime][debugprint][cpu]") {
   const std::vector<Variable> x =
       parse_declarations("X: fmatrix, W1: fmatrix, b1: fvector, W2: fmatrix, b2: fvector");
   const std::vector<Variable> y = parse_expression("softmax(dot(tanh(dot(X, W1) + b1), W2) + b2)", x);

@@ -11,6 +11,7 @@
 #include "croton/ops/elementwise.h"
 #include "croton/ops/elementwise_functions.h"
 #include "croton/ops/evaluate.h"
+#include "places.h"
 #include "tensor_values.h"
 
 using namespace croton;
@@ -70,7 +71,7 @@ double allowed_ulps(const ElementwiseRow& row, DType dtype) {
 }  // namespace
 
 TEST_CASE("Every row gives NumPy's values on every dtype", "[ops][elementwise]") {
-  std::ifstream file(CROTON_SOURCE_DIR "/tests/numpy/elementwise.txt");
+  std::ifstream file(test::source_file("tests/numpy/elementwise.txt"));
   std::set<std::string> seen;
   for (std::string text; std::getline(file, text);) {
     std::istringstream line(text);

@@ -50,7 +50,7 @@ long allocations_of(const Action& action) {
 
 }  // namespace
 
-TEST_CASE("a call in the steady state allocates nothing", "[runtime][memory]") {
+TEST_CASE("a call in the steady state allocates nothing", "[runtime][memory][cpu]") {
   REQUIRE(allocations_of([] { Tensor::ones({3}); }) >= 100);  // the library's are counted
   const Variable x = matrix("x"), y = ivector("y"), index = lscalar("index");
   const Tensor images = Tensor::ones({20, 8}), labels = Tensor::zeros({20}, DType::int32);

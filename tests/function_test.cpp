@@ -269,7 +269,7 @@ TEST_CASE("modes", "[runtime][mode]") {
   CHECK(default_mode().name() == ModeName::FAST_COMPILE);
 }
 
-TEST_CASE("what a function knows of itself", "[runtime][function]") {
+TEST_CASE("what a function knows of itself", "[runtime][function][cpu]") {
   const Variable x = vector("x");
   const Function f = function({x}, x + 1);
   CHECK(f.name().find("function_test.cpp:") == 0);

@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "croton/graph/error.h"
+#include "places.h"
 
 using namespace croton;
 
 namespace {
 
 std::vector<std::byte> seed(const std::string& name) {
-  std::ifstream file(std::string(CROTON_SOURCE_DIR) + "/tests/fuzz/seeds/idx/" + name, std::ios::binary);
+  std::ifstream file(test::source_file("tests/fuzz/seeds/idx") / name, std::ios::binary);
   std::vector<std::byte> bytes;
   for (std::istreambuf_iterator<char> i(file), end; i != end; ++i)
     bytes.push_back(static_cast<std::byte>(*i));
@@ -36,7 +37,7 @@ TEST_CASE("IDX files of several dtypes, plain and gzipped", "[runtime][idx]") {
 }
 
 TEST_CASE("the digits are what their README says", "[runtime][idx]") {
-  const std::string folder = std::string(CROTON_SOURCE_DIR) + "/docs/examples/data/mnist/";
+  const std::string folder = test::source_file("docs/examples/data/mnist/").string();
   const Tensor images = read_idx(folder + "t10k-images-idx3-ubyte.gz");
   const Tensor labels = read_idx(folder + "t10k-labels-idx1-ubyte.gz");
   CHECK(images.shape() == Shape{10000, 28, 28});

@@ -3,9 +3,11 @@
 #include <random>
 
 #include "concrete_conv.h"
+#include "croton/graph/flags.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/optimizer/conv_candidate.h"
 #include "croton/runtime/library_step.h"
+#include "lowered.h"
 #include "random_cases.h"
 
 using namespace croton;
@@ -16,6 +18,11 @@ namespace {
 /// Runs a case through a library; false where the library does not take it.
 bool check_library(const ConcreteConvCase& c, const Op& op) {
   const Variable node = c.node(op);
+  if (config().device() != "cpu") {
+    INFO(op.name() << ": " << to_string(c.problem));
+    check_conv(c, run_lowered(*node.node(), {c.first, c.second}).at(0));
+    return true;
+  }
   const auto layout = [](const TensorType& t) {
     return Layout{t.dtype, t.shape, contiguous_strides(t.shape)};
   };

@@ -10,7 +10,7 @@ namespace croton::test {
 
 /// The outputs of a node's generated code for these inputs (of any strides); empty where codegen does not
 /// know the op or the code raised its fault. Scratch memory starts as NaN; what lies behind each output is
-/// checked to be untouched.
+/// checked to be untouched. With the flag device set to a GPU a function computes them there.
 std::vector<Tensor> run_lowered(const Node& node, const std::vector<Tensor>& inputs, int threads = 2);
 
 /// Runs a node both ways and fails the test case where dtypes, shapes or values differ (rtol, atol as

@@ -10,6 +10,7 @@
 #include "croton/graph/op.h"
 #include "croton/ops/elementwise.h"
 #include "croton/ops/reduce.h"
+#include "places.h"
 
 using namespace croton;
 
@@ -21,7 +22,7 @@ std::set<std::string> library_ops() {
   for (const ElementwiseOp* op : elementwise_ops()) names.insert(op->name());
   for (const ReduceOp* op : reduce_ops()) names.insert(op->name());
   const std::regex declaration("Op\\(\"(\\w+)\"");
-  for (const auto& entry : std::filesystem::directory_iterator(CROTON_SOURCE_DIR "/ops")) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_file("ops"))) {
     if (entry.path().extension() != ".cpp") continue;
     std::ifstream file(entry.path());
     const std::string text{std::istreambuf_iterator<char>(file), {}};

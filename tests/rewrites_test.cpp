@@ -9,6 +9,7 @@
 #include "croton/ops/expression.h"
 #include "croton/optimizer/optimizer.h"
 #include "croton/optimizer/phases.h"
+#include "places.h"
 #include "rewrite_cases.h"
 
 using namespace croton;
@@ -18,7 +19,7 @@ namespace {
 
 std::vector<std::filesystem::path> golden_files() {
   std::vector<std::filesystem::path> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(CROTON_SOURCE_DIR "/tests/rewrites")) {
+  for (const auto& entry : std::filesystem::directory_iterator(source_file("tests/rewrites"))) {
     if (entry.path().extension() == ".txt") paths.push_back(entry.path());
   }
   std::sort(paths.begin(), paths.end());

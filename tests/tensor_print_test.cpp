@@ -4,11 +4,12 @@
 
 #include "croton/graph/npy.h"
 #include "croton/graph/tensor.h"
+#include "places.h"
 
 using namespace croton;
 
 TEST_CASE("tensors print as NumPy printed them", "[graph][tensor]") {
-  const std::string folder = CROTON_SOURCE_DIR "/tests/numpy/";
+  const std::string folder = test::source_file("tests/numpy/").string();
   const NamedTensors tensors = load_npz(folder + "print.npz");
   std::ifstream file(folder + "print.txt");
   std::string expected, line;

@@ -12,6 +12,7 @@
 #include "croton/graph/npy.h"
 #include "croton/graph/text_form.h"
 #include "croton/graph/version.h"
+#include "places.h"
 
 using namespace croton;
 using Catch::Matchers::Contains;
@@ -32,7 +33,7 @@ std::string read(const std::filesystem::path& path) {
 /// A folder of the test's own, empty.
 const std::filesystem::path& folder() {
   static const std::filesystem::path path = [] {
-    std::filesystem::path p = std::filesystem::path(CROTON_BINARY_DIR) / "test-tool";
+    std::filesystem::path p = test::writable_folder() / "test-tool";
     std::filesystem::remove_all(p);
     std::filesystem::create_directories(p / "work");
     return p;
@@ -45,8 +46,8 @@ Result run(const std::string& arguments, const std::string& environment = "") {
   const std::string here = (folder() / "work").string(), out = (folder() / "out").string(),
                     err = (folder() / "err").string();
   const std::string command = "cd '" + here + "' && XDG_CACHE_HOME='" + (folder() / "cache").string() + "' " +
-                              environment + " '" CROTON_BINARY_DIR "/bin/croton' " + arguments + " >'" + out +
-                              "' 2>'" + err + "' </dev/null";
+                              environment + " '" + test::program("croton").string() + "' " + arguments +
+                              " >'" + out + "' 2>'" + err + "' </dev/null";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
 }
@@ -82,7 +83,7 @@ const char* const network =
 
 }  // namespace
 
-TEST_CASE("croton without arguments shows what it can do", "[tools][tool]") {
+TEST_CASE("croton without arguments shows what it can do", "[tools][tool][cpu]") {
   const std::string help = output_of("");
   for (const char* command : {"debugprint", "eval", "flags", "ops", "doctor", "cache"})
     CHECK_THAT(help, Contains(command));
@@ -90,7 +91,7 @@ TEST_CASE("croton without arguments shows what it can do", "[tools][tool]") {
   CHECK(output_of("--version") == version_details() + "\n");
 }
 
-TEST_CASE("croton debugprint prints the optimized graph in Theano's layout", "[tools][tool]") {
+TEST_CASE("croton debugprint prints the optimized graph in Theano's layout", "[tools][tool][cpu]") {
   CHECK(output_of(std::string("debugprint ") + network) ==
         "SoftmaxWithBias [@A] ''   4\n"
         " |Dot22 [@B] ''   3\n"
@@ -119,7 +120,7 @@ TEST_CASE("croton debugprint prints the optimized graph in Theano's layout", "[t
   CHECK_THAT(output_of(std::string("debugprint --general ") + network), !Contains("Composite"));
 }
 
-TEST_CASE("croton debugprint --text writes what it reads", "[tools][tool]") {
+TEST_CASE("croton debugprint --text writes what it reads", "[tools][tool][cpu]") {
   const std::string before = output_of(std::string("debugprint --before --text ") + network);
   write("graph.txt", before);
   CHECK(output_of("debugprint --before --text graph.txt") == before);
@@ -129,7 +130,7 @@ TEST_CASE("croton debugprint --text writes what it reads", "[tools][tool]") {
   CHECK(equal_graphs(parse_graph(optimized), parse_graph(to_text(parse_graph(optimized)))));
 }
 
-TEST_CASE("croton eval computes over files and numbers", "[tools][tool]") {
+TEST_CASE("croton eval computes over files and numbers", "[tools][tool][cpu]") {
   save_npy(path("x.npy"), Tensor{{1.f, 2.f}, {3.f, 4.f}});
   save_npz(path("both.npz"), {{"a", Tensor{1.f, 2.f}}, {"b", Tensor{3, 4}}});
   CHECK(output_of("eval -e 'x * 2 + y' x=x.npy y=0.5") == "[[2.5 4.5]\n [6.5 8.5]]\n");
@@ -150,7 +151,7 @@ TEST_CASE("croton eval computes over files and numbers", "[tools][tool]") {
   CHECK(equal(archive.at("arr_2"), Tensor{{0.f, 1.f}, {2.f, 3.f}}));
 }
 
-TEST_CASE("croton eval convolves as asked", "[tools][tool]") {
+TEST_CASE("croton eval convolves as asked", "[tools][tool][cpu]") {
   save_npy(path("image.npy"), Tensor::arange(12, DType::float32).reshape({1, 1, 3, 4}));
   save_npy(path("filters.npy"), Tensor::ones({1, 1, 2, 2}, DType::float32));
   CHECK(output_of("eval -e 'conv2d(x, w, border_mode=((1, 2), (0, 1)), subsample=(2, 1), filter_flip=false)' "
@@ -158,7 +159,7 @@ TEST_CASE("croton eval convolves as asked", "[tools][tool]") {
         "[[[[ 1.  3.  5.  3.]\n   [26. 30. 34. 18.]\n   [ 0.  0.  0.  0.]]]]\n");
 }
 
-TEST_CASE("croton refuses bad input with one message and exit code 2", "[tools][tool][errors]") {
+TEST_CASE("croton refuses bad input with one message and exit code 2", "[tools][tool][cpu][errors]") {
   save_npy(path("x.npy"), Tensor{{1.f, 2.f}, {3.f, 4.f}});
   save_npz(path("both.npz"), {{"a", Tensor{1.f, 2.f}}, {"b", Tensor{3, 4}}});
   CHECK(complaint_of("debugpint") ==
@@ -210,14 +211,14 @@ TEST_CASE("croton refuses bad input with one message and exit code 2", "[tools][
   CHECK_THAT(environment.err, Contains("did you mean threads?"));
 }
 
-TEST_CASE("croton flags says what set each", "[tools][tool]") {
+TEST_CASE("croton flags says what set each", "[tools][tool][cpu]") {
   CHECK(output_of("flags --changed").empty());
   CHECK(output_of("flags --changed --flags floatX=float64,threads=1") ==
         "floatX=float64  (--flags, column 1)\nthreads=1  (--flags, column 16)\n");
   CHECK_THAT(output_of("flags"), Contains("floatX=float32  (default)"));
 }
 
-TEST_CASE("croton doctor and cache look at this machine", "[tools][tool]") {
+TEST_CASE("croton doctor and cache look at this machine", "[tools][tool][cpu]") {
   const std::string report = output_of("doctor");
   for (const char* line : {"cpu ", "vectors ", "threads ", "memory ", "cache ", "LLVM ", "oneDNN "})
     CHECK_THAT(report, Contains(line));
@@ -234,10 +235,8 @@ TEST_CASE("croton doctor and cache look at this machine", "[tools][tool]") {
   CHECK_THAT(complaint_of("cache"), Contains("subcommand"));
 }
 
-TEST_CASE("the pages of the reference are current", "[tools][tool][docs]") {
-  const auto committed = [](const char* name) {
-    return read(std::filesystem::path(CROTON_SOURCE_DIR) / name);
-  };
+TEST_CASE("the pages of the reference are current", "[tools][tool][cpu][docs]") {
+  const auto committed = [](const char* name) { return read(test::source_file(name)); };
   {
     INFO("write it anew: build/bin/croton flags --markdown > docs/reference/flags.md");
     CHECK(output_of("flags --markdown") == committed("docs/reference/flags.md"));

@@ -38,7 +38,7 @@ Workload conv_forward(Sizes sizes) {
   const Tensor image = uniform(c.image, 1), filters = uniform(c.filters, 2);
   const auto begin = Clock::now();
   const Variable x = ftensor4("x"), w = ftensor4("w");
-  return finish(c, workload_of(begin, function({x, w}, conv2d(x, w, c.options)), {image, filters}));
+  return finish(c, workload_of(begin, {{x, w}, conv2d(x, w, c.options), {}, "conv", {image, filters}}));
 }
 
 Workload conv_inputs(Sizes sizes) {
@@ -47,7 +47,7 @@ Workload conv_inputs(Sizes sizes) {
   const auto begin = Clock::now();
   const Variable w = ftensor4("w"), gy = ftensor4("gy");
   const Variable gx = conv2d_grad_wrt_inputs(gy, w, operands(c.image), c.options);
-  return finish(c, workload_of(begin, function({w, gy}, gx), {filters, gradient}));
+  return finish(c, workload_of(begin, {{w, gy}, gx, {}, "conv", {filters, gradient}}));
 }
 
 Workload conv_weights(Sizes sizes) {
@@ -56,7 +56,7 @@ Workload conv_weights(Sizes sizes) {
   const auto begin = Clock::now();
   const Variable x = ftensor4("x"), gy = ftensor4("gy");
   const Variable gw = conv2d_grad_wrt_weights(x, gy, operands(c.filters), c.options);
-  return finish(c, workload_of(begin, function({x, gy}, gw), {image, gradient}));
+  return finish(c, workload_of(begin, {{x, gy}, gw, {}, "conv", {image, gradient}}));
 }
 
 constexpr Kind kinds[] = {

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -28,7 +29,14 @@ Workload make(const std::vector<std::string>& words, std::size_t first) {
   const Kind* kind = find_kind(words[first]);
   if (kind == nullptr) throw ValueError(fmt::format("there is no work of the kind {}", words[first]));
   std::vector<std::int64_t> sizes;
-  for (std::size_t i = first + 1; i < words.size(); ++i) sizes.push_back(std::stoll(words[i]));
+  config().set("precision", "ieee");
+  for (std::size_t i = first + 1; i < words.size(); ++i) {
+    if (const std::size_t at = words[i].find('='); at != std::string::npos) {
+      config().set(words[i].substr(0, at), words[i].substr(at + 1));
+    } else {
+      sizes.push_back(std::stoll(words[i]));
+    }
+  }
   if (sizes.size() < kind->sizes) {
     throw ValueError(fmt::format("{} takes {} sizes; {} given", kind->name, kind->sizes, sizes.size()));
   }
@@ -52,6 +60,7 @@ std::string prepare(const std::vector<std::string>& words, std::optional<Workloa
   ready.reset();
   ready = make(words, 1);
   ready->call();
+  finish_calls();
   const double first = since(ready->begin);
   return fmt::format(
       R"({{"version": "{}", "bytes": {}, "operations": {}, "implementations": {{"Croton": {{"first_call": {}, "check": {}}}}}}})",
@@ -62,7 +71,8 @@ std::string answer(const std::vector<std::string>& words, std::optional<Workload
   if (words[0] == "prepare") return prepare(words, ready);
   if (words[0] != "measure" || words.size() != 3) throw ValueError("not a request: " + words[0]);
   if (!ready) throw ValueError("nothing is prepared");
-  return fmt::format(R"({{"seconds": {}}})", seconds_per_call(ready->call, std::stod(words[2])));
+  return fmt::format(R"({{"seconds": {}}})",
+                     seconds_per_call(ready->call, finish_calls, std::stod(words[2])));
 }
 
 void serve() {
@@ -88,21 +98,26 @@ void once(const std::vector<std::string>& words) {
   const double start = resident_bytes();
   Workload work = make(words, 2);
   work.call();
+  finish_calls();
   const double seconds = since(work.begin);
   const double check = work.check();
   for (int i = 0; i < 10; ++i) work.call();
+  finish_calls();
   const CompileTimes times = work.function.compile_times();
   fmt::print(
       R"({{"seconds": {}, "check": {}, "memory": {}, "phases": {{"build": {}, "optimize": {}, "specialize": {}, "lower": {}, "compile": {}, "plan": {}}}}})"
       "\n",
       seconds, number(check), most_resident_bytes() - start, times.build, times.optimize, times.specialize,
       times.lower, times.compile, times.plan);
+  std::fflush(stdout);
+  // The runner looks at the memory that is held on the device, then ends the input.
+  std::cin.ignore(std::numeric_limits<std::streamsize>::max());
 }
 
 void profile(const std::vector<std::string>& words) {
   config().set("profile", "true");
   const Workload work = make(words, 1);
-  const double seconds = seconds_per_call(work.call, 2);
+  const double seconds = seconds_per_call(work.call, finish_calls, 2);
   fmt::print("{} us a call\n{}\n{}", seconds * 1e6, work.function.plan_text(),
              work.function.profile().to_text());
 }

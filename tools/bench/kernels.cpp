@@ -14,28 +14,36 @@ Workload chain(Sizes sizes) {
   const auto begin = Clock::now();
   const Variable a = fvector("a"), b = fvector("b"), c = fvector("c"), d = fvector("d");
   const Variable result = tanh(a * b + c) * sigmoid(d) + log1p(exp(-abs(a)));
-  Workload work = workload_of(begin, function({a, b, c, d}, result, {.name = "chain"}), values);
+  Workload work = workload_of(begin, {{a, b, c, d}, result, {}, "chain", values});
   work.bytes = 5 * float_bytes * static_cast<double>(sizes[0]);
   return work;
 }
 
-/// A function of one tensor of the sizes' shape, and of what rank.
-template <Variable make(const Variable& x)>
+double all_elements(Sizes sizes) {
+  double count = 1;
+  for (const std::int64_t extent : sizes) count *= static_cast<double>(extent);
+  return count;
+}
+double rows(Sizes sizes) { return static_cast<double>(sizes[0]); }
+double columns(Sizes sizes) { return static_cast<double>(sizes[1]); }
+double one(Sizes) { return 1; }
+
+/// A function of one tensor of the sizes' shape. `results`: how many elements it gives.
+template <Variable make(const Variable& x), double results(Sizes) = all_elements>
 Workload unary(Sizes sizes) {
   Shape shape;
   for (const std::int64_t extent : sizes) shape.push_back(extent);
   const Tensor value = uniform(shape, 1);
   const auto begin = Clock::now();
   const Variable x = shape.rank() == 1 ? fvector("x") : fmatrix("x");
-  const Function f = function({x}, make(x));
-  Workload work = workload_of(begin, f, {value});
-  const Tensor result = f(value);
-  work.bytes = static_cast<double>(value.bytes() + result.bytes());
+  Workload work = workload_of(begin, {{x}, make(x), {}, "unary", {value}});
+  work.bytes = float_bytes * (all_elements(sizes) + results(sizes));
   return work;
 }
 
 Variable exp_of(const Variable& x) { return exp(x); }
 Variable scaled(const Variable& x) { return 2 * x; }
+Variable copied(const Variable& x) { return x; }
 Variable softmax_of(const Variable& x) { return softmax(x); }
 Variable logsumexp_of(const Variable& x) { return log(sum(exp(x), 1)); }
 Variable sum_0(const Variable& x) { return x.sum(0); }
@@ -45,22 +53,27 @@ Variable transposed(const Variable& x) { return x.T(); }
 
 struct Pooling {
   Tensor image;
+  Shape pooled;
   Variable x, y;
+  Clock::time_point begin;
 
   explicit Pooling(Sizes sizes) : image(uniform({sizes[0], sizes[1], sizes[2], sizes[2]}, 1)) {
+    const std::int64_t side = (sizes[2] - sizes[3]) / sizes[4] + 1;
+    pooled = {sizes[0], sizes[1], side, side};
     begin = Clock::now();
     x = ftensor4("x");
     y = pool_2d(x, {sizes[3], sizes[3]}, {.stride = {sizes[4], sizes[4]}});
   }
-  Clock::time_point begin;
+  double bytes() const {
+    return static_cast<double>(image.bytes()) + float_bytes * static_cast<double>(pooled.count());
+  }
 };
 
 /// Max-pooling. Sizes: batch, channels, side of the image, side of the window, stride.
 Workload pool_forward(Sizes sizes) {
   const Pooling pooling(sizes);
-  const Function f = function({pooling.x}, pooling.y, {.name = "pool"});
-  Workload work = workload_of(pooling.begin, f, {pooling.image});
-  work.bytes = static_cast<double>(pooling.image.bytes()) + static_cast<double>(f(pooling.image).size()) * 4;
+  Workload work = workload_of(pooling.begin, {{pooling.x}, pooling.y, {}, "pool", {pooling.image}});
+  work.bytes = pooling.bytes();
   return work;
 }
 
@@ -72,20 +85,40 @@ Workload pool_backward(Sizes sizes) {
   const auto begin = Clock::now();
   const Variable gy = ftensor4("gy");
   const Variable gx = grad(none, pooling.x, {.known_grads = {{pooling.y, gy}}});
-  const Function f = function({pooling.x, pooling.y, gy}, gx, {.name = "pool_grad"});
-  Workload work = workload_of(begin, f, {pooling.image, pooled, gradient});
-  work.bytes = 2 * static_cast<double>(pooling.image.bytes()) + 2 * static_cast<double>(pooled.bytes());
+  Workload work = workload_of(
+      begin, {{pooling.x, pooling.y, gy}, gx, {}, "pool_grad", {pooling.image, pooled, gradient}});
+  work.bytes = 2 * pooling.bytes();
+  return work;
+}
+
+/// Local response normalisation across channels, of ordinary operations: x (1 + alpha / size * the sum of x^2
+/// over `size` channels around)^-beta. Sizes: batch, channels, side, how many channels.
+Workload lrn(Sizes sizes) {
+  constexpr double alpha = 1e-4, beta = 0.75;
+  const Tensor image = uniform({sizes[0], sizes[1], sizes[2], sizes[2]}, 1);
+  const std::int64_t channels = sizes[1], size = sizes[3];
+  const auto begin = Clock::now();
+  const Variable x = ftensor4("x");
+  const Variable border = zeros({sizes[0], size / 2, sizes[2], sizes[2]}, DType::float32);
+  const Variable squares = concatenate({border, sqr(x), border}, 1);
+  Variable sum = squares(all, slice(0, channels));
+  for (std::int64_t i = 1; i < size; ++i) sum = sum + squares(all, slice(i, i + channels));
+  const Variable y = x * pow(1 + alpha / static_cast<double>(size) * sum, -beta);
+  Workload work = workload_of(begin, {{x}, y, {}, "lrn", {image}});
+  work.bytes = 2 * static_cast<double>(image.bytes());
   return work;
 }
 
 constexpr Kind kinds[] = {{"chain", 1, chain},
+                          {"copy", 1, unary<copied>},
+                          {"lrn", 4, lrn},
                           {"exp", 1, unary<exp_of>},
                           {"scale", 1, unary<scaled>},
                           {"softmax", 2, unary<softmax_of>},
-                          {"logsumexp", 2, unary<logsumexp_of>},
-                          {"sum_0", 2, unary<sum_0>},
-                          {"sum_1", 2, unary<sum_1>},
-                          {"sum_all", 2, unary<sum_all>},
+                          {"logsumexp", 2, unary<logsumexp_of, rows>},
+                          {"sum_0", 2, unary<sum_0, columns>},
+                          {"sum_1", 2, unary<sum_1, rows>},
+                          {"sum_all", 2, unary<sum_all, one>},
                           {"transpose", 2, unary<transposed>},
                           {"pool_forward", 5, pool_forward},
                           {"pool_backward", 5, pool_backward}};

@@ -10,9 +10,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double time_of(const std::function<void()>& call, std::size_t calls) {
+// A batch takes so long at least: far longer than reading the clock and waiting for a device.
+constexpr double least_batch = 0.003;
+
+double time_of(const std::function<void()>& call, const std::function<void()>& finish, std::size_t calls) {
   const auto begin = Clock::now();
   for (std::size_t i = 0; i < calls; ++i) call();
+  finish();
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
@@ -26,12 +30,13 @@ double status_bytes(const std::string& field) {
 
 }  // namespace
 
-double seconds_per_call(const std::function<void()>& call, double seconds) {
+double seconds_per_call(const std::function<void()>& call, const std::function<void()>& finish,
+                        double seconds) {
   std::size_t calls = 1;
-  while (time_of(call, calls) < 0.001) calls *= 2;
+  while (time_of(call, finish, calls) < least_batch) calls *= 2;
   std::vector<double> samples;
   for (double spent = 0; spent < seconds;) {
-    const double elapsed = time_of(call, calls);
+    const double elapsed = time_of(call, finish, calls);
     samples.push_back(elapsed / static_cast<double>(calls));
     spent += elapsed;
   }

@@ -10,7 +10,7 @@ namespace {
 Workload scalar_call(Sizes) {
   const auto begin = Clock::now();
   const Variable x = fscalar("x");
-  return workload_of(begin, function({x}, x + 1, {.name = "add_one"}), {Tensor(2.F)});
+  return workload_of(begin, {{x}, x + 1, {}, "add_one", {Tensor(2.F)}});
 }
 
 /// v[i+1] = tanh(1.5 v[i] + v[i-6]) over a vector. Sizes: how many nodes, three for every i.
@@ -22,7 +22,7 @@ Workload tanh_chain(Sizes sizes) {
     const Variable& earlier = v[static_cast<std::size_t>(std::max<std::int64_t>(i - 6, 0))];
     v.push_back(tanh(1.5 * v.back() + earlier));
   }
-  return workload_of(begin, function({v.front()}, v.back(), {.name = "tanh_chain"}), {value});
+  return workload_of(begin, {{v.front()}, v.back(), {}, "tanh_chain", {value}});
 }
 
 constexpr Kind kinds[] = {{"scalar_call", 0, scalar_call}, {"tanh_chain", 1, tanh_chain}};

@@ -5,13 +5,20 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
-# name, program in peers/, its implementations
-PEERS = [
-    ("PyTorch", "torch_peer.py", ["PyTorch", "PyTorch-compile"]),
-    ("JAX", "jax_peer.py", ["JAX"]),
-    ("PyTensor", "pytensor_peer.py", ["PyTensor"]),
-]
+# device -> name, program in peers/, its implementations
+PEERS = {
+    "cpu": [
+        ("PyTorch", "torch_peer.py", ["PyTorch", "PyTorch-nhwc", "PyTorch-compile"]),
+        ("JAX", "jax_peer.py", ["JAX"]),
+        ("PyTensor", "pytensor_peer.py", ["PyTensor"]),
+    ],
+    "cuda": [
+        ("PyTorch", "torch_peer.py", ["PyTorch", "PyTorch-nhwc", "PyTorch-graph", "PyTorch-compile"]),
+        ("JAX", "jax_peer.py", ["JAX"]),
+    ],
+}
 
 
 def build(root):
@@ -46,37 +53,60 @@ def install_peers(root):
     return python
 
 
-def environment(caches):
-    """Two threads for everybody, and what compilers keep on disk in `caches`, if anything."""
+def environment(caches, device):
+    """On the CPU two threads for everybody; what compilers keep on disk in `caches`, if anything."""
     variables = dict(os.environ)
     variables["PYTHONDONTWRITEBYTECODE"] = "1"
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        variables[name] = "2"
-    variables["CROTON_FLAGS"] = "threads=2,cache_dir=" + (f"{caches}/croton" if caches else "none")
+    variables["BENCH_DEVICE"] = device
+    flags = "cache_dir=" + (f"{caches}/croton" if caches else "none")
+    if device == "cpu":
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+            variables[name] = "2"
+        flags += ",threads=2"
+        variables["JAX_PLATFORMS"] = "cpu"
+    else:
+        flags += f",device={device}"
+        variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    variables["CROTON_FLAGS"] = flags
     if caches is None:
         return variables
     variables["TORCHINDUCTOR_CACHE_DIR"] = f"{caches}/torch"
+    variables["TRITON_CACHE_DIR"] = f"{caches}/triton"
+    variables["CUDA_CACHE_PATH"] = f"{caches}/cuda"
     variables["JAX_COMPILATION_CACHE_DIR"] = f"{caches}/jax"
     variables["PYTENSOR_FLAGS"] = f"base_compiledir={caches}/pytensor"
     variables["NUMBA_CACHE_DIR"] = f"{caches}/numba"
     return variables
 
 
+def used_device_memory():
+    """Bytes of the GPU's memory that are in use, whoever uses them; 0 where nobody can tell."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"],
+            capture_output=True, text=True, check=True, timeout=30,
+        )  # fmt: skip
+        return int(done.stdout.split()[0]) * 2**20
+    except (OSError, ValueError, IndexError, subprocess.SubprocessError):
+        return 0
+
+
 class Program:
     """One library's benchmark program, kept running while its turns come and go. What its compiler keeps on disk
     while it serves lies in `caches`, which stays: only first calls start without."""
 
-    def __init__(self, name, command, implementations, caches):
+    def __init__(self, name, command, implementations, caches, device):
         self.name = name
         self.command = command
         self.implementations = implementations
         self.caches = caches
+        self.device = device
         self.version = ""
         self.process = None
 
     def start(self):
         self.process = subprocess.Popen(
-            self.command, env=environment(self.caches), text=True, stdin=subprocess.PIPE,
+            self.command, env=environment(self.caches, self.device), text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=1,
         )  # fmt: skip
 
@@ -102,15 +132,26 @@ class Program:
         if self.process:
             self.process.stdin.close()
             self.process.wait()
+            self.process.stdout.close()
             self.process = None
 
     def once(self, implementation, kind, sizes, caches):
-        """The first call, in a process of its own."""
-        done = subprocess.run(
-            [*self.command, "once", implementation, kind, *sizes], env=environment(caches), text=True,
-            capture_output=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            reason = done.stderr.strip().splitlines() or [f"code {done.returncode}"]
-            return {"error": reason[-1]}
-        return json.loads(done.stdout.splitlines()[-1])
+        """The first call, in a process of its own, which waits for the end of its input before it goes: so that the
+        memory can be looked at that it holds on the device."""
+        used = used_device_memory() if self.device == "cuda" else 0
+        with tempfile.TemporaryFile("w+") as complaint:
+            process = subprocess.Popen(
+                [*self.command, "once", implementation, kind, *sizes], env=environment(caches, self.device), text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaint,
+            )  # fmt: skip
+            answer = process.stdout.readline()
+            held = used_device_memory() - used if answer and self.device == "cuda" else 0
+            process.communicate()
+            if process.returncode != 0 or not answer:
+                complaint.seek(0)
+                reason = complaint.read().strip().splitlines() or [f"code {process.returncode}"]
+                return {"error": reason[-1]}
+        reply = json.loads(answer)
+        if self.device == "cuda" and "memory" in reply:
+            reply["memory"] = held
+        return reply

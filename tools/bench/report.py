@@ -4,6 +4,7 @@ import math
 import os
 import platform
 import statistics
+import subprocess
 
 
 def time_text(seconds):
@@ -23,6 +24,19 @@ def processor():
     return platform.machine()
 
 
+def device_name(device):
+    if device == "cpu":
+        return f"{processor()}, {os.cpu_count()} cores, 2 used"
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader", "--id=0"],
+            capture_output=True, text=True, check=True, timeout=30,
+        )  # fmt: skip
+        return done.stdout.strip().replace(",", ", driver")
+    except (OSError, subprocess.SubprocessError):
+        return "a GPU that nvidia-smi does not know"
+
+
 def alike(a, b):
     return a is not None and b is not None and abs(a - b) <= 1e-6 + 1e-3 * max(abs(a), abs(b))
 
@@ -30,20 +44,23 @@ def alike(a, b):
 class Report:
     """Prints rows as they come. The ratio is Croton's median over that of the best peer: below 1 Croton wins."""
 
-    def __init__(self, programs):
+    def __init__(self, programs, device):
         self.programs = programs
+        self.device = device
+        self.name = device_name(device)
+        self.copy_rate = None  # the best of the work called copy, once it was measured
         self.results = []
         self.ratios = []
         self.all_ratios = {}
         self.failed = False
-        print(f"{processor()}, {os.cpu_count()} cores, 2 used; medians, spread (most - least) / median\n")
+        print(f"{self.name}; medians, spread (most - least) / median\n")
         self.printed = 0
-        print(f"{'workload':<16} {'implementation':<16} {'median':>10} {'spread':>7} {'rate':>15} {'/ best peer':>12}")
+        print(f"{'workload':<16} {'implementation':<16} {'median':>10} {'spread':>7} {'rate':>18} {'/ best peer':>12}")
 
     def part(self):
         if self.ratios:
             mean = math.exp(statistics.fmean(map(math.log, self.ratios)))
-            print(f"{'':<16} {'geometric mean':<16} {'':>10} {'':>7} {'':>15} {mean:12.2f}")
+            print(f"{'':<16} {'geometric mean':<16} {'':>10} {'':>7} {'':>18} {mean:12.2f}")
         self.ratios = []
         if self.results and len(self.results) > self.printed:
             print()
@@ -53,13 +70,15 @@ class Report:
         median = statistics.median(samples)
         spread = (max(samples) - min(samples)) / median
         share = f"{ratio:.2f}" if ratio is not None else ""
-        print(f"{name:<16} {implementation:<16} {time_text(median):>10} {spread:7.0%} {rate:>15} {share:>12}{note}", flush=True)
+        print(f"{name:<16} {implementation:<16} {time_text(median):>10} {spread:7.0%} {rate:>18} {share:>12}{note}", flush=True)
 
     def _rate(self, result, median):
         if result.get("operations"):
             return f"{result['operations'] / median / 1e9:.1f} GFLOP/s"
         if result.get("bytes"):
-            return f"{result['bytes'] / median / 1e9:.1f} GB/s"
+            rate = result["bytes"] / median
+            share = f" {rate / self.copy_rate:4.0%}" if self.copy_rate else ""
+            return f"{rate / 1e9:.1f} GB/s{share}"
         return ""
 
     def _compare(self, name, results, key="samples"):
@@ -77,6 +96,9 @@ class Report:
         ratio = self._compare(name, results)
         if ratio is not None:
             self.ratios.append(ratio)
+        if name == "copy":
+            rates = [r["bytes"] / statistics.median(r["samples"]) for r in results.values() if r.get("samples") and r.get("bytes")]
+            self.copy_rate = max(rates, default=None)
         check = results.get("Croton", {}).get("check")
         for implementation, result in results.items():
             if "error" in result:
@@ -101,7 +123,7 @@ class Report:
                 self._row(name, implementation, result["warm"], "from disk", ratios[1] if mine else None)
                 memory = statistics.median(result["memory"])
                 share = f"{ratios[2]:.2f}" if mine and ratios[2] is not None else ""
-                print(f"{name:<16} {implementation:<16} {memory / 2**20:7.0f} MB {'':>7} {'memory':>15} {share:>12}", flush=True)
+                print(f"{name:<16} {implementation:<16} {memory / 2**20:7.0f} MB {'':>7} {'memory':>18} {share:>12}", flush=True)
             self._record(name, kind, sizes, implementation, result, ratios[0])
 
     def _error(self, name, implementation, error):
@@ -109,7 +131,7 @@ class Report:
         self.failed = self.failed or implementation == "Croton"
 
     def _record(self, name, kind, sizes, implementation, result, ratio):
-        entry = {"workload": name, "kind": kind, "sizes": [int(s) for s in sizes], "implementation": implementation, **result}
+        entry = {"workload": name, "kind": kind, "sizes": [int(s) if s.isdigit() else s for s in sizes], "implementation": implementation, **result}
         if "samples" in result:
             median = statistics.median(result["samples"])
             entry["median"] = median
@@ -130,8 +152,9 @@ class Report:
 
     def machine_readable(self):
         return {
-            "processor": processor(),
-            "threads": 2,
+            "device": self.name,
+            "threads": 2 if self.device == "cpu" else None,
+            "copy_bytes_per_second": self.copy_rate,
             "versions": {p.name: p.version for p in self.programs},
             "results": self.results,
         }

@@ -1,8 +1,41 @@
 #include "workload.h"
 
+#include <croton/runtime/cuda_device.h>
+
 #include <utility>
 
 using namespace croton;
+
+namespace {
+
+bool on_gpu() { return config().device() != "cpu"; }
+
+Workload on_the_gpu(Clock::time_point begin, const Program& program) {
+  FunctionOptions options{.updates = program.updates, .name = program.name};
+  for (std::size_t i = 0; i < program.inputs.size(); ++i) {
+    const Tensor& value = program.arguments[i];
+    options.givens.emplace_back(program.inputs[i],
+                                shared(value, "argument" + std::to_string(i), {.shape = value.shape()}));
+  }
+  SharedVariable result;
+  if (program.result) {
+    Shape nothing;
+    for (int axis = 0; axis < program.result.rank(); ++axis) nothing.push_back(0);
+    result = shared(Tensor::empty(nothing, program.result.dtype()), "result");
+    options.updates.emplace_back(result, program.result);
+  }
+  Workload work;
+  work.begin = begin;
+  work.function = function({}, {}, options);
+  work.call = [f = work.function] { f(); };
+  work.check = [f = work.function, result] {
+    f();
+    return mean_of(result.get_value());
+  };
+  return work;
+}
+
+}  // namespace
 
 const Kind* find_kind(std::string_view name) {
   for (const auto kinds : {network_kinds(), kernel_kinds(), convolution_kinds(), overhead_kinds()}) {
@@ -14,12 +47,23 @@ const Kind* find_kind(std::string_view name) {
 }
 
 double mean_of(const Tensor& tensor) {
+  const Tensor wide = tensor.astype(DType::float64).contiguous();
   double sum = 0;
-  for (const double x : tensor.astype(DType::float64).to_vector<double>()) sum += x;
+  for (std::int64_t i = 0; i < wide.size(); ++i) sum += wide.data<const double>()[i];
   return sum / static_cast<double>(tensor.size());
 }
 
-Workload workload_of(Clock::time_point begin, const Function& function, std::vector<Tensor> arguments) {
+void finish_calls() {
+  if (on_gpu()) CudaDevice::get(0).synchronize();
+}
+
+Workload workload_of(Clock::time_point begin, const Program& program) {
+  if (on_gpu()) return on_the_gpu(begin, program);
+  OutputList outputs;
+  if (program.result) outputs = program.result;
+  const Function function = croton::function({program.inputs.begin(), program.inputs.end()}, outputs,
+                                             {.updates = program.updates, .name = program.name});
+  const std::vector<Tensor>& arguments = program.arguments;
   Workload work;
   work.begin = begin;
   work.function = function;
@@ -33,7 +77,7 @@ Workload workload_of(Clock::time_point begin, const Function& function, std::vec
       work.call = [function, a = arguments[0], b = arguments[1]] { function(a, b); };
       break;
     default:
-      work.call = [function, arguments = std::move(arguments)] { function.call_all(arguments); };
+      work.call = [function, arguments] { function.call_all(arguments); };
   }
   return work;
 }

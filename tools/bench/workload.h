@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +16,7 @@ using Sizes = std::span<const std::int64_t>;
 /// A piece of work, ready to be called.
 struct Workload {
   Clock::time_point begin;        ///< when its data were there and its graph began to be built
-  std::function<void()> call;     ///< the work once
+  std::function<void()> call;     ///< the work once; on a GPU it may still be under way then
   std::function<double()> check;  ///< calls once; a number by which implementations are compared
   double bytes = 0;               ///< read and written by one call, every operand once; 0: not what counts
   double operations = 0;          ///< floating-point operations of one call; 0: not what counts
@@ -38,8 +39,20 @@ std::span<const Kind> overhead_kinds();
 /// nullptr when there is none.
 const Kind* find_kind(std::string_view name);
 
-/// Work that calls `function` with `arguments`; its check is the mean of the only output.
-Workload workload_of(Clock::time_point begin, const croton::Function& function,
-                     std::vector<croton::Tensor> arguments);
+/// What a function computes.
+struct Program {
+  std::vector<croton::Variable> inputs;
+  croton::Variable result;  ///< may be empty
+  std::vector<croton::Update> updates = {};
+  std::string name = {};
+  std::vector<croton::Tensor> arguments;  ///< for the inputs
+};
+/// Work that calls the program's function; its check is the mean of the result. On a GPU everything stays
+/// there, as in the peers' programs: arguments and result are shared variables.
+Workload workload_of(Clock::time_point begin, const Program& program);
+
+/// Waits until a GPU has done what it was told.
+void finish_calls();
+
 /// The mean of all elements, of any floating dtype.
 double mean_of(const croton::Tensor& tensor);

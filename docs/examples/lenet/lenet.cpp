@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "../training/example_data.h"
 #include "../training/svg.h"
 #include "trainer.h"
 
@@ -98,7 +99,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  options.data = CROTON_EXAMPLE_DATA "/mnist";
+  options.data = example_data("mnist");
   std::string flags;
   CLI::App app{"Trains LeNet on the MNIST digits."};
   app.add_option("--data", options.data, "folder with the four IDX files, gzipped or not")

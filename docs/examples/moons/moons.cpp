@@ -5,12 +5,15 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <numbers>
 #include <random>
+#include <utility>
+#include <vector>
 
 #include "../training/svg.h"
 
@@ -54,6 +57,7 @@ struct Network {
   SharedVariable W1, b1, W2, b2;
   Variable y_hat;
   Function forward_prop, predict, calculate_loss, gradient_step;
+  std::vector<Update> descent;
 
   Network(std::int64_t hidden, double learning_rate, std::uint64_t seed) {
     std::mt19937_64 engine(seed);
@@ -80,12 +84,11 @@ struct Network {
     forward_prop = function({X}, y_hat, {.name = "forward_prop"});
     predict = function({X}, argmax(y_hat, 1), {.name = "predict"});
     calculate_loss = function({X, y}, loss, {.name = "calculate_loss"});
-    gradient_step = function({X, y}, {},
-                             {.updates = {{W2, W2 - learning_rate * gW2},
-                                          {W1, W1 - learning_rate * gW1},
-                                          {b2, b2 - learning_rate * gb2},
-                                          {b1, b1 - learning_rate * gb1}},
-                              .name = "gradient_step"});
+    descent = {{W2, W2 - learning_rate * gW2},
+               {W1, W1 - learning_rate * gW1},
+               {b2, b2 - learning_rate * gb2},
+               {b1, b1 - learning_rate * gb1}};
+    gradient_step = function({X, y}, {}, {.updates = descent, .name = "gradient_step"});
   }
 };
 
@@ -156,14 +159,52 @@ void run(const std::string& folder, std::int64_t count, std::int64_t hidden, std
              100.0 * static_cast<double>(right) / static_cast<double>(count), path);
 }
 
+/// Milliseconds of a gradient step on a device, with the points there too.
+double step_milliseconds(const char* device, std::int64_t count, std::int64_t hidden, std::uint64_t seed) {
+  const ConfigScope scope({{"device", device}});
+  const Points points = make_moons(count, 0.20, seed);
+  const Network network(hidden, 1.0, seed);
+  const SharedVariable x = shared(points.x, "points"), y = shared(points.y, "labels");
+  const Function step = function(
+      {}, {},
+      {.updates = network.descent, .givens = {{network.X, x}, {network.y, y}}, .name = "gradient_step"});
+  const auto time_of = [&](int steps) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < steps; ++i) step();
+    network.W1.get_value();  // waits for the device
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  time_of(5);
+  int steps = 10;
+  while (time_of(steps) < 0.2) steps *= 2;
+  std::vector<double> times;
+  for (int repeat = 0; repeat < 5; ++repeat) times.push_back(time_of(steps) / steps);
+  std::sort(times.begin(), times.end());
+  return 1000 * times[2];
+}
+
+/// One gradient step on the CPU and on the GPU.
+void compare(std::uint64_t seed) {
+  fmt::print("{:<32}{:>12}{:>12}{:>10}\n", "one gradient step", "CPU", "GPU", "times");
+  for (const auto& [count, hidden] : {std::pair<std::int64_t, std::int64_t>{200, 3}, {5000, 1000}}) {
+    const double cpu = step_milliseconds("cpu", count, hidden, seed);
+    const double gpu = step_milliseconds("cuda", count, hidden, seed);
+    fmt::print("{:<32}{:>9.4f} ms{:>9.4f} ms{:>10.1f}\n",
+               fmt::format("{} points, {} hidden units", count, hidden), cpu, gpu, cpu / gpu);
+    std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   std::string output = "moons-results", flags;
   std::uint64_t seed = 0;
+  bool is_comparison = false;
   CLI::App app{"Trains a network with one hidden layer on two moons, small and large."};
   app.add_option("--output", output, "folder for the drawings")->capture_default_str();
   app.add_option("--seed", seed, "of the points and the initial weights")->capture_default_str();
+  app.add_flag("--compare", is_comparison, "measure a gradient step on the CPU and on the GPU instead");
   app.add_option("--flags", flags, "Croton's flags: name=value,...");
   try {
     app.parse(argc, argv);
@@ -172,6 +213,10 @@ int main(int argc, char** argv) {
   }
   try {
     config().read_string(flags);
+    if (is_comparison) {
+      compare(seed);
+      return 0;
+    }
     std::error_code error;
     std::filesystem::create_directories(output, error);
     if (error)

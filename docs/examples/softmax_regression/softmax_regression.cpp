@@ -4,11 +4,12 @@
 #include <fmt/core.h>
 
 #include "../training/digits.h"
+#include "../training/example_data.h"
 
 using namespace croton;
 
 int main() {
-  const DigitSet digits = load_digits(CROTON_EXAMPLE_DATA "/mnist").train;
+  const DigitSet digits = load_digits(example_data("mnist")).train;
   Variable X = matrix("X"), y = ivector("y");
   SharedVariable W = shared(Tensor::zeros({784, 10}), "W"), b = shared(Tensor::zeros({10}), "b");
   Variable p = softmax(dot(X, W) + b);

@@ -13,6 +13,10 @@ if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
 RATE = 0.1
 
 
+def set_precision(precision):
+    jax.config.update("jax_default_matmul_precision", {"ieee": "float32", "tf32": "tensorfloat32"}[precision])
+
+
 def mean(result):
     return jnp.mean(result)
 
@@ -121,6 +125,14 @@ def pool_backward(n, channels, side, window, stride):
     return only(lambda x, g: jax.vjp(lambda x: pooled(x, window, stride), x)[1](g)[0], x, gradient)
 
 
+def lrn(n, channels, side, size):
+    def normalized(x):
+        squares = lax.reduce_window(jnp.square(x), 0.0, lax.add, (1, size, 1, 1), (1, 1, 1, 1), "SAME")
+        return x * (1 + 1e-4 / size * squares) ** -0.75
+
+    return only(normalized, jnp.asarray(uniform((n, channels, side, side), 1)))
+
+
 serve(
     {
         "lenet_step": lenet_step,
@@ -129,6 +141,7 @@ serve(
         "chain": chain,
         "exp": unary(jnp.exp),
         "scale": unary(lambda x: 2 * x),
+        "lrn": lrn,
         "softmax": unary(jax.nn.softmax),
         "logsumexp": unary(lambda x: jax.nn.logsumexp(x, -1)),
         "sum_0": unary(lambda x: x.sum(0)),
@@ -140,4 +153,5 @@ serve(
         "scalar_call": lambda: only(lambda x: x + 1, jnp.float32(2)),
     },
     jax.__version__,
+    set_precision,
 )

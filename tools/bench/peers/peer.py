@@ -1,18 +1,23 @@
 """What the peers' programs share: the numbers that all sides compute from, and the conversation with tools/bench/run.
 
 A program reads requests, a line each, and answers each with a line of JSON:
-  prepare KIND SIZE...            makes the work, calls it once, and says which implementations there are
+  prepare KIND SIZE...            makes the work, calls it once, and says which implementations there are; among the
+                                  sizes may be precision=tf32, otherwise float32 is computed in float32
   measure IMPLEMENTATION SECONDS  seconds a call takes: the median over batches of calls
   quit
-or is started as `PROGRAM once IMPLEMENTATION KIND SIZE...`, to time the first call in a process of its own.
+or is started as `PROGRAM once IMPLEMENTATION KIND SIZE...`, to time the first call in a process of its own, which
+ends when its input does. On which device says the environment's BENCH_DEVICE: cpu or cuda.
 """
 
 import json
+import os
 import resource
 import sys
 import time
 
 import numpy as np
+
+DEVICE = os.environ.get("BENCH_DEVICE", "cpu")
 
 
 def uniform(shape, seed, low=-1.0, high=1.0):
@@ -57,6 +62,21 @@ def layers_numbers(batch, *widths):
     return uniform((batch, widths[0]), 10), labels(batch, widths[-1], 11), parameters
 
 
+# Of VGG-A: filters of each layer of convolution 3x3.
+VGG_FILTERS = (64, 128, 256, 256, 512, 512, 512, 512)
+
+
+def vgg_numbers(batch):
+    """Images of 224 x 224, labels and parameters of the VGG-A step."""
+    parameters, channels = [], 3
+    for i, filters in enumerate(VGG_FILTERS):
+        parameters += [weights((filters, channels, 3, 3), channels * 9, i + 1), np.zeros(filters, np.float32)]
+        channels = filters
+    for i, (n, m) in enumerate(((512 * 7 * 7, 4096), (4096, 4096), (4096, 1000))):
+        parameters += [weights((n, m), n, i + 21), np.zeros(m, np.float32)]
+    return uniform((batch, 3, 224, 224), 5, 0, 1), labels(batch, 1000, 6), parameters
+
+
 class Implementation:
     """One way in which a library does the work. `value(call())` is a number by which all sides are compared."""
 
@@ -85,7 +105,7 @@ class Implementation:
                 result = call()
             finish(result)
             elapsed = clock() - begin
-            if elapsed > 0.001:
+            if elapsed > 0.003:
                 break
             calls *= 2
         samples, spent = [], 0.0
@@ -109,6 +129,13 @@ def resident(field):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def sizes_of(words, set_precision):
+    """The numbers among the words; what else is there is the precision."""
+    precision = [word.split("=")[1] for word in words if word.startswith("precision=")]
+    set_precision(precision[0] if precision else "ieee")
+    return [int(word) for word in words if "=" not in word]
+
+
 def once(makers, implementation, kind, sizes):
     start = resident("VmRSS")
     made = makers[kind](*sizes) if kind in makers else {}
@@ -122,12 +149,15 @@ def once(makers, implementation, kind, sizes):
     return {"seconds": seconds, "check": check, "memory": resident("VmHWM") - start}
 
 
-def serve(makers, version):
-    """`makers[kind](*sizes)` gives a dictionary of name -> function that makes an Implementation."""
+def serve(makers, version, set_precision):
+    """`makers[kind](*sizes)` gives a dictionary of name -> function that makes an Implementation;
+    `set_precision("ieee" or "tf32")` comes before."""
     answer = sys.stdout
     sys.stdout = sys.stderr  # what the libraries print is no answer
     if sys.argv[1:2] == ["once"]:
-        print(json.dumps(once(makers, sys.argv[2], sys.argv[3], [int(s) for s in sys.argv[4:]])), file=answer)
+        sizes = sizes_of(sys.argv[4:], set_precision)
+        print(json.dumps(once(makers, sys.argv[2], sys.argv[3], sizes)), file=answer, flush=True)
+        sys.stdin.read()
         return
     ready = {}
     for line in sys.stdin:
@@ -139,7 +169,7 @@ def serve(makers, version):
                 ready.clear()
                 reply = {"version": version, "implementations": {}}
                 if request[1] in makers:
-                    for name, make in makers[request[1]](*map(int, request[2:])).items():
+                    for name, make in makers[request[1]](*sizes_of(request[2:], set_precision)).items():
                         work = make()
                         first = work.first_call()
                         reply["implementations"][name] = {"first_call": first, "check": work.check()}

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "croton/runtime/cuda_library_step.h"
+
+namespace croton {
+
+/// cuDNN's step for a convolution or a gradient of one whose operands lie C-contiguously, by the algorithm
+/// that the library's heuristic puts first among those that the flags precision and deterministic allow.
+/// Nothing where cuDNN has none.
+std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const Node& node,
+                                                       std::span<const Layout> inputs,
+                                                       std::span<const Layout> outputs);
+
+}  // namespace croton

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "croton/runtime/cuda_library_step.h"
+
+namespace croton {
+
+/// cuBLASLt's step for a product of floating vectors and matrices; nothing where an operand would have to be
+/// copied first, and for the smallest products, which generated code does in less time than a launch takes.
+std::unique_ptr<CudaLibraryStep> make_cuda_product(CudaDevice& device, const Node& node,
+                                                   std::span<const Layout> inputs,
+                                                   std::span<const Layout> outputs);
+
+}  // namespace croton
