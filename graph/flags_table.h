@@ -18,6 +18,7 @@ namespace croton {
 CROTON_CHOICE(ModeName, FAST_RUN, FAST_COMPILE, None)
 CROTON_CHOICE(OnUnusedInput, raise, warn, ignore)
 CROTON_CHOICE(AssertNoCpuOp, ignore, warn, raise)
+CROTON_CHOICE(Transfers, allow, warn, raise)
 CROTON_CHOICE(Precision, ieee, tf32, bf16)
 CROTON_CHOICE(Verbosity, low, high)
 #undef CROTON_CHOICE
@@ -47,6 +48,9 @@ struct DeviceName {
     "Wait for the GPU behind every step, so that an error names the step that failed.")                      \
   F(gpu_graphs, "gpu.graphs", bool, "true",                                                                  \
     "Record what a function does on a GPU in a CUDA graph and replay it.")                                   \
+  F(transfers, "transfers", Transfers, "allow",                                                              \
+    "What a call does when it must wait in its middle for a copy from the GPU, or move a shared variable "   \
+    "to where it is needed.")                                                                                \
   F(assert_no_cpu_op, "assert_no_cpu_op", AssertNoCpuOp, "ignore",                                           \
     "What compiling a function for a GPU does about work that stays on the CPU.")                            \
   F(mode, "mode", ModeName, "FAST_RUN",                                                                      \

@@ -7,7 +7,7 @@
 #include "croton/graph/export.h"
 
 /// The CUDA driver (libcuda.so.1), opened at run time. The declarations are our own: those of the driver's
-/// stable binary interface, under its names. A test compares them with NVIDIA's headers where there are any.
+/// stable binary interface, under its names.
 namespace croton {
 
 using CUresult = int;

@@ -4,6 +4,7 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
+#include "croton/graph/message.h"
 #include "croton/runtime/byte_text.h"
 #include "croton/runtime/cuda_memory.h"
 
@@ -40,6 +41,13 @@ void CudaPlan::find_stretches(const std::vector<std::unique_ptr<Step>>& steps, s
     if (!stretch.steps.empty()) stretches_.push_back(std::move(stretch));
     if (i < steps.size()) ++i;
   }
+}
+
+void CudaPlan::report_transfers(const std::string& function, const std::string& what) {
+  const std::string text =
+      fmt::format("function '{}' copies between host and GPU (transfers):{}", function, what);
+  if (config().transfers() == Transfers::raise) throw DeviceError(text);
+  warn_once(text);
 }
 
 void CudaPlan::prepare(Instance& instance, void** slots) const {

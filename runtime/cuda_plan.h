@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "croton/graph/flags.h"
 #include "croton/runtime/cuda_replay.h"
 #include "croton/runtime/step_times.h"
 
@@ -37,6 +38,15 @@ class CudaPlan {
   void find_stretches(const std::vector<std::unique_ptr<Step>>& steps, std::size_t slot_count,
                       bool is_profiled);
 
+  /// A copy from the device that the host waits for in the middle of a call.
+  void add_wait(const std::string& what) { waits_ += "\n  " + what; }
+  /// What the flag transfers asks for: warns, or throws DeviceError, when a call waits for copies.
+  void check_transfers(const std::string& function) const {
+    if (!waits_.empty() && config().transfers() != Transfers::allow) report_transfers(function, waits_);
+  }
+  /// The same about copies that were made or will be.
+  static void report_transfers(const std::string& function, const std::string& what);
+
   std::size_t arena_bytes() const { return arena_bytes_; }
   std::size_t constant_bytes() const { return constant_bytes_; }
 
@@ -65,6 +75,7 @@ class CudaPlan {
   std::vector<ArenaPointer> arena_pointers_;
   std::string largest_;
   std::vector<Stretch> stretches_;
+  std::string waits_;         // one a line
   std::string not_replayed_;  // why none is
 };
 

@@ -264,6 +264,11 @@ void PlanBuilder::order_drafts() {
     if (auto* fetch = dynamic_cast<DownloadStep*>(draft.step.get())) {
       const auto to = static_cast<std::size_t>(draft.pointers[1].root);
       fetch->waits = roots_[to].result < 0 || touches[to] > 1;
+      if (fetch->waits) {
+        const Node* node = draft.step->node();
+        plan_->cuda_->add_wait(node == nullptr ? std::string("a copy for the host")
+                                               : describe(node->input(0)));
+      }
       blocked.insert(draft.pointers[1].root);
       bool source_changes = false;
       for (std::int32_t r = draft.pointers[0].root; r >= 0; r = roots_[static_cast<std::size_t>(r)].parent)

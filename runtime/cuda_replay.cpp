@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "croton/graph/error.h"
-#include "croton/graph/op.h"
 
 namespace croton {
 
@@ -15,78 +15,89 @@ CudaReplay::CudaReplay(CudaDevice& device, std::vector<const CudaStep*> steps, s
       first_slot_(steps_.front()->first_slot),
       end_slot_(end_slot) {}
 
-CudaReplay::~CudaReplay() { drop(); }
+CudaReplay::~CudaReplay() = default;
 
-void CudaReplay::drop() {
-  if (executable_ != nullptr) (void)cuda_driver().cuGraphExecDestroy(executable_);
-  if (graph_ != nullptr) (void)cuda_driver().cuGraphDestroy(graph_);
-  executable_ = nullptr;
-  graph_ = nullptr;
+CudaReplay::Recorded::~Recorded() {
+  if (executable != nullptr) (void)cuda_driver().cuGraphExecDestroy(executable);
+  if (graph != nullptr) (void)cuda_driver().cuGraphDestroy(graph);
 }
 
 void CudaReplay::run(void** slots) {
-  if (executable_ != nullptr && !exchange(slots)) drop();
-  if (executable_ == nullptr && runs_ >= runs_before_capture && reason_.empty()) {
-    if (captures_ < most_captures) {
-      capture(slots);
-    } else {
-      reason_ = "pointers of library calls change from call to call";
-    }
-  }
-  if (executable_ != nullptr) {
-    CROTON_CUDA(cuGraphLaunch, (executable_, device_.stream()));
+  for (std::size_t i = 0; i < recorded_.size(); ++i) {
+    if (!fit(*recorded_[i], slots)) continue;
+    std::swap(recorded_[0], recorded_[i]);
+    CROTON_CUDA(cuGraphLaunch, (recorded_[0]->executable, device_.stream()));
     return;
+  }
+  if (runs_ >= runs_before_recording && reason_.empty()) {
+    if (++recordings_ > most_recordings) {
+      reason_ = "addresses that library calls work on change from call to call";
+      recorded_.clear();
+    } else if (auto fresh = record(slots)) {
+      if (recorded_.size() == most_graphs) recorded_.pop_back();
+      recorded_.insert(recorded_.begin(), std::move(fresh));
+      CROTON_CUDA(cuGraphLaunch, (recorded_[0]->executable, device_.stream()));
+      return;
+    }
   }
   ++runs_;
   for (const CudaStep* step : steps_) step->enqueue(slots + step->first_slot, nullptr);
 }
 
-void CudaReplay::capture(void** slots) {
+/// Null, with a reason, where the driver does not take it.
+std::unique_ptr<CudaReplay::Recorded> CudaReplay::record(void** slots) {
   constexpr int relaxed = 2;  // other threads may call what they like
-  ++captures_;
-  nodes_.clear();
-  captured_.clear();
+  auto fresh = std::make_unique<Recorded>();
   CROTON_CUDA(cuStreamBeginCapture, (device_.stream(), relaxed));
   std::string problem;
   try {
     for (const CudaStep* step : steps_) {
-      const std::size_t first = nodes_.size();
-      step->enqueue(slots + step->first_slot, &nodes_);
-      captured_.push_back({first, nodes_.size() - first});
+      const std::size_t first = fresh->nodes.size();
+      step->enqueue(slots + step->first_slot, &fresh->nodes);
+      fresh->of_step.push_back({first, fresh->nodes.size() - first});
     }
   } catch (const Error& error) {
     problem = error.what();
   }
-  const CUresult ended = cuda_driver().cuStreamEndCapture(device_.stream(), &graph_);
+  const CUresult ended = cuda_driver().cuStreamEndCapture(device_.stream(), &fresh->graph);
   if (problem.empty() && ended != 0) problem = fmt::format("cuStreamEndCapture gave error {}", ended);
   if (problem.empty()) {
-    const CUresult made = cuda_driver().cuGraphInstantiate(&executable_, graph_, 0);
+    const CUresult made = cuda_driver().cuGraphInstantiate(&fresh->executable, fresh->graph, 0);
     if (made != 0) {
-      executable_ = nullptr;
+      fresh->executable = nullptr;
       problem = fmt::format("cuGraphInstantiateWithFlags gave error {}", made);
     }
   }
   if (!problem.empty()) {
-    drop();
     reason_ = "recording failed: " + problem;
-    return;
+    return nullptr;
   }
-  pointers_.assign(slots + first_slot_, slots + end_slot_);
+  fresh->pointers.assign(slots + first_slot_, slots + end_slot_);
+  return fresh;
 }
 
-/// False when a pointer changed that cannot be exchanged.
-bool CudaReplay::exchange(void** slots) {
-  const std::size_t bytes = (end_slot_ - first_slot_) * sizeof(void*);
-  if (std::memcmp(pointers_.data(), slots + first_slot_, bytes) == 0) return true;
+/// Exchanges the pointers that have changed; false when one cannot be exchanged.
+bool CudaReplay::fit(Recorded& recorded, void** slots) const {
+  if (std::equal(recorded.pointers.begin(), recorded.pointers.end(), slots + first_slot_)) return true;
+  const auto range = [&](std::size_t step) {
+    const std::size_t end = step + 1 < steps_.size() ? steps_[step + 1]->first_slot : end_slot_;
+    return std::pair<std::size_t, std::size_t>(steps_[step]->first_slot, end - steps_[step]->first_slot);
+  };
+  const auto differs = [&](std::size_t step) {
+    const auto [first, count] = range(step);
+    return !std::equal(slots + first, slots + first + count,
+                       recorded.pointers.data() + (first - first_slot_));
+  };
   for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const std::size_t begin = steps_[i]->first_slot;
-    const std::size_t end = i + 1 < steps_.size() ? steps_[i + 1]->first_slot : end_slot_;
-    void** before = pointers_.data() + (begin - first_slot_);
-    if (std::memcmp(before, slots + begin, (end - begin) * sizeof(void*)) == 0) continue;
-    const std::span<const CUgraphNode> nodes(nodes_.data() + captured_[i].first_node,
-                                             captured_[i].node_count);
-    if (!steps_[i]->exchange(executable_, nodes, slots + begin)) return false;
-    std::memcpy(before, slots + begin, (end - begin) * sizeof(void*));
+    if (!steps_[i]->is_exchangeable() && differs(i)) return false;
+  }
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (!differs(i)) continue;
+    const auto [first, count] = range(i);
+    const std::span<const CUgraphNode> nodes(recorded.nodes.data() + recorded.of_step[i].first,
+                                             recorded.of_step[i].count);
+    if (!steps_[i]->exchange(recorded.executable, nodes, slots + first)) return false;
+    std::copy_n(slots + first, count, recorded.pointers.data() + (first - first_slot_));
   }
   return true;
 }

@@ -26,29 +26,34 @@ class CudaReplay {
   /// Why it is not replayed; empty when it is (or will be).
   const std::string& reason() const { return reason_; }
 
-  /// Steps that must have been run one by one before: libraries choose and load code then.
-  static constexpr int runs_before_capture = 1;
-  /// A graph that must be recorded anew more often than that does not pay.
-  static constexpr int most_captures = 4;
+  /// Times the steps run one by one before they are recorded: libraries choose and load code then.
+  static constexpr int runs_before_recording = 1;
+  /// Graphs that are kept, for addresses of library calls that alternate (blocks that are swapped).
+  static constexpr std::size_t most_graphs = 4;
+  /// Where more must be recorded, addresses change from call to call, and recording does not pay.
+  static constexpr int most_recordings = 12;
 
  private:
-  struct Captured {
-    std::size_t first_node, node_count;
+  struct Nodes {
+    std::size_t first, count;
   };
-  void capture(void** slots);
-  bool exchange(void** slots);
-  void drop();
+  struct Recorded {
+    ~Recorded();
+    CUgraph graph = nullptr;
+    CUgraphExec executable = nullptr;
+    std::vector<void*> pointers;  // as they stand in the executable graph
+    std::vector<CUgraphNode> nodes;
+    std::vector<Nodes> of_step;
+  };
+  std::unique_ptr<Recorded> record(void** slots);
+  bool fit(Recorded& recorded, void** slots) const;
 
   CudaDevice& device_;
   std::vector<const CudaStep*> steps_;
   std::size_t first_slot_, end_slot_;
-  int runs_ = 0, captures_ = 0;
+  int runs_ = 0, recordings_ = 0;
   std::string reason_;
-  CUgraph graph_ = nullptr;
-  CUgraphExec executable_ = nullptr;
-  std::vector<void*> pointers_;  // as they stand in the executable graph
-  std::vector<CUgraphNode> nodes_;
-  std::vector<Captured> captured_;  // one a step
+  std::vector<std::unique_ptr<Recorded>> recorded_;  // the one used last first
 };
 
 }  // namespace croton

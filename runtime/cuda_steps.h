@@ -23,6 +23,8 @@ class CudaStep : public Step {
   /// `nodes`: while the stream is captured, gets the graph's node of every launch whose pointers can be
   /// exchanged later; null otherwise.
   virtual void enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const = 0;
+  /// Pointers can be exchanged in a captured graph.
+  virtual bool is_exchangeable() const { return true; }
   /// Exchanges the pointers in a captured graph; `nodes` as enqueue gave them. False where the driver cannot.
   virtual bool exchange(CUgraphExec graph, std::span<const CUgraphNode> nodes, void* const* pointers) const;
 
@@ -57,6 +59,7 @@ class CudaLibraryCallStep final : public CudaStep {
   void enqueue(void* const* pointers, std::vector<CUgraphNode>*) const override {
     call_->run(pointers, device().stream());
   }
+  bool is_exchangeable() const override { return false; }
   std::string kind() const override { return call_->description(); }
 
  private:
@@ -82,6 +85,7 @@ class CudaClearStep final : public CudaStep {
   CudaClearStep(const Node* node, CudaDevice& device, std::size_t bytes)
       : CudaStep(node, device), bytes_(bytes) {}
   void enqueue(void* const* pointers, std::vector<CUgraphNode>*) const override;
+  bool is_exchangeable() const override { return false; }
   std::string kind() const override { return "CUDA clear"; }
 
  private:
@@ -112,6 +116,7 @@ class CudaFaultFetch final : public CudaStep {
   CudaFaultFetch(const Node* node, CudaDevice& device, std::shared_ptr<CudaFaultCell> cell)
       : CudaStep(node, device), cell_(std::move(cell)) {}
   void enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const override;
+  bool is_exchangeable() const override { return false; }
   std::string kind() const override { return "CUDA fault fetch"; }
 
  private:

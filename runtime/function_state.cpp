@@ -71,7 +71,7 @@ Outputs Function::State::call(const Arguments& arguments) {
     for (int attempts = 2; misplaced != nullptr; --attempts) {
       {
         const CellLockList::Guard guard(all_exclusive_);
-        misplaced->place_shared(cells_.data());
+        misplaced->place_shared(cells_.data(), definition.name);
       }
       misplaced = run(arguments, *record, attempts == 0);
     }

@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "croton/graph/op.h"
 #include "croton/runtime/cuda_storage.h"
 #include "croton/runtime/run_error.h"
 
@@ -73,11 +74,14 @@ bool Plan::shared_on_device(SharedCell* const* shared) const {
   return true;
 }
 
-void Plan::place_shared(SharedCell* const* shared) const {
+void Plan::place_shared(SharedCell* const* shared, const std::string& function_name) const {
   const Device device = Device::cuda(cuda_->device().ordinal());
   for (std::size_t i = 0; i < shared_on_cuda_.size(); ++i) {
     Tensor& value = shared[i]->value();
     if (value.device() == (shared_on_cuda_[i] ? device : Device())) continue;
+    if (config().transfers() != Transfers::allow) {
+      CudaPlan::report_transfers(function_name, "\n  the value of " + describe(graph_->shared()[i]));
+    }
     value = shared_on_cuda_[i] ? copy_to_device(cuda_->device(), value) : value.to_host();
   }
 }
@@ -128,6 +132,7 @@ void Plan::run(const Call& call) {
   if (cuda_ != nullptr) {
     device_lock = std::unique_lock(cuda_->device().mutex());
     cuda_->device().make_current();
+    cuda_->check_transfers(*call.function_name);
   }
   const Lease lease(*this);
   Instance& instance = *lease;

@@ -85,8 +85,8 @@ class Plan {
   bool shared_in_place(SharedCell* const* shared) const {
     return cuda_ == nullptr || shared_on_device(shared);
   }
-  /// For cells that are locked exclusively.
-  void place_shared(SharedCell* const* shared) const;
+  /// For cells that are locked exclusively. Throws DeviceError where the flag transfers forbids it.
+  void place_shared(SharedCell* const* shared, const std::string& function_name) const;
 
   /// Runs all steps, fills the outputs and stores the updates. What a step throws is completed with its node,
   /// the shapes and the user's line; shared variables are then as they were.

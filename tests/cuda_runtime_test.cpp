@@ -288,6 +288,22 @@ TEST_CASE("random graphs give on the device what they give on the host", "[.fake
   }
 }
 
+TEST_CASE("transfers can be forbidden", "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Variable x = vector("x");
+  SharedVariable w = shared(ramp({4}), "w");
+  const Function f = function({x}, sum(exp(x) * w), {.updates = {{w, w + 1}}});
+  const Tensor a = ramp({4});
+  {
+    const ConfigScope flags({{"transfers", "raise"}});
+    CHECK_THROWS_WITH(f(a), Contains("copies between host and GPU") && Contains("w ("));
+  }
+  f(a);
+  const ConfigScope flags({{"transfers", "raise"}});
+  for (int i = 0; i < 5; ++i) f(a);
+  CHECK(w.get_value().at<float>({0}) == 6);
+}
+
 TEST_CASE("shared variables move to where they are used", "[.fake_cuda][runtime][cuda]") {
   SharedVariable w = shared(ramp({4, 4}), "w");
   const Tensor before = w.get_value();
