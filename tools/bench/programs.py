@@ -104,9 +104,14 @@ class Program:
         self.version = ""
         self.process = None
 
+    def environment(self, caches):
+        variables = environment(caches, self.device)
+        variables["BENCH_IMPLEMENTATIONS"] = ",".join(self.implementations)
+        return variables
+
     def start(self):
         self.process = subprocess.Popen(
-            self.command, env=environment(self.caches, self.device), text=True, stdin=subprocess.PIPE,
+            self.command, env=self.environment(self.caches), text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=1,
         )  # fmt: skip
 
@@ -141,7 +146,7 @@ class Program:
         used = used_device_memory() if self.device == "cuda" else 0
         with tempfile.TemporaryFile("w+") as complaint:
             process = subprocess.Popen(
-                [*self.command, "once", implementation, kind, *sizes], env=environment(caches, self.device), text=True,
+                [*self.command, "once", implementation, kind, *sizes], env=self.environment(caches), text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaint,
             )  # fmt: skip
             answer = process.stdout.readline()

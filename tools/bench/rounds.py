@@ -17,8 +17,6 @@ def rounds(programs, row, count, seconds):
             results[program.name] = {"error": reply["error"]}
         work.update({key: reply[key] for key in ("bytes", "operations") if key in reply})
         for name, made in reply.get("implementations", {}).items():
-            if name not in program.implementations:
-                continue
             results[name] = {"program": program, "samples": [], **made}
     for _ in range(count):
         for name, result in results.items():

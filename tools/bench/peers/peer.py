@@ -6,7 +6,8 @@ A program reads requests, a line each, and answers each with a line of JSON:
   measure IMPLEMENTATION SECONDS  seconds a call takes: the median over batches of calls
   quit
 or is started as `PROGRAM once IMPLEMENTATION KIND SIZE...`, to time the first call in a process of its own, which
-ends when its input does. On which device says the environment's BENCH_DEVICE: cpu or cuda.
+ends when its input does. The environment says on which device (BENCH_DEVICE: cpu or cuda) and in which ways
+(BENCH_IMPLEMENTATIONS).
 """
 
 import json
@@ -17,7 +18,8 @@ import time
 
 import numpy as np
 
-DEVICE = os.environ.get("BENCH_DEVICE", "cpu")
+DEVICE = os.environ["BENCH_DEVICE"]
+WANTED = os.environ["BENCH_IMPLEMENTATIONS"].split(",")
 
 
 def uniform(shape, seed, low=-1.0, high=1.0):
@@ -170,6 +172,8 @@ def serve(makers, version, set_precision):
                 reply = {"version": version, "implementations": {}}
                 if request[1] in makers:
                     for name, make in makers[request[1]](*sizes_of(request[2:], set_precision)).items():
+                        if name not in WANTED:
+                            continue
                         work = make()
                         first = work.first_call()
                         reply["implementations"][name] = {"first_call": first, "check": work.check()}
