@@ -32,6 +32,8 @@ struct ConvCandidate {
   std::string_view name;
   /// What queries include and exclude it by; the name of the rewrite in the history of the nodes it made.
   std::string_view tag;
+  /// It makes machine code for the problem: FAST_COMPILE takes any other that can compute it.
+  bool costly = false;
   Support (*support)(const ConvProblem& problem);
   /// Bytes of memory beside operands and result, about.
   std::size_t (*workspace)(const ConvProblem& problem);

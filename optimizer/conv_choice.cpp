@@ -67,6 +67,10 @@ ConvChoice choose_convolution(const ConvProblem& problem, const Query& query) {
     ConvChoice::Entry entry{candidate, query.excludes(candidate->tag), {}};
     if (!entry.is_excluded) {
       entry.support = candidate->support(problem);
+      if (candidate->costly && query.mode() == ModeName::FAST_COMPILE &&
+          entry.support.kind == Support::Kind::accept) {
+        entry.support = poor("FAST_COMPILE makes no machine code for a convolution");
+      }
       // What the user asks for by name is taken, poor or not.
       const bool is_wanted = query.includes(candidate->tag) && entry.support.kind != Support::Kind::refuse;
       if (choice.chosen == nullptr && (is_wanted || entry.support.kind == Support::Kind::accept)) {

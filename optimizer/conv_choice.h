@@ -28,8 +28,8 @@ struct CROTON_API ConvChoice {
 };
 
 /// The first candidate that accepts the problem, else the first that takes it though it is poor at it; those
-/// that the query includes by their tag go first, in the order written. Throws DeviceError where none takes
-/// it, with every candidate's reason.
+/// that the query includes by their tag go first, in the order written. In FAST_COMPILE costly ones are poor.
+/// Throws DeviceError where none takes it, with every candidate's reason.
 CROTON_API ConvChoice choose_convolution(const ConvProblem& problem, const Query& query);
 
 /// Puts an implementation in the place of every abstract convolution whose operands have static shapes.

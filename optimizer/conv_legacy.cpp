@@ -31,6 +31,7 @@ double unit_roundoff(DType dtype) {
 const ConvCandidate conv_legacy = {
     .name = "legacy",
     .tag = "conv_legacy",
+    .costly = true,
     .support = [](const ConvProblem& p) -> Support {
       if (p.rank != 2)
         return refuse(fmt::format("{} spatial axes; direct loops are generated for 2", p.rank));

@@ -50,6 +50,14 @@ TEST_CASE("on a GPU the library goes first, generated loops where it cannot", "[
   CHECK(chosen(p) == "legacy");
 }
 
+TEST_CASE("FAST_COMPILE makes no code for a convolution that a library computes", "[optimizer][conv]") {
+  const Query quick(ModeName::FAST_COMPILE);
+  CHECK(chosen(problem(500, 20, 50), quick) == "dnn");
+  CHECK(chosen(problem(500, 20, 50), quick.excluding("conv_dnn")) == "gemm");
+  CHECK(chosen(problem(500, 20, 50), quick.including("conv_legacy")) == "legacy");
+  CHECK(chosen(problem(500, 20, 50, DType::float64), quick) == "legacy");
+}
+
 TEST_CASE("queries force and exclude implementations", "[optimizer][conv]") {
   const ConvProblem p = problem(500, 64, 64);
   CHECK(chosen(p, Query().excluding("conv_dnn")) == "legacy");

@@ -3,12 +3,12 @@
 #include <croton/croton.h>
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 
+#include "../training/command_line.h"
 #include "../training/example_data.h"
+#include "../training/results_folder.h"
 #include "../training/svg.h"
 #include "trainer.h"
 
@@ -18,11 +18,13 @@ namespace {
 
 /// The filters of the first layer as grey squares, each scaled to its own range.
 void draw_filters(const std::string& path, const Tensor& filters) {
-  constexpr double cell = 12, gap = 10, side = 5 * cell;
+  constexpr double cell = 14, gap = 10, side = 5 * cell, top = 30;
   const std::int64_t count = filters.shape()[0];
   const std::int64_t columns = std::min<std::int64_t>(count, 10);
   const std::int64_t rows = (count + columns - 1) / columns;
-  Svg svg(static_cast<double>(columns) * (side + gap) + gap, static_cast<double>(rows) * (side + gap) + gap);
+  const double width = std::max(520.0, static_cast<double>(columns) * (side + gap) + gap);
+  Svg svg(width, top + static_cast<double>(rows) * (side + gap) + gap);
+  svg.text(gap, 24, "First-layer filters, each from its least weight (black) to its largest (white)", 13);
   for (std::int64_t f = 0; f < count; ++f) {
     const Tensor filter = filters[f][0].contiguous();
     const auto values = filter.to_vector<float>();
@@ -31,9 +33,10 @@ void draw_filters(const std::string& path, const Tensor& filters) {
     for (std::int64_t i = 0; i < 25; ++i) {
       const int grey =
           static_cast<int>(std::lround(255 * (values[static_cast<std::size_t>(i)] - *low) / range));
-      svg.rectangle(gap + static_cast<double>(f % columns) * (side + gap) + static_cast<double>(i % 5) * cell,
-                    gap + static_cast<double>(f / columns) * (side + gap) + static_cast<double>(i / 5) * cell,
-                    cell, cell, fmt::format("rgb({0},{0},{0})", grey));
+      svg.rectangle(
+          gap + static_cast<double>(f % columns) * (side + gap) + static_cast<double>(i % 5) * cell,
+          top + gap + static_cast<double>(f / columns) * (side + gap) + static_cast<double>(i / 5) * cell,
+          cell, cell, fmt::format("rgb({0},{0},{0})", grey));
     }
   }
   svg.save(path);
@@ -46,12 +49,6 @@ void write_text(const std::string& path, const std::string& text) {
 }
 
 int run(const Options& options) {
-  std::error_code error;
-  std::filesystem::create_directories(options.output, error);
-  if (error)
-    throw FileError(
-        fmt::format("{}: cannot make the folder for results: {}", options.output, error.message()));
-
   const Digits digits = load_digits(options.data);
   fmt::print("digits from {}: {} to train on, {} to validate, {} to test\n", options.data,
              digits.train.count(), digits.validation.count(), digits.test.count());
@@ -64,6 +61,7 @@ int run(const Options& options) {
     trainer.resume(options.resume);
     fmt::print("going on from {}: epoch {}\n", options.resume, trainer.state().epoch);
   }
+  make_results_folder(options.output, "lenet.npz");
   fmt::print(
       "network: convolutions of {} and {} filters, 500 hidden units; batches of {}, learning rate {}, seed "
       "{}\n",
@@ -84,9 +82,12 @@ int run(const Options& options) {
                 }()}},
               /*log_y=*/true);
   draw_filters(folder + "/filters.svg", trainer.network().parameters()[0].get_value(true));
-  if (const auto graph = trainer.step().plan_graph())
+  std::string written = "learning_curve.svg, filters.svg";
+  if (const auto graph = trainer.step().plan_graph()) {  // not where there was nothing left to train
     write_text(folder + "/graph.txt", debugprint_text(*graph));
-  fmt::print("wrote learning_curve.svg, filters.svg, lenet.npz and graph.txt to {}\n", folder);
+    written += ", lenet.npz, graph.txt";
+  }
+  fmt::print("wrote {} to {}\n", written, folder);
   fmt::print("Optimization complete.\n");
   fmt::print("Best validation error of {:.2f} % obtained at iteration {}, with test error {:.2f} %\n",
              100 * state.best_validation, state.best_iteration, 100 * state.test_at_best);
@@ -101,36 +102,33 @@ int main(int argc, char** argv) {
   Options options;
   options.data = example_data("mnist");
   std::string flags;
-  CLI::App app{"Trains LeNet on the MNIST digits."};
+  CLI::App app{"Trains LeNet on the MNIST digits.", "lenet"};
   app.add_option("--data", options.data, "folder with the four IDX files, gzipped or not")
       ->capture_default_str();
   app.add_option("--output", options.output, "folder for results")->capture_default_str();
   app.add_option("--epochs", options.epochs, "most passes over the training set")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   app.add_option("--batch-size", options.batch_size, "digits a step")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   app.add_option("--nkerns", options.kernels, "filters of the two convolution layers")
       ->delimiter(',')
       ->expected(2)
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   app.add_option("--learning-rate", options.learning_rate, "step size of gradient descent")
       ->capture_default_str();
   app.add_option("--patience", options.patience, "iterations to look at least")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--seed", options.seed, "of the initial weights")->capture_default_str();
+      ->check(at_least(1));
+  app.add_option("--seed", options.seed, "of the initial weights")->capture_default_str()->check(at_least(0));
   app.add_option("--resume", options.resume, "go on from this .npz, bit for bit");
   app.add_option("--flags", flags, "Croton's flags: name=value,...");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
+  if (const auto code = read_arguments(app, argc, argv)) return *code;
   try {
     config().read_string(flags);
+    (void)default_mode();  // throws now, not minutes later, where a tag in the flags is unknown
     if (!std::isfinite(options.learning_rate) || options.learning_rate <= 0) {
       throw ValueError(
           fmt::format("--learning-rate {}: it must be a positive number", options.learning_rate));

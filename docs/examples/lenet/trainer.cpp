@@ -161,12 +161,22 @@ void Trainer::resume(const std::string& path) {
     values.push_back(entry(parameter.name(), parameter.get_value(true).shape()));
   }
   const auto state = entry("state", {7}).astype(DType::float64).to_vector<double>();
+  if (!std::ranges::all_of(state, [](double x) { return x >= 0 && x < 0x1p53; }))
+    throw ValueError(fmt::format("{}: 'state' has values that no training leaves", path));
   if (entry("batch_size", {}).item<double>() != static_cast<double>(options_.batch_size)) {
     throw ValueError(fmt::format("{}: it was saved with --batch-size {}, not {}", path,
                                  file.at("batch_size").item<double>(), options_.batch_size));
   }
-  state_.validation_curve = curve_of(file.at("validation_curve"));
-  state_.cost_curve = curve_of(file.at("cost_curve"));
+  const auto curve = [&](const std::string& name) {
+    const Tensor& t = file.at(name);
+    if (t.dtype() != DType::float64 || t.rank() != 2 || t.shape()[1] != 2) {
+      throw ValueError(fmt::format("{}: '{}' is no curve: it is {} of {}, not float64 of (n, 2)", path, name,
+                                   to_string(t.shape()), name_of(t.dtype())));
+    }
+    return curve_of(t);
+  };
+  state_.validation_curve = curve("validation_curve");
+  state_.cost_curve = curve("cost_curve");
   for (std::size_t i = 0; i < values.size(); ++i)
     SharedVariable(network_.parameters()[i]).set_value(values[i]);
   state_.epoch = static_cast<std::int64_t>(state[0]);

@@ -4,17 +4,17 @@
 #include <croton/croton.h>
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <numbers>
 #include <random>
 #include <utility>
 #include <vector>
 
+#include "../training/command_line.h"
+#include "../training/results_folder.h"
 #include "../training/svg.h"
 
 using namespace croton;
@@ -201,26 +201,22 @@ int main(int argc, char** argv) {
   std::string output = "moons-results", flags;
   std::uint64_t seed = 0;
   bool is_comparison = false;
-  CLI::App app{"Trains a network with one hidden layer on two moons, small and large."};
+  CLI::App app{"Trains a network with one hidden layer on two moons, small and large.", "moons"};
   app.add_option("--output", output, "folder for the drawings")->capture_default_str();
-  app.add_option("--seed", seed, "of the points and the initial weights")->capture_default_str();
+  app.add_option("--seed", seed, "of the points and the initial weights")
+      ->capture_default_str()
+      ->check(at_least(0));
   app.add_flag("--compare", is_comparison, "measure a gradient step on the CPU and on the GPU instead");
   app.add_option("--flags", flags, "Croton's flags: name=value,...");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
-  }
+  if (const auto code = read_arguments(app, argc, argv)) return *code;
   try {
     config().read_string(flags);
+    (void)default_mode();  // throws now where a tag in the flags is unknown
     if (is_comparison) {
       compare(seed);
       return 0;
     }
-    std::error_code error;
-    std::filesystem::create_directories(output, error);
-    if (error)
-      throw FileError(fmt::format("{}: cannot make the folder for drawings: {}", output, error.message()));
+    make_results_folder(output, "moons_200.svg");
     run(output, 200, 3, 20000, 1.0, seed, /*print_graph=*/true);
     fmt::print("\n");
     run(output, 5000, 1000, 3000, 1.0, seed, /*print_graph=*/false);

@@ -63,5 +63,10 @@ Digits load_digits(const std::string& folder) {
   digits.train = {rows(all.images, 0, kept), rows(all.labels, 0, kept)};
   digits.validation = {rows(all.images, kept, count), rows(all.labels, kept, count)};
   digits.test = read_set(folder, "t10k");
+  if (digits.validation.count() == 0 || digits.test.count() == 0) {
+    throw FileError(fmt::format(
+        "{}: {} digits to train on and {} to test are too few: some of the former are kept to validate",
+        folder, count, digits.test.count()));
+  }
   return digits;
 }

@@ -58,11 +58,12 @@ void Svg::save(const std::string& path) const {
 
 namespace {
 
-/// Round numbers that cut [low, high] into about five.
-std::vector<double> linear_ticks(double low, double high) {
+/// Round numbers, at least `least` apart, that cut [low, high] into about five.
+std::vector<double> linear_ticks(double low, double high, double least) {
   const double raw = (high - low) / 5;
   const double power = std::pow(10, std::floor(std::log10(raw)));
-  const double step = power * (raw / power < 1.5 ? 1 : raw / power < 3.5 ? 2 : raw / power < 7.5 ? 5 : 10);
+  const double round = power * (raw / power < 1.5 ? 1 : raw / power < 3.5 ? 2 : raw / power < 7.5 ? 5 : 10);
+  const double step = std::max(round, least);
   std::vector<double> ticks;
   for (double t = std::ceil(low / step) * step; t <= high + step * 1e-9; t += step) ticks.push_back(t);
   return ticks;
@@ -72,7 +73,8 @@ std::vector<double> linear_ticks(double low, double high) {
 
 void plot_curves(const std::string& path, const std::string& title, const std::string& x_label,
                  const std::string& y_label, const std::vector<Curve>& curves, bool log_y) {
-  constexpr double width = 720, height = 440, left = 70, right = 20, top = 40, bottom = 50;
+  constexpr double width = 720, height = 440, left = 60, right = 20, top = 56, bottom = 50;
+  constexpr double margin = 0.04;  // of the range of y, above and below the curves
   double x_low = INFINITY, x_high = -INFINITY, y_low = INFINITY, y_high = -INFINITY;
   const auto scaled = [&](double y) { return log_y ? std::log10(y) : y; };
   const auto drawable = [&](double y) { return std::isfinite(y) && (!log_y || y > 0); };
@@ -88,14 +90,17 @@ void plot_curves(const std::string& path, const std::string& title, const std::s
   if (!(x_low <= x_high)) x_low = 0, x_high = 1, y_low = 0, y_high = 1;
   if (x_low == x_high) x_high = x_low + 1;
   if (y_low == y_high) y_high = y_low + 1;
+  const double range = y_high - y_low;
+  y_low -= margin * range;
+  y_high += margin * range;
   const auto to_x = [&](double x) { return left + (x - x_low) / (x_high - x_low) * (width - left - right); };
   const auto to_y = [&](double y) {
     return height - bottom - (scaled(y) - y_low) / (y_high - y_low) * (height - top - bottom);
   };
 
   Svg svg(width, height);
-  svg.text(width / 2, 24, title, 16, "middle");
-  for (double t : linear_ticks(x_low, x_high)) {
+  svg.text(width / 2, 22, title, 16, "middle");
+  for (double t : linear_ticks(x_low, x_high, 1)) {  // epochs are whole numbers
     svg.line(to_x(t), top, to_x(t), height - bottom, "#e8e8e8");
     svg.text(to_x(t), height - bottom + 18, fmt::format("{:g}", t), 12, "middle");
   }
@@ -108,7 +113,7 @@ void plot_curves(const std::string& path, const std::string& title, const std::s
       }
     }
   } else {
-    y_ticks = linear_ticks(y_low, y_high);
+    y_ticks = linear_ticks(y_low, y_high, 0);
   }
   for (double t : y_ticks) {
     svg.line(left, to_y(t), width - right, to_y(t), "#e8e8e8");
@@ -117,8 +122,9 @@ void plot_curves(const std::string& path, const std::string& title, const std::s
   svg.line(left, height - bottom, width - right, height - bottom, "black");
   svg.line(left, top, left, height - bottom, "black");
   svg.text(width / 2, height - 12, x_label, 13, "middle");
-  svg.text(8, top - 12, y_label, 13);
-  double legend = top + 8;
+  svg.text(left, top - 10, y_label, 13);
+  double legend = top + 14;
+  svg.rectangle(width - 200, top + 2, 200 - right, 18 * static_cast<double>(curves.size()) + 6, "white");
   for (const Curve& curve : curves) {
     std::vector<std::pair<double, double>> points;
     for (const auto& [x, y] : curve.points) {

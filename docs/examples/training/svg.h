@@ -29,6 +29,6 @@ struct Curve {
   std::string colour;
   std::vector<std::pair<double, double>> points;
 };
-/// A plot with axes, ticks and a legend; y on a logarithmic scale on request.
+/// A plot over epochs with axes, ticks and a legend; y on a logarithmic scale on request.
 void plot_curves(const std::string& path, const std::string& title, const std::string& x_label,
                  const std::string& y_label, const std::vector<Curve>& curves, bool log_y);
