@@ -11,6 +11,7 @@
 #include "croton/codegen/llvm_jit.h"
 #include "croton/codegen/llvm_object.h"
 #include "croton/codegen/llvm_target.h"
+#include "croton/codegen/quick_compile.h"
 #include "croton/graph/error.h"
 #include "croton/graph/version.h"
 
@@ -42,14 +43,14 @@ struct Known {
   }
 };
 
-std::string target_text(const TargetInfo& target) {
+std::string target_text(const TargetInfo& target, bool is_quick) {
   return std::string("croton ") + version() +
          " code " CROTON_CODEGEN_REVISION " llvm " LLVM_VERSION_STRING " cpu " + target.cpu + " features " +
-         target.features + " vectors " + std::to_string(target.vector_bytes) + "\n";
+         target.features + " vectors " + std::to_string(target.vector_bytes) + (is_quick ? " quick\n" : "\n");
 }
 
 std::shared_ptr<const CompiledKernel> make_kernel(const Kernel& kernel, const KernelKey& key,
-                                                  const TargetInfo& target, bool use_cache) {
+                                                  const TargetInfo& target, bool is_quick, bool use_cache) {
   const std::string symbol = "croton_" + key.hex();
   LoadedObject loaded;
   if (use_cache) {
@@ -62,7 +63,7 @@ std::shared_ptr<const CompiledKernel> make_kernel(const Kernel& kernel, const Ke
     }
   }
   if (loaded.code == nullptr) {
-    const std::string object = compile_to_object(kernel, symbol, target);
+    const std::string object = compile_to_object(kernel, symbol, target, is_quick);
     loaded = load_object(object, symbol, kernel.phases.size());
     if (use_cache) write_cached_object(key, object);
   }
@@ -92,12 +93,10 @@ std::shared_ptr<const CompiledKernel> make_kernel(const Kernel& kernel, const Ke
   return std::make_shared<CompiledKernel>(std::move(phases), std::move(scratch), std::move(loaded.code));
 }
 
-}  // namespace
-
-std::vector<std::shared_ptr<const CompiledKernel>> compile(std::span<const Kernel> kernels,
-                                                           const CompileOptions& options) {
+std::vector<std::shared_ptr<const CompiledKernel>> compile_all(std::span<const Kernel> kernels,
+                                                               const CompileOptions& options, bool is_quick) {
   const TargetInfo target = resolve(options.target);
-  const std::string prefix = target_text(target);
+  const std::string prefix = target_text(target, is_quick);
   std::vector<KernelKey> keys;
   for (const Kernel& kernel : kernels) keys.push_back(hash_of(prefix + canonical_text(kernel)));
 
@@ -124,10 +123,10 @@ std::vector<std::shared_ptr<const CompiledKernel>> compile(std::span<const Kerne
     std::span<const Kernel> kernels;
     const std::vector<KernelKey>& keys;
     const TargetInfo& target;
-    bool use_cache;
+    bool is_quick, use_cache;
     std::vector<Work>& work;
   };
-  const Shared shared{kernels, keys, target, options.use_cache, work};
+  const Shared shared{kernels, keys, target, is_quick, options.use_cache, work};
   ThreadPool::instance().parallel_for(
       static_cast<std::int64_t>(work.size()), 1,
       [](const void* context, std::int64_t begin, std::int64_t end, std::int32_t) {
@@ -135,7 +134,7 @@ std::vector<std::shared_ptr<const CompiledKernel>> compile(std::span<const Kerne
         for (std::int64_t i = begin; i < end; ++i) {
           Work& w = s.work[static_cast<std::size_t>(i)];
           try {
-            w.result = make_kernel(s.kernels[w.kernel], s.keys[w.kernel], s.target, s.use_cache);
+            w.result = make_kernel(s.kernels[w.kernel], s.keys[w.kernel], s.target, s.is_quick, s.use_cache);
           } catch (...) {
             w.error = std::current_exception();
           }
@@ -159,13 +158,24 @@ std::vector<std::shared_ptr<const CompiledKernel>> compile(std::span<const Kerne
   return result;
 }
 
+}  // namespace
+
+std::vector<std::shared_ptr<const CompiledKernel>> compile(std::span<const Kernel> kernels,
+                                                           const CompileOptions& options) {
+  return compile_all(kernels, options, false);
+}
+
+std::vector<std::shared_ptr<const CompiledKernel>> compile_quickly(std::span<const Kernel> kernels) {
+  return compile_all(kernels, {}, true);
+}
+
 std::shared_ptr<const CompiledKernel> compile(const Kernel& kernel, const CompileOptions& options) {
   return compile(std::span(&kernel, 1), options).front();
 }
 
 KernelSource dump(const Kernel& kernel, const CompileOptions& options) {
   KernelSource source;
-  compile_to_object(kernel, kernel.name, resolve(options.target), &source);
+  compile_to_object(kernel, kernel.name, resolve(options.target), false, &source);
   return source;
 }
 

@@ -26,21 +26,25 @@ namespace {
 /// What one thread keeps for all its compilations.
 struct Compiler {
   TargetInfo info;
+  bool is_quick = false;
   std::unique_ptr<llvm::TargetMachine> machine;
 };
 
-Compiler& compiler_of_thread(const TargetInfo& info) {
+Compiler& compiler_of_thread(const TargetInfo& info, bool is_quick) {
   thread_local Compiler compiler;
   const TargetInfo& old = compiler.info;
-  if (compiler.machine == nullptr || old.cpu != info.cpu || old.features != info.features) {
+  if (compiler.machine == nullptr || old.cpu != info.cpu || old.features != info.features ||
+      compiler.is_quick != is_quick) {
     compiler.machine = make_target_machine(info);
+    if (is_quick) compiler.machine->setOptLevel(llvm::CodeGenOptLevel::None);
     compiler.info = info;
+    compiler.is_quick = is_quick;
   }
   return compiler;
 }
 
 /// The emitter writes vector code already; these passes only clear away its scaffolding.
-void clean_up(llvm::Module& module, llvm::TargetMachine& machine) {
+void clean_up(llvm::Module& module, llvm::TargetMachine& machine, bool is_quick) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager components;
@@ -54,10 +58,12 @@ void clean_up(llvm::Module& module, llvm::TargetMachine& machine) {
   llvm::FunctionPassManager passes;
   passes.addPass(llvm::SROAPass(llvm::SROAOptions::PreserveCFG));
   passes.addPass(llvm::EarlyCSEPass());
-  passes.addPass(llvm::InstCombinePass());
-  passes.addPass(llvm::SimplifyCFGPass());
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true));
-  passes.addPass(llvm::EarlyCSEPass());
+  if (!is_quick) {
+    passes.addPass(llvm::InstCombinePass());
+    passes.addPass(llvm::SimplifyCFGPass());
+    passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true));
+    passes.addPass(llvm::EarlyCSEPass());
+  }
   for (llvm::Function& function : module) {
     if (!function.isDeclaration()) passes.run(function, functions);
   }
@@ -81,8 +87,8 @@ std::string phase_symbol(const std::string& kernel_symbol, std::size_t phase) {
 }
 
 std::string compile_to_object(const Kernel& kernel, const std::string& symbol, const TargetInfo& target,
-                              KernelSource* source) {
-  Compiler& compiler = compiler_of_thread(target);
+                              bool is_quick, KernelSource* source) {
+  Compiler& compiler = compiler_of_thread(target, is_quick);
   llvm::LLVMContext context;
   llvm::Module module(symbol, context);
   module.setTargetTriple(compiler.machine->getTargetTriple().str());
@@ -98,7 +104,7 @@ std::string compile_to_object(const Kernel& kernel, const std::string& symbol, c
     throw InternalError("kernel '" + kernel.name + "' was emitted as invalid LLVM IR: " + problem);
   }
 #endif
-  clean_up(module, *compiler.machine);
+  clean_up(module, *compiler.machine, is_quick);
   if (source != nullptr) {
     source->loop_ir = to_text(kernel);
     llvm::raw_string_ostream stream(source->llvm_ir);

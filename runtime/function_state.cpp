@@ -218,6 +218,7 @@ std::shared_ptr<Plan> Function::State::build_plan(std::shared_ptr<const Function
                       .updated = {updated_cells_.begin(), updated_cells_.end()},
                       .value_of = value_of,
                       .threads = ThreadPool::instance().threads(),
+                      .is_quick = definition.mode.name() == ModeName::FAST_COMPILE,
                       .profile = is_profiled,
                       .device = nullptr,
                       .name = definition.name};

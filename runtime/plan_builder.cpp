@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "croton/codegen/quick_compile.h"
 #include "croton/graph/error.h"
 #include "croton/graph/op.h"
 
@@ -202,7 +203,7 @@ bool PlanBuilder::writes_before_throwing() const {
 
 void PlanBuilder::compile_kernels() {
   if (kernels_.empty()) return;
-  const auto compiled = compile(kernels_);
+  const auto compiled = request_.is_quick ? compile_quickly(kernels_) : compile(kernels_);
   for (const Draft& draft : drafts_) {
     if (auto* step = dynamic_cast<KernelStep*>(draft.step.get()))
       step->kernel = compiled[step->kernel_position];

@@ -24,6 +24,8 @@ struct PlanRequest {
   /// The value that a variable of the graph has in the call the plan is made for.
   std::function<Tensor(const Variable&)> value_of;
   int threads = 1;
+  /// Machine code that takes less time to make and more to run.
+  bool is_quick = false;
   bool profile = false;
   /// The device of the nodes that lie on one; null when none does.
   CudaDevice* device = nullptr;

@@ -4,6 +4,7 @@
 #include "codegen_random.h"
 #include "croton/codegen/compiled_kernel.h"
 #include "croton/codegen/loop_interpreter.h"
+#include "croton/codegen/quick_compile.h"
 #include "random_cases.h"
 
 using namespace croton;
@@ -11,8 +12,7 @@ using namespace croton::test;
 
 namespace {
 
-void compare_with_interpreter(const Kernel& kernel, std::mt19937& random, const CompileOptions& options) {
-  const auto compiled = compile(kernel, options);
+void compare_with_interpreter(const Kernel& kernel, const CompiledKernel& compiled, std::mt19937& random) {
   for (const bool at_end : {false, true}) {
     GuardedBuffers expected(kernel, at_end), got(kernel, at_end);
     for (std::size_t i = 0; i < kernel.buffers.size(); ++i) {
@@ -20,7 +20,7 @@ void compare_with_interpreter(const Kernel& kernel, std::mt19937& random, const 
       std::memcpy(got.as<char>(i), expected.as<char>(i), expected.bytes(i));
     }
     interpret(kernel, expected.pointers());
-    compiled->run(ThreadPool::instance(), got.pointers());
+    compiled.run(ThreadPool::instance(), got.pointers());
     for (std::size_t i = 0; i < kernel.buffers.size(); ++i) {
       INFO("buffer " << kernel.buffers[i].name);
       REQUIRE(same_contents(kernel.buffers[i], expected.as<char>(i), got.as<char>(i)));
@@ -29,6 +29,15 @@ void compare_with_interpreter(const Kernel& kernel, std::mt19937& random, const 
 }
 
 }  // namespace
+
+TEST_CASE("quickly compiled kernels do what the interpreter does", "[codegen][random]") {
+  for (int seed = 0; seed < random_cases(100); ++seed) {
+    std::mt19937 random(static_cast<unsigned>(seed));
+    const Kernel kernel = random_kernel(random, true);
+    INFO("seed " << seed << "\n" << to_text(kernel));
+    compare_with_interpreter(kernel, *compile_quickly(std::span(&kernel, 1)).front(), random);
+  }
+}
 
 TEST_CASE("compiled kernels do what the interpreter does", "[codegen][random]") {
   CompileOptions options;
@@ -40,7 +49,7 @@ TEST_CASE("compiled kernels do what the interpreter does", "[codegen][random]") 
       std::mt19937 random(static_cast<unsigned>(seed));
       const Kernel kernel = random_kernel(random, std::string_view(features) != "-avx");
       INFO("features '" << features << "', seed " << seed << "\n" << to_text(kernel));
-      compare_with_interpreter(kernel, random, options);
+      compare_with_interpreter(kernel, *compile(kernel, options), random);
     }
   }
 }
