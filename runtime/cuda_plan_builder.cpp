@@ -19,6 +19,21 @@ std::size_t bytes_of(const Layout& layout) {
   return static_cast<std::size_t>(layout.shape.count()) * size_of(layout.dtype);
 }
 
+/// The elements lie side by side in some order of the axes.
+bool is_dense(const Layout& layout) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> axes;  // stride, extent
+  for (std::size_t i = 0; i < layout.shape.size(); ++i) {
+    if (layout.shape[i] != 1) axes.emplace_back(layout.strides[i], layout.shape[i]);
+  }
+  std::ranges::sort(axes);
+  std::int64_t expected = 1;
+  for (const auto& [stride, extent] : axes) {
+    if (stride != expected) return false;
+    expected *= extent;
+  }
+  return true;
+}
+
 template <class Places>
 std::vector<Layout> layouts_of(const Places& places) {
   std::vector<Layout> layouts;
@@ -112,20 +127,39 @@ void PlanBuilder::add_device_computation(const Node& node, std::vector<Place> in
   add_on_host_instead(node, std::move(inputs), std::move(outputs));
 }
 
+/// A copy of what lies elsewhere at every call, at a fixed place; made once for all who read it.
+PlanBuilder::Place PlanBuilder::fixed_place(const Place& place) {
+  if (!is_dense(place.layout)) return copy(place);
+  const auto [entry, is_new] =
+      fixed_places_.try_emplace({place.root, place.offset, bytes_of(place.layout)}, -1);
+  if (is_new) {
+    entry->second =
+        new_root({.kind = Root::Kind::computed, .on_device = true, .bytes = bytes_of(place.layout)});
+    add_draft(std::make_unique<CudaCopyStep>(nullptr, *request_.device, bytes_of(place.layout)),
+              {{place.root, place.offset}, {entry->second, 0}});
+  }
+  return {entry->second, 0, place.layout};
+}
+
 /// Libraries read and write where the addresses are the same at every call, so that a recorded graph stays
-/// valid: what lies elsewhere every time is copied.
+/// valid.
 bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> inputs,
                                      std::span<const Place> outputs) {
-  std::vector<Place> from(inputs.begin(), inputs.end());
-  auto call = make_cuda_library_step(*request_.device, node, layouts_of(from), layouts_of(outputs));
+  std::vector<Layout> layouts = layouts_of(inputs);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (root_of(inputs[i]).is_volatile && !is_dense(layouts[i]))
+      layouts[i].strides = contiguous_strides(layouts[i].shape);
+  }
+  auto call = make_cuda_library_step(*request_.device, node, layouts, layouts_of(outputs));
   if (call == nullptr) return false;
+  std::vector<Place> from(inputs.begin(), inputs.end());
   for (Place& place : from) {
-    const Root root = root_of(place);
+    const Root& root = root_of(place);
     const bool is_host_data = !root.on_device && root.kind != Root::Kind::constant;
     if (is_host_data)
       place = upload(nullptr, place);
-    else if (root.is_volatile && is_contiguous(place.layout))
-      place = copy(place);
+    else if (root.is_volatile)
+      place = fixed_place(place);
   }
   std::vector<Pointer> pointers;
   for (const Place& place : from) pointers.push_back({place.root, place.offset});

@@ -75,6 +75,7 @@ void PlanBuilder::reset() {
   kernels_.clear();
   device_kernels_.clear();
   device_constants_.clear();
+  fixed_places_.clear();
   device_constant_addresses_.clear();
   unchecked_faults_.clear();
   view_steps_.clear();

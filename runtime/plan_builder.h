@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -112,6 +114,7 @@ class PlanBuilder {
   Place upload(const Node* node, Place from);
   Place download(const Node* node, Place from);
   void add_device_computation(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
+  Place fixed_place(const Place& place);
   bool add_device_library(const Node& node, std::span<const Place> inputs, std::span<const Place> outputs);
   void add_device_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
                           std::span<const Place> outputs);
@@ -143,6 +146,8 @@ class PlanBuilder {
   std::vector<Kernel> kernels_;
   std::vector<Kernel> device_kernels_;
   std::unordered_map<Variable, Place> device_constants_;
+  /// Copies by root, offset and bytes.
+  std::map<std::tuple<std::int32_t, std::ptrdiff_t, std::size_t>, std::int32_t> fixed_places_;
   struct UncheckedFault {
     const Node* node;
     std::shared_ptr<CudaFaultCell> cell;
