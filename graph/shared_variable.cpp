@@ -22,7 +22,7 @@ const std::shared_ptr<SharedCell>& SharedVariable::cell() const {
 Tensor SharedVariable::get_value(bool borrow) const {
   SharedCell& state = *cell();
   const std::shared_lock lock(state.mutex());
-  return borrow ? state.value() : state.value().copy();
+  return borrow && state.value().device().is_host() ? state.value() : state.value().copy();
 }
 
 void SharedVariable::set_value(const Tensor& value, bool borrow) {

@@ -84,7 +84,8 @@ void CudaPlan::run(const std::vector<std::unique_ptr<Step>>& steps, Instance& in
       at += stretches_[stretch].steps.size();
       ++stretch;
     } else {
-      steps[at++]->run(slots);
+      steps[at]->run(slots);
+      ++at;
     }
   }
 }
