@@ -81,7 +81,7 @@ int run(const Options& options) {
                   return scaled;
                 }()}},
               /*log_y=*/true);
-  draw_filters(folder + "/filters.svg", trainer.network().parameters()[0].get_value(true));
+  draw_filters(folder + "/filters.svg", trainer.network().parameters()[0].get_value());
   std::string written = "learning_curve.svg, filters.svg";
   if (const auto graph = trainer.step().plan_graph()) {  // not where there was nothing left to train
     write_text(folder + "/graph.txt", debugprint_text(*graph));
