@@ -135,7 +135,7 @@ void Trainer::train() {
 void Trainer::save(const std::string& path) const {
   NamedTensors file;
   for (const SharedVariable& parameter : network_.parameters())
-    file.add(parameter.name(), parameter.get_value(true));
+    file.add(parameter.name(), parameter.get_value());
   file.add("state", Tensor{static_cast<double>(state_.epoch), static_cast<double>(state_.iteration),
                            static_cast<double>(state_.patience), state_.best_validation,
                            static_cast<double>(state_.best_iteration), state_.test_at_best, state_.seconds});
