@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "croton/graph/message.h"
+#include "croton/optimizer/phases.h"
 
 namespace croton {
 
@@ -30,6 +31,7 @@ class Reports {
 }  // namespace
 
 void report_at_exit(const Function& function) {
+  (void)rewrite_names();  // reports show names of rewrites: what is there before them goes away after them
   static Reports reports;
   reports.add(function);
 }

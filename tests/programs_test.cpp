@@ -143,9 +143,12 @@ TEST_CASE("lenet reads gzipped digits and refuses damaged ones", "[tools][progra
   write(file, damaged);
   CHECK_THAT(complaint_of("lenet", data(path)), Contains(file.string()));
   write(file, whole);
-  const Result result = run("lenet", data(path) + small_network + "--epochs 1 --output trained");
+  const Result result =
+      run("lenet", data(path) + small_network + "--epochs 1 --output trained --flags profile=true");
   INFO(result.err);
   CHECK(result.code == 0);
+  for (const char* said : {"function 'train'", "\nfusion ", "\ninplace "})
+    CHECK_THAT(result.err, Contains(said));
   CHECK_THAT(result.out, Contains("\ntest error "));
   for (const char* name : {"learning_curve.svg", "filters.svg", "lenet.npz", "graph.txt"})
     CHECK(fs::file_size(folder() / "trained" / name) > 100);
