@@ -74,6 +74,7 @@ class CudaPhaseWriter {
 
   // cuda_vector_loops.cpp
   void vector_loop(const Statement& s);
+  bool touches_registers(std::int32_t block) const;
   void constant_trips(const Statement& s, std::int64_t trips, int count);
   void open_trips(const Statement& s, int count);
   void enter_lanes(const Statement& s, int count);

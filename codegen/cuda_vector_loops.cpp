@@ -108,6 +108,22 @@ void CudaPhaseWriter::vector_loop(const Statement& s) {
   close();
 }
 
+/// Arrays in registers can only be indexed by constants: loops over them are written out.
+bool CudaPhaseWriter::touches_registers(std::int32_t id) const {
+  if (id < 0) return false;
+  const auto is_register = [&](std::int32_t array_id) {
+    return array(array_id).place == CudaArray::Place::registers;
+  };
+  return std::ranges::any_of(k_.blocks[static_cast<std::size_t>(id)].statements, [&](const Statement& s) {
+    if (s.kind == Statement::Kind::store_array && is_register(s.target)) return true;
+    if (s.kind == Statement::Kind::compute) {
+      const Instruction& i = instruction(s.value);
+      if (i.kind == Instruction::Kind::load_array && is_register(i.target)) return true;
+    }
+    return touches_registers(s.body) || touches_registers(s.other);
+  });
+}
+
 void CudaPhaseWriter::constant_trips(const Statement& s, std::int64_t trips, int count) {
   const std::string variable = fmt::format("j{}", s.target);
   const std::string step = fmt::format("s{}", s.target);
@@ -116,8 +132,7 @@ void CudaPhaseWriter::constant_trips(const Statement& s, std::int64_t trips, int
   const std::int64_t rounds = (trips + at_once - 1) / at_once;
   const std::int64_t whole = trips / at_once;
   slot_ = step;
-  const bool has_registers = std::ranges::any_of(
-      s_.arrays, [](const CudaArray& a) { return a.place == CudaArray::Place::registers; });
+  const bool has_registers = touches_registers(s.body);
   const std::string_view type =
       begin + trips + at_once > std::numeric_limits<std::int32_t>::max() ? "i64" : "i32";
   if (rounds > 1) {

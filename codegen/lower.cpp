@@ -18,6 +18,9 @@ namespace croton {
 
 namespace {
 
+// A launch on a GPU takes 4 KiB of pointers.
+constexpr std::size_t most_gpu_operands = 500;
+
 struct Lowering {
   const Op& (*op)();
   LowerFunction lower;
@@ -91,6 +94,7 @@ std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
 
 std::optional<NodeCode> lower_for_gpu(const Node& node, std::span<const Layout> inputs,
                                       std::span<const Layout> outputs, int multiprocessors) {
+  if (inputs.size() + outputs.size() > most_gpu_operands) return std::nullopt;
   return lower({node, inputs, outputs, 1, multiprocessors});
 }
 

@@ -45,6 +45,9 @@ constexpr std::int64_t shortest_dot = 32;
 // Partial sums: their number is fixed, so that results do not depend on the threads.
 constexpr std::int64_t most_chunks = 16;
 constexpr std::int64_t smallest_chunk = 1 << 15;
+// On a GPU: rows of a thread, and terms worth a thread of their own.
+constexpr std::int64_t most_gpu_rows = 8;
+constexpr std::int64_t shortest_gpu_chunk = 64;
 
 Walk matrix(const Layout& layout) { return {layout.strides[0], layout.strides[1]}; }
 
@@ -99,7 +102,8 @@ Product read_product(const LowerContext& context) {
 class MatrixProduct {
  public:
   MatrixProduct(const LowerContext& context, const Product& product)
-      : p_(product),
+      : multiprocessors_(context.multiprocessors),
+        p_(product),
         kernel_(context, context.node.op().name()),
         k_(kernel_.builder()),
         dtype_(compute_dtype(context.outputs[0].dtype)) {
@@ -112,7 +116,11 @@ class MatrixProduct {
   }
 
   NodeCode lower() {
-    choose();
+    if (multiprocessors_ > 0) {
+      choose_on_gpu();
+    } else {
+      choose();
+    }
     return kernel_.finish();
   }
 
@@ -139,6 +147,91 @@ class MatrixProduct {
     if (is_long) return dots();
     if (p_.n >= shortest_lanes) return columns_as_lanes();
     rows();
+  }
+
+  /// On a GPU, where no library is faster: a thread for some rows of a column, a group of threads for a long
+  /// dot.
+  void choose_on_gpu() {
+    const bool by_columns = p_.b_walk.column == 1 && p_.n >= shortest_dot;
+    const bool by_rows = p_.a_walk.row == 1 && p_.m >= shortest_dot;
+    if (!by_columns && by_rows) {
+      p_ = p_.transposed();
+      std::swap(a_, b_);
+      return columns_on_gpu();
+    }
+    const bool is_dot = p_.a_walk.column == 1 && p_.b_walk.row == 1 && p_.k >= shortest_dot;
+    if (by_columns || !is_dot) return columns_on_gpu();
+    k_.parallel("c", p_.m * p_.n, [&](Index c) {
+      const Index i = floor_div(c, std::max<std::int64_t>(p_.n, 1)),
+                  j = mod(c, std::max<std::int64_t>(p_.n, 1));
+      const Local sum = k_.local("sum", zero());
+      k_.loop("k", 0, p_.k, vectorize, [&](Index k) {
+        k_.reduce(ScalarOp::add, sum, k_.emit(ScalarOp::mul, load_a(i, k), load_b(k, j)));
+      });
+      finish(i, j, k_.get(sum));
+    });
+  }
+
+  void columns_on_gpu() {
+    const std::int64_t columns = std::max<std::int64_t>(p_.n, 1);
+    const std::int64_t wanted = std::int64_t{multiprocessors_} * 256;
+    std::int64_t rows = most_gpu_rows;
+    while (rows > 1 && (p_.m + rows - 1) / rows * p_.n < wanted) rows /= 2;
+    const std::int64_t tiles = (p_.m + rows - 1) / rows;
+    // Few elements of long sums: each sum in chunks, which a second phase adds in order.
+    const std::int64_t chunks =
+        std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(tiles * p_.n, 1), 1,
+                                 std::clamp<std::int64_t>(p_.k / shortest_gpu_chunk, 1, most_chunks));
+    const std::int64_t length = (std::max<std::int64_t>(p_.k, 1) + chunks - 1) / chunks;
+    const Buffer partial = chunks > 1 ? kernel_.scratch(dtype_, chunks * p_.m * p_.n) : Buffer{};
+    k_.parallel(
+        "t", chunks * tiles * p_.n,
+        [&](Index t) {
+          const Index j = mod(t, columns), tile = floor_div(t, columns);
+          const Index first = mod(tile, std::max<std::int64_t>(tiles, 1)) * Index(rows);
+          const Index chunk = floor_div(tile, std::max<std::int64_t>(tiles, 1));
+          const Index begin = chunk * Index(length);
+          const auto row = [&](std::int64_t r) {
+            return p_.m % rows == 0 ? first + Index(r) : min(first + Index(r), p_.m - 1);
+          };
+          std::vector<Local> sums;
+          for (std::int64_t r = 0; r < rows; ++r) sums.push_back(k_.local("sum", zero()));
+          k_.loop("k", begin, chunks == 1 ? Index(p_.k) : min(begin + Index(length), p_.k), [&](Index k) {
+            const ScalarValue b = load_b(k, j);
+            for (std::int64_t r = 0; r < rows; ++r) {
+              const Local sum = sums[static_cast<std::size_t>(r)];
+              k_.set(sum, multiply_add(load_a(row(r), k), b, k_.get(sum)));
+            }
+          });
+          for (std::int64_t r = 0; r < rows; ++r) {
+            const ScalarValue sum = k_.get(sums[static_cast<std::size_t>(r)]);
+            const auto store = [&] {
+              if (chunks == 1) {
+                finish(row(r), j, sum);
+              } else {
+                k_.store(partial, (chunk * Index(p_.m) + row(r)) * Index(p_.n) + j, sum);
+              }
+            };
+            if (p_.m % rows == 0) {
+              store();
+            } else {
+              k_.branch(k_.compare(ScalarOp::lt, first + Index(r), p_.m), store);
+            }
+          }
+        },
+        vectorize);
+    if (chunks == 1) return;
+    k_.parallel(
+        "e", p_.m * p_.n,
+        [&](Index e) {
+          const Local sum = k_.local("sum", zero());
+          k_.loop("chunk", 0, chunks, unroll, [&](Index chunk) {
+            k_.set(sum,
+                   k_.emit(ScalarOp::add, k_.get(sum), k_.load(partial, chunk * Index(p_.m * p_.n) + e)));
+          });
+          finish(floor_div(e, columns), mod(e, columns), k_.get(sum));
+        },
+        vectorize);
   }
 
   ScalarValue zero() { return is_floating(dtype_) ? k_.constant(0, dtype_) : k_.integer_constant(0, dtype_); }
@@ -350,6 +443,7 @@ class MatrixProduct {
     });
   }
 
+  const int multiprocessors_;  // 0 on the CPU
   Product p_;
   NodeKernel kernel_;
   KernelBuilder& k_;
