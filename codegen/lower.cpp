@@ -1,8 +1,11 @@
 #include "croton/codegen/lower.h"
 
-#include <array>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
 
 #include "croton/codegen/lower_context.h"
+#include "croton/codegen/own_lowering.h"
 #include "croton/ops/blas.h"
 #include "croton/ops/composite.h"
 #include "croton/ops/conv_implementations.h"
@@ -62,7 +65,29 @@ constexpr Lowering lowerings[] = {
     {ger_op, lower_matmul},
 };
 
+/// Of ops that are defined outside of the library.
+struct Registered {
+  std::mutex mutex;
+  std::unordered_map<const Op*, LowerNode> lowerings;
+};
+
+Registered& registered() {
+  static Registered& instance = *new Registered;
+  return instance;
+}
+
+LowerNode registered_lowering(const Op& op) {
+  const std::lock_guard guard(registered().mutex);
+  const auto entry = registered().lowerings.find(&op);
+  return entry == registered().lowerings.end() ? nullptr : entry->second;
+}
+
 }  // namespace
+
+void register_lowering(const Op& op, LowerNode lower) {
+  const std::lock_guard guard(registered().mutex);
+  registered().lowerings.insert_or_assign(&op, std::move(lower));
+}
 
 bool is_contiguous(const Layout& layout) {
   if (layout.shape.count() == 0) return true;
@@ -89,6 +114,7 @@ std::optional<NodeCode> lower(const LowerContext& context) {
 
 std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
                               std::span<const Layout> outputs, int threads) {
+  if (const LowerNode own = registered_lowering(node.op())) return own(node, inputs, outputs, threads);
   return lower({node, inputs, outputs, threads, 0});
 }
 

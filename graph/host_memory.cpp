@@ -18,9 +18,14 @@ std::align_val_t alignment_of(std::size_t bytes) {
   return std::align_val_t{bytes >= large_page ? large_page : tensor_alignment};
 }
 
+thread_local std::uint64_t allocated = 0;
+
 }  // namespace
 
+std::uint64_t blocks_allocated() noexcept { return allocated; }
+
 void* allocate_block(std::size_t bytes) noexcept {
+  ++allocated;
   if (bytes > std::numeric_limits<std::ptrdiff_t>::max() - large_page) return nullptr;
   void* block = ::operator new(bytes, alignment_of(bytes), std::nothrow);
 #ifdef __linux__

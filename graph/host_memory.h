@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "croton/graph/export.h"
 
@@ -12,5 +13,8 @@ namespace croton {
 CROTON_API void* allocate_block(std::size_t bytes) noexcept;
 /// `bytes` as they were asked for.
 CROTON_API void free_block(void* block, std::size_t bytes) noexcept;
+
+/// How many blocks this thread has allocated.
+CROTON_API std::uint64_t blocks_allocated() noexcept;
 
 }  // namespace croton

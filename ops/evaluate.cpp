@@ -5,6 +5,7 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "croton/graph/check_error.h"
 #include "croton/graph/error.h"
 #include "croton/graph/node.h"
 #include "croton/graph/op.h"
@@ -59,6 +60,8 @@ Tensor leaf_value(const Variable& variable) {
     throw ValueError(e.what() + context);
   } catch (const TypeError& e) {
     throw TypeError(e.what() + context);
+  } catch (const AssertionError& e) {
+    throw AssertionError(e.what() + context);
   }
 }
 

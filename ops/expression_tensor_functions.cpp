@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "croton/ops/assert_print.h"
 #include "croton/ops/blas.h"
 #include "croton/ops/elementwise_functions.h"
 #include "croton/ops/expression_call.h"
@@ -186,6 +187,13 @@ std::vector<FunctionRow> tensor_functions() {
        [](const Call& c) -> Value {
          return list_of(split(c.operand("x"), c.integers("sizes"), small(c, "axis")));
        }},
+      {"assert_op(x, condition, message='')",
+       "x; an error with the message where an element of the condition is false.",
+       [](const Call& c) -> Value {
+         return {assert_op(c.operand("x"), c.variable("condition"), c.text("message"))};
+       }},
+      {"print_op(x, message='')", "x; reports its value whenever it is computed.",
+       [](const Call& c) -> Value { return {print_op(c.operand("x"), c.text("message"))}; }},
       {"set_subtensor(indexed, y)", "The whole of which `indexed` is a part, with that part set to y.",
        [](const Call& c) -> Value { return {set_subtensor(c.operand("indexed"), c.operand("y"))}; }},
       {"inc_subtensor(indexed, y)", "The same with y added.",

@@ -9,7 +9,7 @@ namespace croton {
 
 namespace {
 
-std::vector<const Rule*> selected_rules(const Phase& phase, const Query& query) {
+std::vector<const Rule*> selected_rules(const RewritePhase& phase, const Query& query) {
   std::vector<const Rule*> rules;
   for (const RuleSet* set : phase.rules) {
     for (const Rule& rule : *set) {
@@ -39,11 +39,11 @@ class Listening {
   OptimizerObserver* observer_;
 };
 
-void run_phases(const std::vector<Phase>& phases, FunctionGraph& graph, const PassContext& context,
+void run_phases(const std::vector<RewritePhase>& phases, FunctionGraph& graph, const PassContext& context,
                 OptimizerReport* report, OptimizerObserver* observer) {
   const bool verbose = config().optimizer_verbose();
   const Listening listening(graph, observer);
-  for (const Phase& phase : phases) {
+  for (const RewritePhase& phase : phases) {
     OptimizerReport::Phase entry{phase.name, 0, 0, 0, 0, {}};
     if (phase.pass) {
       if (!phase.essential && !context.query.selects({phase.name, phase.tags, false, phase.costly})) continue;

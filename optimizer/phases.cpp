@@ -1,8 +1,15 @@
 #include "croton/optimizer/phases.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <deque>
+#include <map>
+#include <mutex>
 #include <set>
 
+#include "croton/graph/error.h"
+#include "croton/graph/nearest_names.h"
 #include "croton/optimizer/conv_choice.h"
 #include "croton/optimizer/passes.h"
 #include "croton/optimizer/rule_sets.h"
@@ -23,16 +30,16 @@ std::vector<const RuleSet*> with(std::vector<const RuleSet*> sets,
   return sets;
 }
 
-Phase rules(std::string name, std::vector<const RuleSet*> sets) {
-  Phase phase;
+RewritePhase rules(std::string name, std::vector<const RuleSet*> sets) {
+  RewritePhase phase;
   phase.name = std::move(name);
   phase.rules = std::move(sets);
   return phase;
 }
 
-Phase pass(std::string name, std::vector<std::string> tags, bool costly, bool essential,
-           std::function<void(FunctionGraph&, const PassContext&)> run) {
-  Phase phase;
+RewritePhase pass(std::string name, std::vector<std::string> tags, bool costly, bool essential,
+                  std::function<void(FunctionGraph&, const PassContext&)> run) {
+  RewritePhase phase;
   phase.name = std::move(name);
   phase.tags = std::move(tags);
   phase.costly = costly;
@@ -41,10 +48,45 @@ Phase pass(std::string name, std::vector<std::string> tags, bool costly, bool es
   return phase;
 }
 
+/// Rules from outside of the library, by phase.
+struct RegisteredRules {
+  std::mutex mutex;
+  bool is_closed = false;
+  std::map<std::string, std::deque<RuleSet>, std::less<>> sets;
+};
+
+RegisteredRules& registered() {
+  static RegisteredRules& instance = *new RegisteredRules;
+  return instance;
+}
+
+std::vector<RewritePhase> with_registered(std::vector<RewritePhase> phases) {
+  const std::lock_guard guard(registered().mutex);
+  registered().is_closed = true;
+  for (RewritePhase& phase : phases) {
+    const auto entry = registered().sets.find(phase.name);
+    if (entry == registered().sets.end()) continue;
+    for (const RuleSet& set : entry->second) phase.rules.push_back(&set);
+  }
+  return phases;
+}
+
 }  // namespace
 
-const std::vector<Phase>& general_phases() {
-  static const std::vector<Phase> phases = {
+void register_rules(std::string_view phase, RuleSet rules) {
+  constexpr std::string_view known[] = {"canonicalize", "stabilize", "blas", "specialize", "static_shapes"};
+  if (std::ranges::find(known, phase) == std::end(known)) {
+    throw ValueError(fmt::format("no phase of rules is called '{}'{}", phase, did_you_mean(phase, known)));
+  }
+  const std::lock_guard guard(registered().mutex);
+  if (registered().is_closed) {
+    throw ValueError("rules are registered before the first function is made");
+  }
+  registered().sets[std::string(phase)].push_back(std::move(rules));
+}
+
+const std::vector<RewritePhase>& general_phases() {
+  static const std::vector<RewritePhase> phases = with_registered({
       // First, so that later patterns have fewer ways to be written.
       rules("canonicalize", canonical()),
       // Before products and powers take nodes away: exp, log and sums must still be seen as the user wrote
@@ -55,12 +97,12 @@ const std::vector<Phase>& general_phases() {
       // Cheap forms, last: the general rules above do not know them.
       rules("specialize",
             with(canonical(), {&product_rules(), &power_rules(), &bias_rules(), &alloc_rules()})),
-  };
+  });
   return phases;
 }
 
-const std::vector<Phase>& specialize_phases() {
-  static const std::vector<Phase> phases = {
+const std::vector<RewritePhase>& specialize_phases() {
+  static const std::vector<RewritePhase> phases = with_registered({
       // Known extents turn shapes into constants and reshapes into dimshuffles, and allow what needs a
       // non-empty axis.
       rules("static_shapes", with(canonical(), {&stability_rules(), &softmax_rules(), &power_rules()})),
@@ -77,15 +119,15 @@ const std::vector<Phase>& specialize_phases() {
       // Last: marks do not survive rewriting.
       pass("inplace", {}, true, false,
            [](FunctionGraph& graph, const PassContext& context) { mark_in_place(graph, context.options); }),
-  };
+  });
   return phases;
 }
 
 const std::vector<std::string_view>& rewrite_names() {
   static const std::vector<std::string_view> names = [] {
     std::set<std::string_view> all;
-    for (const std::vector<Phase>* phases : {&general_phases(), &specialize_phases()}) {
-      for (const Phase& phase : *phases) {
+    for (const std::vector<RewritePhase>* phases : {&general_phases(), &specialize_phases()}) {
+      for (const RewritePhase& phase : *phases) {
         all.insert(phase.name);
         all.insert(phase.tags.begin(), phase.tags.end());
         for (const RuleSet* set : phase.rules) {

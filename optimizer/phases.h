@@ -18,7 +18,7 @@ struct PassContext {
 };
 
 /// One step of the optimizer: rules applied to a fixed point, or a pass over the whole graph.
-struct Phase {
+struct RewritePhase {
   std::string name;
   std::vector<std::string> tags;
   /// Left out by FAST_COMPILE.
@@ -30,9 +30,14 @@ struct Phase {
 };
 
 /// What optimize() does, in this order.
-const std::vector<Phase>& general_phases();
+const std::vector<RewritePhase>& general_phases();
 /// What specialize() does, in this order.
-const std::vector<Phase>& specialize_phases();
+const std::vector<RewritePhase>& specialize_phases();
+
+/// Adds rules that a program defines to the end of a phase of rules ("canonicalize", "stabilize", "blas",
+/// "specialize", "static_shapes"). Before the first function is made, and before a mode or query names them;
+/// ValueError for an unknown phase or when it is too late.
+void register_rules(std::string_view phase, RuleSet rules);
 
 /// Every name and tag that a query may mention: rules, phases, implementations of convolutions.
 const std::vector<std::string_view>& rewrite_names();

@@ -122,6 +122,18 @@ Replacement cut_transfer(Match& match) {
   return x.type().device == match.node().type().device ? Replacement(x) : Replacement();
 }
 
+Replacement drop_true_conditions(Match& match) {
+  const Node& node = match.node();
+  std::vector<Variable> kept{node.input(0)};
+  for (const Variable& condition : node.inputs().subspan(1)) {
+    const bool is_true = condition.is_constant() && condition.constant_value().size() == 1 &&
+                         condition.constant_value().item<double>() != 0;
+    if (!is_true) kept.push_back(condition);
+  }
+  if (kept.size() == node.input_count()) return {};
+  return kept.size() == 1 ? kept[0] : apply_op(node.op(), std::move(kept), node.attributes());
+}
+
 bool is_fold(const Op& op) { return as_reduce(op) != nullptr; }
 
 }  // namespace
@@ -140,6 +152,10 @@ const RuleSet& useless_rules() {
       rule("useless_reduction", Roots(is_fold), drop_reduction),
       rule("useless_specify_shape", Roots("specify_shape"), drop_specify_shape),
       rule("cut_transfer", Roots({"gpu_from_host", "host_from_gpu"}), cut_transfer),
+      rule("useless_assert", Roots("assert"), drop_true_conditions),
+      rule("remove_all_assert", Roots("assert"), [](Match& match) -> Replacement { return match.input(0); })
+          .tagged("unsafe")
+          .opt_in(),
       rule("useless_contiguous", Roots("contiguous"), drop_contiguous),
 
       rule("add_zero", x + 0, x),

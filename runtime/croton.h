@@ -1,6 +1,7 @@
 #pragma once
 
 /// Everything that a program needs, included as <croton/croton.h>.
+#include "croton/graph/check_error.h"
 #include "croton/graph/debugprint.h"
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
@@ -14,6 +15,7 @@
 #include "croton/graph/text_form.h"
 #include "croton/graph/variable.h"
 #include "croton/graph/version.h"
+#include "croton/ops/assert_print.h"
 #include "croton/ops/blas.h"
 #include "croton/ops/conv.h"
 #include "croton/ops/creation.h"
@@ -29,6 +31,7 @@
 #include "croton/ops/shape_ops.h"
 #include "croton/ops/transfer.h"
 #include "croton/ops/verify_grad.h"
+#include "croton/runtime/check_settings.h"
 #include "croton/runtime/debugprint_function.h"
 #include "croton/runtime/device_info.h"
 #include "croton/runtime/function.h"

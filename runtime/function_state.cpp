@@ -4,15 +4,18 @@
 
 #include <chrono>
 
+#include "croton/graph/check_error.h"
 #include "croton/graph/error.h"
+#include "croton/graph/host_memory.h"
 #include "croton/graph/op.h"
-#include "croton/ops/composite.h"
 #include "croton/ops/conv_implementations.h"
-#include "croton/ops/elementwise.h"
 #include "croton/ops/evaluate.h"
 #include "croton/optimizer/optimizer.h"
+#include "croton/runtime/check_settings.h"
 #include "croton/runtime/cuda_support.h"
+#include "croton/runtime/debug_report.h"
 #include "croton/runtime/run_error.h"
+#include "croton/runtime/specialization.h"
 
 namespace croton {
 
@@ -24,28 +27,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Types narrowed to the shapes of a call would broadcast where an extent happens to be 1: the general graph
-/// is asked whether it may.
-void check_broadcast(const Node& original, std::span<const Variable> inputs, std::vector<TensorType>&) {
-  if (as_elementwise(original.op()) == nullptr && &original.op() != &composite_op()) return;
-  std::vector<Shape> shapes;
-  for (const Variable& input : inputs) {
-    if (!input.type().shape.is_known()) return;
-    shapes.push_back(input.type().shape);
-  }
-  try {
-    broadcast_shape(original, shapes);
-  } catch (const ShapeError&) {
-    std::string context = fmt::format("\n  in {}", node_label(original));
-    if (original.where().known()) context += ", made at " + to_string(original.where());
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      context +=
-          fmt::format("\n  input {}: {}, shape {}", i, describe(original.input(i)), to_string(shapes[i]));
-    }
-    rethrow_with(context);
-  }
-}
-
 }  // namespace
 
 Function::State::State(FunctionDefinition the_definition, double build_seconds, bool profiled)
@@ -54,12 +35,14 @@ Function::State::State(FunctionDefinition the_definition, double build_seconds, 
       records_(new OutputRecords(definition.output_names)) {
   times_.build = build_seconds;
   const Clock::time_point start = Clock::now();
-  optimize(*definition.graph, definition.mode.query(), &rewriting_);
-  times_.optimize = seconds_since(start);
   for (const Variable& v : definition.graph->shared()) cells_.push_back(v.node()->cell().get());
   for (const SharedVariable& v : definition.updated) updated_cells_.push_back(v.cell().get());
   locks_ = CellLockList(cells_, updated_cells_);
   all_exclusive_ = CellLockList({}, cells_);
+  prepare_checks();
+  is_checked_ = debug_ != nullptr || observer_ != nullptr || steady_ != nullptr;
+  optimize(*definition.graph, definition.mode.query(), &rewriting_);
+  times_.optimize = seconds_since(start);
 }
 
 Outputs Function::State::call(const Arguments& arguments) {
@@ -92,10 +75,68 @@ std::shared_ptr<Plan> Function::State::run(const Arguments& arguments, OutputRec
     evaluate(arguments, outputs);
     return nullptr;
   }
+  if (is_checked_) {
+    call_checked(arguments, outputs);
+    return nullptr;
+  }
   std::shared_ptr<Plan> plan = find_plan(arguments.begin());
   if (!wherever_shared_lie && !plan->shared_in_place(cells_.data())) return plan;
   plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), &outputs, &definition.name});
   return nullptr;
+}
+
+void Function::State::prepare_checks() {
+  if (check_settings().allocations != CheckAction::allow) {
+    steady_ = std::make_unique<SteadyWatch>(check_settings().allocations);
+  }
+  switch (definition.mode.checking()) {
+    case Checking::nan_guard:
+      observer_ = make_nan_guard();
+      break;
+    case Checking::monitor:
+      observer_ = make_monitor(definition.mode.monitor());
+      break;
+    case Checking::debug:
+      break;
+    case Checking::none:
+      return;
+  }
+  original_ = copy_of(*definition.graph);
+  if (observer_ == nullptr) {
+    debug_ = std::make_unique<DebugChecker>(definition, *original_, cells_, updated_cells_);
+  }
+}
+
+/// DebugMode, NanGuardMode, MonitorMode.
+void Function::State::call_checked(const Arguments& arguments, OutputRecord& outputs) {
+  const auto report = [&](const std::exception& e) {
+    return e.what() + write_debug_report(definition, *original_, arguments.begin(), e.what());
+  };
+  try {
+    DebugChecker::Expected expected;
+    if (debug_ != nullptr) expected = debug_->check(arguments.begin());
+    const std::shared_ptr<Plan> plan = find_plan(arguments.begin());
+    const std::uint64_t blocks = blocks_allocated();
+    plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), &outputs, &definition.name});
+    if (steady_ != nullptr) steady_->add_call(*plan, blocks_allocated() - blocks, definition.name);
+    if (debug_ != nullptr) debug_->check_results(expected, outputs, plan->to_text());
+  } catch (const NanGuardError& e) {
+    throw NanGuardError(report(e));
+  } catch (const BadOptimization& e) {
+    throw BadOptimization(report(e));
+  } catch (const BadThunkOutput& e) {
+    throw BadThunkOutput(report(e));
+  } catch (const BadDestroyMap& e) {
+    throw BadDestroyMap(report(e));
+  } catch (const BadViewMap& e) {
+    throw BadViewMap(report(e));
+  } catch (const InvalidValueError& e) {
+    throw InvalidValueError(report(e));
+  } catch (const BadGradient& e) {
+    throw BadGradient(report(e));
+  } catch (const StochasticOrder& e) {
+    throw StochasticOrder(report(e));
+  }
 }
 
 /// The mode None: the graph as it was built, by the reference evaluator.
@@ -127,27 +168,11 @@ std::shared_ptr<Plan> Function::State::find_plan(const Tensor* const* inputs) {
   return make_plan(inputs, true);
 }
 
-std::unique_ptr<FunctionGraph> Function::State::typed_graph(const Tensor* const* inputs) const {
-  std::vector<TensorType> input_types, shared_types;
-  for (std::size_t i = 0; i < definition.inputs.size(); ++i) {
-    input_types.push_back({definition.graph->inputs()[i].dtype(), inputs[i]->shape()});
-  }
-  for (SharedCell* cell : cells_) shared_types.push_back({cell->value().dtype(), cell->value().shape()});
-  return definition.graph->with_types(input_types, shared_types, check_broadcast);
-}
-
 void Function::State::specialize_graph(FunctionGraph& graph, const ShapeSignature& signature) {
-  SpecializeOptions options;
+  SpecializeOptions options = specialize_options(graph, definition.output_names.size(), updated_cells_);
   options.device = definition.device;
   options.supports = cuda_supports;
   options.input_devices = signature.devices;
-  for (std::size_t j = 0; j < updated_cells_.size(); ++j) {
-    for (std::size_t s = 0; s < graph.shared().size(); ++s) {
-      if (graph.shared()[s].node()->cell().get() == updated_cells_[j]) {
-        options.updates.emplace_back(definition.output_names.size() + j, s);
-      }
-    }
-  }
   OptimizerReport report;
   Query query = definition.mode.query();
   if (!definition.device.is_host()) {
@@ -178,7 +203,7 @@ std::shared_ptr<Plan> Function::State::make_plan(const Tensor* const* inputs, bo
         signature->devices.push_back(inputs[i]->device());
     }
     for (SharedCell* cell : cells_) signature->shared.push_back(cell->value().shape());
-    graph = typed_graph(inputs);
+    graph = typed_graph(*definition.graph, inputs, cells_.data());
     auto extents = std::make_unique<Extents>(*graph);
     if (!extents->empty()) {
       signature->extents = std::move(extents);
@@ -222,6 +247,7 @@ std::shared_ptr<Plan> Function::State::build_plan(std::shared_ptr<const Function
                       .profile = is_profiled,
                       .device = nullptr,
                       .name = definition.name};
+  request.checks.observer = observer_;
   for (const Ref<Node>& node : request.graph->nodes()) {
     const Device device = node->type().device;
     if (device.is_cuda()) request.device = &CudaDevice::get(device.ordinal());

@@ -9,11 +9,13 @@
 #include "croton/optimizer/report.h"
 #include "croton/runtime/arguments.h"
 #include "croton/runtime/cell_locks.h"
+#include "croton/runtime/debug_mode.h"
 #include "croton/runtime/function.h"
 #include "croton/runtime/function_definition.h"
 #include "croton/runtime/output_record.h"
 #include "croton/runtime/plan_builder.h"
 #include "croton/runtime/plan_cache.h"
+#include "croton/runtime/steady_watch.h"
 
 namespace croton {
 
@@ -37,19 +39,25 @@ struct Function::State {
  private:
   std::shared_ptr<Plan> run(const Arguments& arguments, OutputRecord& outputs, bool wherever_shared_lie);
   void evaluate(const Arguments& arguments, OutputRecord& outputs);
+  void prepare_checks();
+  void call_checked(const Arguments& arguments, OutputRecord& outputs);
   std::shared_ptr<Plan> find_plan(const Tensor* const* inputs);
   struct NeedsValues {};
   std::shared_ptr<Plan> plan_shapes(std::span<const Shape> shapes);
   std::shared_ptr<Plan> make_plan(const Tensor* const* inputs, bool has_values);
   std::shared_ptr<Plan> build_plan(std::shared_ptr<const FunctionGraph> graph,
                                    const std::function<Tensor(const Variable&)>& value_of);
-  std::unique_ptr<FunctionGraph> typed_graph(const Tensor* const* inputs) const;
   void specialize_graph(FunctionGraph& graph, const ShapeSignature& signature);
   void check_new_value(const Variable& target, const TensorType& value) const;
   static void add_rows(const Plan& plan, std::vector<Profile::Row>& rows);
 
-  std::vector<SharedCell*> cells_;          // of the graph's shared variables
-  std::vector<SharedCell*> updated_cells_;  // of the updates
+  std::shared_ptr<NodeObserver> observer_;         // NanGuardMode, MonitorMode
+  std::unique_ptr<const FunctionGraph> original_;  // before optimization, for these modes
+  bool is_checked_ = false;                        // any of these is there
+  std::unique_ptr<SteadyWatch> steady_;            // the flag allocations
+  std::unique_ptr<DebugChecker> debug_;            // DebugMode
+  std::vector<SharedCell*> cells_;                 // of the graph's shared variables
+  std::vector<SharedCell*> updated_cells_;         // of the updates
   CellLockList locks_;
   CellLockList all_exclusive_;  // of cells_
   Ref<OutputRecords> records_;

@@ -1,10 +1,15 @@
 #include "croton/runtime/library_step.h"
 
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
 #include "croton/ops/blas.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/runtime/dnn_convolution.h"
 #include "croton/runtime/dnn_corr_mm.h"
 #include "croton/runtime/dnn_product.h"
+#include "croton/runtime/own_library_step.h"
 
 namespace croton {
 
@@ -22,14 +27,36 @@ constexpr Provider providers[] = {
     {dnn_conv_op, make_dnn_convolution},
 };
 
+/// Of ops that are defined outside of the library.
+struct Registered {
+  std::mutex mutex;
+  std::unordered_map<const Op*, MakeLibraryStep> makers;
+};
+
+Registered& registered() {
+  static Registered& instance = *new Registered;
+  return instance;
+}
+
 }  // namespace
+
+void register_library_step(const Op& op, MakeLibraryStep make) {
+  const std::lock_guard guard(registered().mutex);
+  registered().makers.insert_or_assign(&op, std::move(make));
+}
 
 std::unique_ptr<LibraryStep> make_library_step(const Node& node, std::span<const Layout> inputs,
                                                std::span<const Layout> outputs) {
   for (const Provider& provider : providers) {
     if (&provider.op() == &node.op()) return provider.make(node, inputs, outputs);
   }
-  return nullptr;
+  MakeLibraryStep make;
+  {
+    const std::lock_guard guard(registered().mutex);
+    const auto entry = registered().makers.find(&node.op());
+    if (entry != registered().makers.end()) make = entry->second;
+  }
+  return make ? make(node, inputs, outputs) : nullptr;
 }
 
 }  // namespace croton

@@ -4,6 +4,7 @@
 
 #include "croton/graph/op.h"
 #include "croton/runtime/cuda_storage.h"
+#include "croton/runtime/node_observer.h"
 #include "croton/runtime/run_error.h"
 
 namespace croton {
@@ -127,6 +128,15 @@ void Plan::point(Instance& instance, const Call& call) const {
   }
 }
 
+void Plan::run_observed(Instance& instance, std::size_t& at) {
+  void** slots = instance.slots.data();
+  observer_->begin(*this, {static_cast<std::byte*>(instance.arena->data()), arena_bytes_});
+  for (; at < steps_.size(); ++at) {
+    const std::size_t end = at + 1 < steps_.size() ? steps_[at + 1]->first_slot : instance.slots.size();
+    observer_->run(*steps_[at], slots, end);
+  }
+}
+
 void Plan::run(const Call& call) {
   std::unique_lock<std::recursive_mutex> device_lock;
   if (cuda_ != nullptr) {
@@ -144,6 +154,8 @@ void Plan::run(const Call& call) {
       cuda_->run(steps_, instance.cuda, slots, at);
     } else if (cuda_ != nullptr) {
       cuda_->run_measured(steps_, instance.cuda, slots, at, *times_);
+    } else if (observer_ != nullptr) {
+      run_observed(instance, at);
     } else if (times_ == nullptr) {
       for (; at < steps_.size(); ++at) steps_[at]->run(slots);
     } else {
@@ -155,7 +167,7 @@ void Plan::run(const Call& call) {
     }
   } catch (const Error&) {
     // Nothing is stored yet, and what is computed over shared variables comes after everything that throws.
-    rethrow_from_step(*steps_[at], *this, *call.function_name);
+    rethrow_from_step(*steps_[at], *this, slots, *call.function_name);
   }
   for (std::size_t i = 0; i < results_.size(); ++i) {
     if (results_[i].is_fetched) FetchedResultPool::mark_pending(*instance.blocks[i]);

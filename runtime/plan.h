@@ -18,6 +18,8 @@
 
 namespace croton {
 
+class NodeObserver;
+
 /// A graph of known shapes, ready to run: its steps in order, the place of every buffer. Immutable but for
 /// its pool of instances; any number of calls may run it at once.
 class Plan {
@@ -55,6 +57,18 @@ class Plan {
     bool on_device = false;
     std::uint32_t index = 0;
     std::ptrdiff_t offset = 0;  // bytes
+  };
+
+  /// A piece of the arena that steps write; of a plan with guards around them.
+  struct Buffer {
+    std::size_t offset = 0, bytes = 0;
+  };
+
+  /// Where a variable of the graph lies.
+  struct StoredValue {
+    Variable variable;
+    SlotUse use;
+    std::size_t bytes = 0;
   };
 
   /// The memory of one call: an arena and the pointers of all steps.
@@ -102,6 +116,12 @@ class Plan {
   const std::vector<NodeWork>& work() const { return work_; }
   /// Where calls add up their times; null when the function is not profiled.
   StepTimes* times() const { return times_.get(); }
+  /// What a pointer of a step points into.
+  const SlotUse& slot_use(std::size_t slot) const { return slot_uses_[slot]; }
+  /// Every variable that lies somewhere, views too; in no particular order.
+  const std::vector<StoredValue>& stored() const { return stored_; }
+  /// By offset; empty unless the plan was made with guards.
+  const std::vector<Buffer>& buffers() const { return buffers_; }
   /// A line a step: its kind, what it computes, on which memory.
   std::string to_text() const;
 
@@ -113,6 +133,8 @@ class Plan {
   class Lease;
 
   bool shared_on_device(SharedCell* const* shared) const;
+  void run_observed(Instance& instance, std::size_t& at);
+
   Instance* take_instance();
   void put_back(Instance* instance) noexcept;
   void point(Instance& instance, const Call& call) const;
@@ -125,6 +147,9 @@ class Plan {
   std::vector<SlotUse> slot_uses_;  // of every pointer
   std::vector<NodeWork> work_;
   std::unique_ptr<StepTimes> times_;
+  std::shared_ptr<NodeObserver> observer_;  // null unless the plan is looked at while it runs
+  std::vector<Buffer> buffers_;
+  std::vector<StoredValue> stored_;
 
   std::size_t arena_bytes_ = 0;
   std::vector<void*> fixed_slots_;  // pointers to constants; the others are null
@@ -142,5 +167,8 @@ class Plan {
   mutable SpinLock lock_;
   Instance* free_ = nullptr;
 };
+
+/// "arena+64", "input 0", "shared 1+256".
+std::string to_string(const Plan::SlotUse& use);
 
 }  // namespace croton

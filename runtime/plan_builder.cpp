@@ -34,7 +34,9 @@ PlanBuilder::PlanBuilder(PlanRequest request) : request_(std::move(request)), gr
 
 std::unique_ptr<Plan> PlanBuilder::build(PlanTimes& times) {
   Stopwatch watch;
+  if (request_.device != nullptr) request_.checks = {};  // its memory cannot be looked at
   find_memory();
+  if (request_.checks.order_seed != 0) shuffle_nodes(request_.checks.order_seed);
   order_nodes();
   if (!draft()) {
     updates_in_place_ = false;
@@ -45,8 +47,14 @@ std::unique_ptr<Plan> PlanBuilder::build(PlanTimes& times) {
   compile_device_kernels();
   times.compile += watch.lap();
   order_drafts();
-  place_in_arena();
+  if (request_.checks.guard_bytes > 0) {
+    place_guarded();
+  } else {
+    place_in_arena();
+  }
   connect();
+  list_places();
+  plan_->observer_ = request_.checks.observer;
   times.plan += watch.lap();
   return std::move(plan_);
 }
@@ -79,6 +87,7 @@ void PlanBuilder::reset() {
   device_constant_addresses_.clear();
   unchecked_faults_.clear();
   view_steps_.clear();
+  position_ = 0;
   first_shared_write_ = static_cast<std::size_t>(-1);
 }
 
@@ -146,7 +155,12 @@ void PlanBuilder::place_leaves() {
                                           .index = static_cast<std::uint32_t>(i),
                                           .on_device = on_device,
                                           .is_volatile = on_device && kind == Root::Kind::input});
-      set_place(variables[i], {root, 0, {type.dtype, type.shape, contiguous_strides(type.shape)}});
+      const bool is_strided = kind == Root::Kind::input && !request_.checks.input_strides.empty();
+      set_place(variables[i],
+                {root,
+                 0,
+                 {type.dtype, type.shape,
+                  is_strided ? request_.checks.input_strides[i] : contiguous_strides(type.shape)}});
     }
   };
   place(graph_.inputs(), Root::Kind::input);

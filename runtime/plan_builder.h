@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "croton/runtime/node_observer.h"
 #include "croton/runtime/plan.h"
 
 namespace croton {
@@ -33,6 +34,8 @@ struct PlanRequest {
   CudaDevice* device = nullptr;
   /// For reports of the memory in use.
   std::string name;
+  /// With an observer: the plan is looked at while it runs.
+  PlanChecks checks = {};
 };
 
 struct PlanTimes {
@@ -88,10 +91,13 @@ class PlanBuilder {
   };
 
   void find_memory();
+  void shuffle_nodes(std::uint64_t seed);
   void order_nodes();
   void find_updates_in_place();
   void place_leaves();
   void add_node(const Node& node);
+  void add_node_steps(const Node& node);
+  void add_probe(const Node& node, bool has_run);
   bool add_view(const Node& node);
   void add_dynamic_view(const Node& node, const Place& viewed);
   const Node& concrete(const Node& node);
@@ -130,7 +136,10 @@ class PlanBuilder {
   void compile_kernels();
   void place_in_arena();
   std::size_t place_roots(bool on_device);
+  void place_guarded();
   void connect();
+  Plan::SlotUse use_of(std::int32_t root, std::ptrdiff_t offset) const;
+  void list_places();
   void reset();
   bool draft();
   const Variable& memory_of(const Variable& variable) const;
@@ -159,6 +168,7 @@ class PlanBuilder {
   std::vector<void*> device_constant_addresses_;
   std::vector<bool> may_write_shared_;
   std::vector<ViewStep*> view_steps_;
+  std::size_t position_ = 0;  // of the node being added
   bool updates_in_place_ = true;
   std::size_t first_shared_write_ = 0;  // the draft from which on shared variables are written
 };

@@ -39,8 +39,45 @@ std::size_t PlanBuilder::place_roots(bool on_device) {
   return arena.size();
 }
 
-void PlanBuilder::connect() {
+Plan::SlotUse PlanBuilder::use_of(std::int32_t number, std::ptrdiff_t offset) const {
   using Kind = Plan::SlotUse::Kind;
+  const Root& root = roots_[static_cast<std::size_t>(number)];
+  Plan::SlotUse use{.kind = Kind::arena, .on_device = root.on_device, .index = root.index, .offset = offset};
+  switch (root.kind) {
+    case Root::Kind::computed:
+      if (root.result >= 0) {
+        use.kind = Kind::result;
+        use.index = static_cast<std::uint32_t>(root.result);
+      } else {
+        use.offset += static_cast<std::ptrdiff_t>(root.arena_offset);
+      }
+      break;
+    case Root::Kind::input:
+      use.kind = Kind::input;
+      break;
+    case Root::Kind::shared:
+      use.kind = Kind::shared;
+      break;
+    case Root::Kind::constant:
+      use.kind = Kind::constant;
+      break;
+    case Root::Kind::dynamic:
+      use.kind = Kind::view;
+      break;
+  }
+  return use;
+}
+
+void PlanBuilder::list_places() {
+  plan_->stored_.reserve(places_.size());
+  for (const auto& [variable, place] : places_) {
+    const std::size_t bytes =
+        static_cast<std::size_t>(place.layout.shape.count()) * size_of(place.layout.dtype);
+    plan_->stored_.push_back({variable, use_of(place.root, place.offset), bytes});
+  }
+}
+
+void PlanBuilder::connect() {
   for (Draft& draft : drafts_) {
     draft.step->first_slot = static_cast<std::uint32_t>(plan_->fixed_slots_.size());
     for (const Pointer& pointer : draft.pointers) {
@@ -49,16 +86,13 @@ void PlanBuilder::connect() {
       plan_->slot_uses_.emplace_back();
       if (pointer.root < 0) continue;
       const Root& root = roots_[static_cast<std::size_t>(pointer.root)];
-      Plan::SlotUse& use = plan_->slot_uses_.back();
-      use = {.kind = Kind::arena, .on_device = root.on_device, .index = root.index, .offset = pointer.offset};
+      const Plan::SlotUse use = use_of(pointer.root, pointer.offset);
+      plan_->slot_uses_.back() = use;
       switch (root.kind) {
         case Root::Kind::computed:
           if (root.result >= 0) {
-            use.kind = Kind::result;
-            use.index = static_cast<std::uint32_t>(root.result);
             plan_->results_[use.index].patches.push_back({slot, pointer.offset});
           } else {
-            use.offset += static_cast<std::ptrdiff_t>(root.arena_offset);
             const auto offset = static_cast<std::size_t>(use.offset);
             if (root.on_device)
               device_pointers_.push_back({slot, offset});
@@ -67,19 +101,15 @@ void PlanBuilder::connect() {
           }
           break;
         case Root::Kind::input:
-          use.kind = Kind::input;
           plan_->input_patches_[root.index].push_back({slot, pointer.offset});
           break;
         case Root::Kind::shared:
-          use.kind = Kind::shared;
           plan_->shared_patches_[root.index].push_back({slot, pointer.offset});
           break;
         case Root::Kind::constant:
-          use.kind = Kind::constant;
           plan_->fixed_slots_[slot] = static_cast<std::byte*>(constant_address(root)) + pointer.offset;
           break;
         case Root::Kind::dynamic:
-          use.kind = Kind::view;
           view_steps_[root.index]->patches.push_back({slot, pointer.offset});
           break;
       }

@@ -68,6 +68,14 @@ const Node& PlanBuilder::concrete(const Node& node) {
 }
 
 void PlanBuilder::add_node(const Node& node) {
+  if (request_.checks.observer == nullptr) return add_node_steps(node);
+  add_probe(node, false);
+  add_node_steps(node);
+  add_probe(node, true);
+  ++position_;
+}
+
+void PlanBuilder::add_node_steps(const Node& node) {
   if (is_transfer(node.op())) return add_transfer(node);
   if (!node.op().view_map(node).empty() && add_view(node)) return;
   const Node& known = concrete(node);
@@ -280,7 +288,8 @@ bool PlanBuilder::add_results() {
   const auto add = [&](Place place) {
     const auto can_be_result = [&](const Root& root) {
       return root.kind == Root::Kind::computed && root.result < 0 && place.offset == 0 &&
-             is_contiguous(place.layout) && root.bytes == bytes_of(place.layout) && !root.is_pinned_down;
+             is_contiguous(place.layout) && root.bytes == bytes_of(place.layout) && !root.is_pinned_down &&
+             request_.checks.guard_bytes == 0;
     };
     if (!can_be_result(roots_[static_cast<std::size_t>(place.root)])) place = copy(place);
     roots_[static_cast<std::size_t>(place.root)].result = static_cast<std::int32_t>(plan_->results_.size());

@@ -31,6 +31,15 @@ std::string_view word(Plan::SlotUse::Kind kind) {
 
 }  // namespace
 
+std::string to_string(const Plan::SlotUse& use) {
+  std::string text = use.on_device ? "cuda " : "";
+  text += word(use.kind);
+  if (use.kind != Plan::SlotUse::Kind::arena) fmt::format_to(std::back_inserter(text), " {}", use.index);
+  if (use.offset != 0 || use.kind == Plan::SlotUse::Kind::arena)
+    fmt::format_to(std::back_inserter(text), "+{}", use.offset);
+  return text;
+}
+
 std::string Plan::to_text() const {
   std::string text = fmt::format("plan of {} steps, {} bytes for intermediate values, {} for results\n",
                                  steps_.size(), arena_bytes(), result_bytes());
@@ -45,13 +54,8 @@ std::string Plan::to_text() const {
     const std::size_t end = i + 1 < steps_.size() ? steps_[i + 1]->first_slot : slot_uses_.size();
     text += " (";
     for (std::size_t slot = step.first_slot; slot < end; ++slot) {
-      const SlotUse& use = slot_uses_[slot];
       if (slot > step.first_slot) text += ", ";
-      if (use.on_device) text += "cuda ";
-      text += word(use.kind);
-      if (use.kind != SlotUse::Kind::arena) fmt::format_to(std::back_inserter(text), " {}", use.index);
-      if (use.offset != 0 || use.kind == SlotUse::Kind::arena)
-        fmt::format_to(std::back_inserter(text), "+{}", use.offset);
+      text += to_string(slot_uses_[slot]);
     }
     text += ")\n";
   }

@@ -22,12 +22,16 @@ std::vector<Tensor> tensors_at(void* const* pointers, std::span<const Layout> la
 }  // namespace
 
 void FaultingKernelStep::run(void** slots) const {
-  void* const* pointers = slots + first_slot + kernel_pointers_;
-  auto* fault = static_cast<std::int64_t*>(pointers[inputs_.size()]);
-  *fault = 0;
+  start(slots);
   KernelStep::run(slots);
-  if (*fault == 0) return;
-  node()->op().evaluate(*node(), tensors_at(pointers, inputs_));
+  finish(slots);
+}
+
+void FaultingKernelStep::start(void** slots) const { fault(slots) = 0; }
+
+void FaultingKernelStep::finish(void** slots) const {
+  if (fault(slots) == 0) return;
+  node()->op().evaluate(*node(), tensors_at(slots + first_slot + kernel_pointers_, inputs_));
   throw InternalError(node_label(*node()) +
                       " met a value that it cannot work with, but the reference evaluator can");
 }

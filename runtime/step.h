@@ -36,6 +36,8 @@ class Step {
   virtual bool may_throw() const { return false; }
   /// How the node's inputs lie in memory, of steps that may throw.
   virtual std::vector<Layout> input_layouts() const { return {}; }
+  /// Which of its pointers is that of the first of these; one an input behind it.
+  virtual std::size_t first_input() const { return 0; }
 
   /// The node that it computes (together with other steps); null for copies that the plan adds.
   const Node* node() const { return node_; }
@@ -52,6 +54,9 @@ class KernelStep : public Step {
   KernelStep(const Node* node, std::size_t kernel) : Step(node), kernel_position(kernel) {}
   void run(void** slots) const override { kernel->run(*pool, slots + first_slot); }
   std::string kind() const override { return "kernel"; }
+  /// What comes before and after the kernel, for those who run it in their own way.
+  virtual void start(void** /*slots*/) const {}
+  virtual void finish(void** /*slots*/) const {}
 
   const std::size_t kernel_position;  // among those that are compiled together
   std::shared_ptr<const CompiledKernel> kernel;
@@ -66,10 +71,16 @@ class FaultingKernelStep final : public KernelStep {
                      std::size_t kernel_pointers)
       : KernelStep(node, kernel), inputs_(std::move(inputs)), kernel_pointers_(kernel_pointers) {}
   void run(void** slots) const override;
+  void start(void** slots) const override;
+  void finish(void** slots) const override;
   bool may_throw() const override { return true; }
   std::vector<Layout> input_layouts() const override { return inputs_; }
+  std::size_t first_input() const override { return kernel_pointers_; }
 
  private:
+  std::int64_t& fault(void** slots) const {
+    return *static_cast<std::int64_t*>(slots[first_slot + kernel_pointers_ + inputs_.size()]);
+  }
   std::vector<Layout> inputs_;
   std::size_t kernel_pointers_;
 };

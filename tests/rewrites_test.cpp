@@ -84,8 +84,8 @@ TEST_CASE("graphs are rewritten as the golden files say", "[optimizer][golden]")
     if (update) write_rewrites(file);
   }
   // A rule with a pattern is sampled by itself; one without needs a case here.
-  for (const std::vector<Phase>* phases : {&general_phases(), &specialize_phases()}) {
-    for (const Phase& phase : *phases) {
+  for (const std::vector<RewritePhase>* phases : {&general_phases(), &specialize_phases()}) {
+    for (const RewritePhase& phase : *phases) {
       for (const RuleSet* set : phase.rules) {
         for (const Rule& rule : *set) {
           INFO("the rule " << rule.name() << " has no pattern and applies in no golden case");

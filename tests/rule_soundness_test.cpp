@@ -112,8 +112,8 @@ bool sample(const Rule& rule, DType dtype, std::mt19937_64& random) {
 TEST_CASE("every rule with a pattern keeps the values of what it matches", "[optimizer][rules]") {
   std::mt19937_64 random(1);
   std::set<std::string> seen;
-  for (const std::vector<Phase>* phases : {&general_phases(), &specialize_phases()}) {
-    for (const Phase& phase : *phases) {
+  for (const std::vector<RewritePhase>* phases : {&general_phases(), &specialize_phases()}) {
+    for (const RewritePhase& phase : *phases) {
       for (const RuleSet* set : phase.rules) {
         for (const Rule& rule : *set) {
           if (!rule.left() || !seen.insert(rule.name()).second) continue;
@@ -133,8 +133,8 @@ TEST_CASE("every rule with a pattern keeps the values of what it matches", "[opt
 
 TEST_CASE("names of rules are unique", "[optimizer][rules]") {
   std::map<std::string, const Rule*> rules;
-  for (const std::vector<Phase>* phases : {&general_phases(), &specialize_phases()}) {
-    for (const Phase& phase : *phases) {
+  for (const std::vector<RewritePhase>* phases : {&general_phases(), &specialize_phases()}) {
+    for (const RewritePhase& phase : *phases) {
       for (const RuleSet* set : phase.rules) {
         for (const Rule& rule : *set) {
           const auto [entry, first] = rules.emplace(rule.name(), &rule);

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <string>
 
+#include "croton/croton.h"
 #include "croton/graph/npy.h"
 #include "croton/graph/text_form.h"
 #include "croton/graph/version.h"
@@ -85,7 +86,7 @@ const char* const network =
 
 TEST_CASE("croton without arguments shows what it can do", "[tools][tool][cpu]") {
   const std::string help = output_of("");
-  for (const char* command : {"debugprint", "eval", "flags", "ops", "doctor", "cache"})
+  for (const char* command : {"debugprint", "eval", "flags", "ops", "doctor", "cache", "replay", "bisect"})
     CHECK_THAT(help, Contains(command));
   CHECK(output_of("--help") == help);
   CHECK(output_of("--version") == version_details() + "\n");
@@ -233,6 +234,35 @@ TEST_CASE("croton doctor and cache look at this machine", "[tools][tool][cpu]") 
   CHECK(output_of("cache info --flags cache_dir=none") == "folder   none\n");
   CHECK_THAT(complaint_of("cache clear --flags cache_dir=none"), Contains("no cache folder to clear"));
   CHECK_THAT(complaint_of("cache"), Contains("subcommand"));
+}
+
+TEST_CASE("croton replay shows a reported fault again", "[tools][tool][cpu][check]") {
+  const CheckSettingsScope scope;
+  check_settings().report_folder = folder() / "work";
+  const Variable x = vector("x");
+  std::string error;
+  try {
+    function({x}, sum(log(x) * 2), {.mode = "NanGuardMode", .name = "f"})(Tensor{1.f, -1.f});
+  } catch (const NanGuardError& e) {
+    error = e.what();
+  }
+  const std::size_t at = error.find("croton replay ");
+  REQUIRE(at != std::string::npos);
+  const std::string file = error.substr(at + 14, error.find(' ', at + 14) - at - 14);
+  const Result again = run("replay " + file);
+  CHECK(again.code == 1);
+  CHECK(again.out.substr(0, again.out.find('\n')) == error.substr(0, error.find('\n')));
+  const std::string plain = output_of("replay " + file + " --mode FAST_RUN");
+  CHECK(plain == "nothing is wrong any more; the results:\nnan\n");
+  CHECK_THAT(complaint_of("replay nothing.croton"), Contains("nothing.croton"));
+}
+
+TEST_CASE("croton bisect looks for the first wrong step", "[tools][tool][cpu][check]") {
+  write("right.croton", "graph f(%x: float32[?,3]) { %0 = softmax(%x) {axis=1}  %1 = log(%0)  return %1 }");
+  save_npz(path("right.npz"), {{"x", Tensor::ones({2, 3})}});
+  CHECK(output_of("bisect right.croton --inputs right.npz") ==
+        "no rewrite, kernel or library call leaves the tolerance for these values\n");
+  CHECK_THAT(complaint_of("bisect right.croton"), Contains("--inputs"));
 }
 
 TEST_CASE("the pages of the reference are current", "[tools][tool][cpu][docs]") {

@@ -15,6 +15,8 @@ void add_flags_command(CLI::App& app);
 void add_ops_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_cache_command(CLI::App& app);
+void add_replay_command(CLI::App& app);
+void add_bisect_command(CLI::App& app);
 
 /// Gives a subcommand the option --flags, which sets them when the command runs.
 void add_flags_option(CLI::App& command);

@@ -41,6 +41,8 @@ int main(int argc, char** argv) {
   add_ops_command(app);
   add_doctor_command(app);
   add_cache_command(app);
+  add_replay_command(app);
+  add_bisect_command(app);
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty()) fmt::print("{}", app.help());
@@ -50,6 +52,8 @@ int main(int argc, char** argv) {
     return app.exit(e);
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
+  } catch (const CLI::RuntimeError& e) {  // a command that says by its status what it found
+    return e.get_exit_code();
   } catch (const CLI::ParseError& e) {
     const std::string extras = about_extras(app, argc > 1 ? argv[1] : "");
     return complain(

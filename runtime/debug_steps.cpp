@@ -1,0 +1,221 @@
+#include "croton/runtime/debug_steps.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "croton/graph/op.h"
+#include "croton/runtime/compare_values.h"
+#include "croton/runtime/node_text.h"
+#include "croton/runtime/plan.h"
+
+namespace croton {
+
+namespace {
+
+bool lists(const std::vector<std::pair<int, int>>& map, std::size_t output, std::size_t input) {
+  return std::ranges::find(map, std::pair(static_cast<int>(output), static_cast<int>(input))) != map.end();
+}
+
+bool destroys(const Node& node, std::size_t input) {
+  if (!node.attributes().contains("inplace")) return false;
+  for (const auto& [output, destroyed] : node.op().destroy_map(node)) {
+    if (static_cast<std::size_t>(destroyed) == input) return true;
+  }
+  return false;
+}
+
+std::string bytes_text(std::ptrdiff_t bytes) {
+  return fmt::format("{} byte{}", bytes, bytes == 1 ? "" : "s");
+}
+
+}  // namespace
+
+void StepChecker::begin(const Plan& plan, std::span<std::byte> arena) {
+  plan_ = &plan;
+  arena_ = arena;
+  if (options_.pattern == 0) {
+    std::ranges::fill(arena_, std::byte{0xff});
+  } else {
+    std::mt19937_64 random(options_.pattern);
+    for (std::size_t i = 0; i < arena_.size(); i += sizeof(std::uint64_t)) {
+      const std::uint64_t word = random();
+      std::memcpy(arena_.data() + i, &word, std::min(sizeof word, arena_.size() - i));
+    }
+  }
+  outside_before_.assign(options_.outside.begin(), options_.outside.end());
+}
+
+void StepChecker::add(StepFault::Kind kind, const Node* node, std::string text) {
+  faults_.push_back({kind, node, position_, std::move(text)});
+}
+
+void StepChecker::before(const NodeCall& call) {
+  position_ = call.position;
+  kind_.clear();
+  inputs_.clear();
+  for (const Tensor& input : call.inputs) inputs_.push_back(input.copy());
+}
+
+void StepChecker::run(const Step& step, void** slots, std::size_t end) {
+  if (dynamic_cast<const ProbeStep*>(&step) != nullptr) return step.run(slots);
+  if (step.node() != nullptr) kind_ = step.kind();
+  arena_before_.assign(arena_.begin(), arena_.end());
+  if (const auto* kernel = dynamic_cast<const KernelStep*>(&step)) {
+    run_kernel(*kernel, slots);
+  } else {
+    step.run(slots);
+  }
+  look_at_writes(step, slots + step.first_slot, end - step.first_slot);
+}
+
+void StepChecker::run_kernel(const KernelStep& step, void** slots) {
+  step.start(slots);
+  for (std::size_t phase = 0; phase < step.kernel->phases().size(); ++phase) {
+    run_phase(step, slots + step.first_slot, phase);
+  }
+  step.finish(slots);
+}
+
+/// Each range of the loop alone on the memory as it was before the loop, then all one after the other, in
+/// both directions: whoever depends on another range gives another result.
+void StepChecker::run_phase(const KernelStep& step, void* const* buffers, std::size_t number) {
+  const CompiledKernel::CompiledPhase& phase = step.kernel->phases()[number];
+  const std::int64_t grain = std::max<std::int64_t>(phase.grain, 1);
+  const std::int64_t pieces = std::min<std::int64_t>(options_.ranges, (phase.extent + grain - 1) / grain);
+  if (phase.extent <= phase.grain || pieces < 2) return phase.function(buffers, 0, phase.extent, 0);
+  std::vector<std::int64_t> bounds;
+  const std::int64_t grains = (phase.extent + grain - 1) / grain;
+  for (std::int64_t i = 0; i <= pieces; ++i) {
+    bounds.push_back(std::min(phase.extent, grains * i / pieces * grain));
+  }
+  const std::vector<std::byte> start(arena_.begin(), arena_.end());
+  std::vector<std::byte> merged = start;
+  std::vector<bool> written(start.size(), false);
+  bool clash = false;
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    std::ranges::copy(start, arena_.begin());
+    const auto at = static_cast<std::size_t>(i);
+    phase.function(buffers, bounds[at], bounds[at + 1], static_cast<std::int32_t>(i));
+    for (std::size_t b = 0; b < start.size(); ++b) {
+      if (arena_[b] == start[b]) continue;
+      clash = clash || (written[b] && merged[b] != arena_[b]);
+      written[b] = true;
+      merged[b] = arena_[b];
+    }
+  }
+  bool depends = false;
+  for (const bool forward : {true, false}) {
+    std::ranges::copy(start, arena_.begin());
+    for (std::int64_t i = 0; i < pieces; ++i) {
+      const auto at = static_cast<std::size_t>(forward ? i : pieces - 1 - i);
+      phase.function(buffers, bounds[at], bounds[at + 1], static_cast<std::int32_t>(at));
+    }
+    depends = depends || !std::ranges::equal(merged, arena_);
+  }
+  if (clash || depends) {
+    add(StepFault::Kind::race, step.node(),
+        fmt::format(
+            "the {} ranges of a parallel loop of {} indices {}: its result depends on the schedule", pieces,
+            phase.extent,
+            clash ? "write different values to the same place" : "read or add to what another range writes"));
+  }
+}
+
+void StepChecker::look_at_writes(const Step& step, void* const* pointers, std::size_t count) {
+  std::vector<Plan::Buffer> own;
+  const std::vector<Plan::Buffer>& buffers = plan_->buffers();
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto* pointer = static_cast<const std::byte*>(pointers[i]);
+    if (pointer < arena_.data() || pointer >= arena_.data() + arena_.size()) continue;
+    const auto offset = static_cast<std::size_t>(pointer - arena_.data());
+    auto buffer = std::ranges::upper_bound(buffers, offset, {}, &Plan::Buffer::offset);
+    if (buffer != buffers.begin()) own.push_back(*--buffer);
+  }
+  std::ranges::sort(own, {}, &Plan::Buffer::offset);
+  std::size_t from = 0;
+  const auto compare_up_to = [&](std::size_t end) {
+    if (from >= end || std::memcmp(arena_.data() + from, arena_before_.data() + from, end - from) == 0)
+      return false;
+    std::size_t at = from;
+    while (arena_[at] == arena_before_[at]) ++at;
+    std::string text = "it writes outside of its buffers";
+    for (const Plan::Buffer& buffer : own) {
+      const auto behind =
+          static_cast<std::ptrdiff_t>(at) - static_cast<std::ptrdiff_t>(buffer.offset + buffer.bytes);
+      if (behind >= 0 && behind < 4096) {
+        text = fmt::format("it writes {} behind the end of a buffer of {}", bytes_text(behind + 1),
+                           bytes_text(static_cast<std::ptrdiff_t>(buffer.bytes)));
+      }
+      const auto before = static_cast<std::ptrdiff_t>(buffer.offset) - static_cast<std::ptrdiff_t>(at);
+      if (before > 0 && before < 4096 && behind < 0) {
+        text = fmt::format("it writes {} before the beginning of a buffer of {}", bytes_text(before),
+                           bytes_text(static_cast<std::ptrdiff_t>(buffer.bytes)));
+        break;
+      }
+    }
+    add(StepFault::Kind::stray_write, step.node(), std::move(text));
+    return true;
+  };
+  bool found = false;
+  for (const Plan::Buffer& buffer : own) {
+    found = found || compare_up_to(buffer.offset);
+    from = std::max(from, buffer.offset + buffer.bytes);
+  }
+  found = found || compare_up_to(arena_.size());
+  if (!found && !options_.outside.empty() &&
+      std::memcmp(options_.outside.data(), outside_before_.data(), outside_before_.size()) != 0) {
+    add(StepFault::Kind::stray_write, step.node(),
+        "it writes to the memory of arguments or shared variables");
+    std::ranges::copy(outside_before_, options_.outside.begin());
+  }
+}
+
+void StepChecker::after(const NodeCall& call) {
+  const Node& node = call.node;
+  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+    if (destroys(node, i) || same_bits(call.inputs[i], inputs_[i])) continue;
+    add(StepFault::Kind::destroyed_input, &node,
+        fmt::format("it writes over input {}, {}, which its destroy map does not list", i,
+                    describe(node.input(i))));
+  }
+  const ReferenceValue reference = reference_value(node, inputs_);
+  const auto views = node.op().view_map(node);
+  const auto destroyed = node.op().destroy_map(node);
+  for (std::size_t i = 0; i < reference.outputs.size(); ++i) {
+    for (std::size_t j = 0; j < inputs_.size(); ++j) {
+      if (reference.outputs[i].storage() != inputs_[j].storage() || inputs_[j].bytes() == 0 ||
+          lists(views, i, j) || lists(destroyed, i, j)) {
+        continue;
+      }
+      add(StepFault::Kind::hidden_alias, &node,
+          fmt::format("output {} is the memory of input {}, which its view map does not list", i, j));
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (reference.outputs[i].storage() == reference.outputs[j].storage() &&
+          reference.outputs[i].bytes() > 0) {
+        add(StepFault::Kind::hidden_alias, &node, fmt::format("outputs {} and {} share their memory", j, i));
+      }
+    }
+  }
+  Result& result = results_[call.position];
+  result.node = &node;
+  result.kind = kind_;
+  for (std::size_t i = 0; i < call.outputs.size(); ++i) {
+    result.outputs.push_back(call.outputs[i].copy());
+    Tolerance tolerance = tolerance_of(call.outputs[i].dtype());
+    tolerance.magnitude = reference.magnitude;
+    const auto difference = compare_values(reference.outputs[i], call.outputs[i], tolerance);
+    if (!difference) continue;
+    std::string text =
+        fmt::format("output {} differs from the reference evaluator: {}", i, difference->text());
+    for (std::size_t j = 0; j < inputs_.size(); ++j) {
+      text += fmt::format("\n  input {}: {}", j, operand_text(node.input(j), inputs_[j]));
+    }
+    add(StepFault::Kind::wrong_value, &node, std::move(text));
+  }
+}
+
+}  // namespace croton
