@@ -7,6 +7,7 @@
 #include "croton/runtime/bisect.h"
 #include "croton/runtime/compare_values.h"
 #include "croton/runtime/debug_report.h"
+#include "places.h"
 #include "random_cases.h"
 #include "random_graphs.h"
 #include "rewrite_cases.h"
@@ -84,7 +85,7 @@ TEST_CASE("what a user does wrong is the same error in DebugMode", "[runtime][ch
 }
 
 TEST_CASE("a report is a file that can be run again", "[runtime][check]") {
-  const std::filesystem::path folder = std::filesystem::path(CROTON_BINARY_DIR) / "test-reports";
+  const std::filesystem::path folder = croton::test::writable_folder() / "reports";
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   const CheckSettingsScope scope;

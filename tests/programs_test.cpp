@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "croton/graph/npy.h"
+#include "places.h"
 
 using namespace croton;
 using Catch::Matchers::Contains;
@@ -33,7 +34,7 @@ std::string read(const fs::path& path) {
 /// A folder of the test's own, empty at first.
 const fs::path& folder() {
   static const fs::path path = [] {
-    fs::path p = fs::path(CROTON_BINARY_DIR) / "test-programs";
+    fs::path p = croton::test::writable_folder() / "programs";
     fs::remove_all(p);
     fs::create_directories(p);
     return p;
@@ -45,8 +46,9 @@ const fs::path& folder() {
 Result run(const std::string& program, const std::string& arguments) {
   const std::string out = (folder() / "out").string(), err = (folder() / "err").string();
   const std::string command = "cd '" + folder().string() + "' && XDG_CACHE_HOME='" +
-                              (folder() / "cache").string() + "' '" CROTON_BINARY_DIR "/bin/" + program +
-                              "' " + arguments + " >'" + out + "' 2>'" + err + "' </dev/null";
+                              (folder() / "cache").string() + "' '" +
+                              croton::test::program(program).string() + "' " + arguments + " >'" + out +
+                              "' 2>'" + err + "' </dev/null";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
 }
