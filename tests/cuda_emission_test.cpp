@@ -50,6 +50,7 @@ void compare(const CudaOnHost& code, std::size_t i, const Kernel& kernel, bool w
 /// As for a GPU of no multiprocessors, which makes wide accesses and narrow groups worth while at once, and
 /// for a large one.
 void compare_all(const std::vector<Kernel>& kernels, bool with_specials, bool is_exact) {
+  if (!has_host_compiler()) return;
   for (const int multiprocessors : {0, 132}) {
     const CudaOnHost code(kernels, multiprocessors);
     for (std::size_t i = 0; i < kernels.size(); ++i) compare(code, i, kernels[i], with_specials, is_exact);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -40,6 +41,12 @@ std::string caller(const CudaKernel::Phase& phase, std::size_t kernel, std::size
 }
 
 }  // namespace
+
+bool has_host_compiler() {
+  const bool is_there = std::system(CROTON_CXX_COMPILER " --version > /dev/null 2>&1") == 0;
+  if (!is_there) WARN("not tested: " CROTON_CXX_COMPILER " is not installed");
+  return is_there;
+}
 
 CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
   std::string text = text_of(source_file("tests/cuda_host_prelude.inc"));

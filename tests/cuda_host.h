@@ -9,6 +9,9 @@
 
 namespace croton::test {
 
+/// Whether there is a compiler; says so in the test's output where there is none.
+bool has_host_compiler();
+
 /// Kernels as CUDA C++ that the host's compiler has compiled: a block's threads are fibers that run one after
 /// the other from barrier to barrier, so that a missing barrier shows. No GPU and no NVRTC are needed.
 class CudaOnHost {
