@@ -227,6 +227,25 @@ void PlanBuilder::add_device_kernels(const Node& node, NodeCode code, std::span<
   unchecked_faults_.push_back({&node, std::move(cell), {inputs.begin(), inputs.end()}});
 }
 
+/// The shared variables of which the integers among these are parts, if they are parts of such that the
+/// function does not change; nothing otherwise.
+std::optional<std::vector<SharedCell*>> PlanBuilder::fixed_sources(std::span<const Place> inputs) const {
+  std::vector<SharedCell*> sources;
+  for (const Place& place : inputs) {
+    if (!is_discrete(place.layout.dtype)) continue;
+    std::int32_t base = place.root;
+    while (roots_[static_cast<std::size_t>(base)].parent >= 0)
+      base = roots_[static_cast<std::size_t>(base)].parent;
+    const Root& root = roots_[static_cast<std::size_t>(base)];
+    if (root.kind == Root::Kind::constant) continue;
+    if (root.kind != Root::Kind::shared || !root.on_device) return std::nullopt;
+    SharedCell* cell = graph_.shared()[root.index].node()->cell().get();
+    if (std::ranges::find(request_.updated, cell) != request_.updated.end()) return std::nullopt;
+    sources.push_back(cell);
+  }
+  return sources;
+}
+
 /// Before anything is written over shared variables, and at the end.
 void PlanBuilder::add_fault_check() {
   for (UncheckedFault& fault : unchecked_faults_) {
@@ -236,9 +255,10 @@ void PlanBuilder::add_fault_check() {
       pointers.push_back({place.root, place.offset});
       on_device.push_back(root_of(place).on_device);
     }
-    add_draft(std::make_unique<CudaFaultCheck>(fault.node, *request_.device, std::move(fault.cell),
-                                               layouts_of(fault.inputs), std::move(on_device)),
-              std::move(pointers));
+    auto check = std::make_unique<CudaFaultCheck>(fault.node, *request_.device, std::move(fault.cell),
+                                                  layouts_of(fault.inputs), std::move(on_device));
+    if (auto sources = fixed_sources(fault.inputs)) check->set_sources(std::move(*sources));
+    add_draft(std::move(check), std::move(pointers));
   }
   unchecked_faults_.clear();
 }

@@ -1,5 +1,7 @@
 #include "croton/runtime/cuda_steps.h"
 
+#include <algorithm>
+
 #include "croton/graph/error.h"
 #include "croton/graph/op.h"
 #include "croton/runtime/cuda_storage.h"
@@ -115,8 +117,45 @@ void CudaFaultFetch::enqueue(void* const* pointers, std::vector<CUgraphNode>* no
   cell_->arrived().record(nodes != nullptr);
 }
 
+bool CudaFaultCheck::is_known_good(void* const* pointers) const {
+  bool is_same = held_.size() == sources_.size();
+  for (std::size_t i = 0; is_same && i < sources_.size(); ++i)
+    is_same = held_[i] == sources_[i]->value().storage();
+  if (!is_same) {
+    held_.clear();
+    for (SharedCell* source : sources_) held_.push_back(source->value().storage());
+    good_.clear();
+    return false;
+  }
+  return std::ranges::any_of(good_, [&](const std::vector<const void*>& known) {
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (is_discrete(inputs_[i].dtype) && known[at++] != pointers[i]) return false;
+    }
+    return true;
+  });
+}
+
+void CudaFaultCheck::note_good(void* const* pointers) const {
+  constexpr std::size_t most_parts = 1024;
+  if (good_.size() == most_parts) return;
+  std::vector<const void*>& known = good_.emplace_back();
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    if (is_discrete(inputs_[i].dtype)) known.push_back(pointers[i]);
+  }
+}
+
 void CudaFaultCheck::run(void** slots) const {
-  if (!cell_->take_fault()) return;
+  if (has_fixed_sources_ && is_known_good(slots + first_slot)) {
+    has_skipped_ = true;
+    return;
+  }
+  if (has_skipped_) device_.synchronize();
+  has_skipped_ = false;
+  if (!cell_->take_fault()) {
+    if (has_fixed_sources_) note_good(slots + first_slot);
+    return;
+  }
   std::vector<Tensor> inputs;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const Layout& layout = inputs_[i];

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "croton/graph/shared_variable.h"
 #include "croton/runtime/cuda_kernels.h"
 #include "croton/runtime/cuda_library_step.h"
 #include "croton/runtime/step.h"
@@ -125,6 +126,9 @@ class CudaFaultFetch final : public CudaStep {
 
 /// Waits for a fault cell; where a kernel left word, the reference evaluator says what is wrong. Pointers:
 /// the node's inputs (on the device or the host).
+///
+/// What a kernel cannot work with is an integer (a label, an index). Where these are parts of shared
+/// variables that the function does not change, a part that was found good once is not waited for again.
 class CudaFaultCheck final : public Step {
  public:
   CudaFaultCheck(const Node* node, CudaDevice& device, std::shared_ptr<CudaFaultCell> cell,
@@ -134,16 +138,30 @@ class CudaFaultCheck final : public Step {
         cell_(std::move(cell)),
         inputs_(std::move(inputs)),
         on_device_(std::move(on_device)) {}
+  /// The inputs that hold integers are constants and parts of these variables, which are locked in a call.
+  void set_sources(std::vector<SharedCell*> sources) {
+    has_fixed_sources_ = true;
+    sources_ = std::move(sources);
+  }
   void run(void** slots) const override;
   std::string kind() const override { return "fault check"; }
   bool may_throw() const override { return true; }
   std::vector<Layout> input_layouts() const override { return inputs_; }
 
  private:
+  bool is_known_good(void* const* pointers) const;
+  void note_good(void* const* pointers) const;
+
   CudaDevice& device_;
   std::shared_ptr<CudaFaultCell> cell_;
   std::vector<Layout> inputs_;
   std::vector<bool> on_device_;
+  bool has_fixed_sources_ = false;
+  std::vector<SharedCell*> sources_;
+  // The device's mutex guards these. A storage that is held is not written over by anybody.
+  mutable std::vector<StorageRef> held_;                // of the sources, as they were when parts were noted
+  mutable std::vector<std::vector<const void*>> good_;  // the addresses of the inputs that hold integers
+  mutable bool has_skipped_ = false;                    // the cell on the host is that of an earlier call
 };
 
 /// Copies contiguous memory of the host to a device. Pointers: from, to.

@@ -125,6 +125,7 @@ class PlanBuilder {
   void add_device_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
                           std::span<const Place> outputs);
   void add_on_host_instead(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
+  std::optional<std::vector<SharedCell*>> fixed_sources(std::span<const Place> inputs) const;
   void add_fault_check();
   void order_drafts();
   void compile_device_kernels();

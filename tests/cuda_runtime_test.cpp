@@ -262,6 +262,35 @@ TEST_CASE("a bad label on the device is the same error, and nothing is updated",
   CHECK_FALSE(equal(w.get_value(), before));
 }
 
+TEST_CASE("labels on the device that were good are not waited for again", "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Variable x = matrix("x"), y = ivector("y"), i = lscalar("i");
+  SharedVariable w = shared(ramp({8, 4}, 0.02), "w");
+  SharedVariable labels = shared(Tensor(std::vector<int>{0, 1, 2, 3}), "labels");
+  const SharedVariable data = shared(ramp({4, 8}), "data");
+  const Variable loss = mean(categorical_crossentropy(softmax(dot(x, w)), y));
+  const Slice part{i * 2, i * 2 + 2, std::nullopt};
+  const Function f = function(
+      {i}, loss, {.updates = {{w, w - grad(loss, w)}}, .givens = {{x, data(part)}, {y, labels(part)}}});
+  const auto waits = [] { return calls("cuEventSynchronize"); };
+  for (int k = 0; k < 4; ++k) f(k % 2);
+  const long before = waits();
+  for (int k = 0; k < 6; ++k) f(k % 2);
+  CHECK(waits() == before);
+  const Tensor good = w.get_value();
+  labels.set_value(Tensor(std::vector<int>{0, 1, 2, 4}));
+  f(0);
+  const Tensor after_good = w.get_value();
+  CHECK_FALSE(equal(after_good, good));
+  CHECK_THROWS_AS(f(1), IndexError);
+  CHECK(equal(w.get_value(), after_good));
+  const Function change = function({}, {}, {.updates = {{labels, labels * 0 - 1}}});
+  labels.set_value(Tensor(std::vector<int>{0, 1, 2, 3}));
+  for (int k = 0; k < 4; ++k) f(k % 2);
+  change();
+  CHECK_THROWS_AS(f(0), IndexError);
+}
+
 TEST_CASE("running out of device memory says what is there, and the next call works",
           "[.fake_cuda][runtime][cuda]") {
   const OnFakeDevice fake;
