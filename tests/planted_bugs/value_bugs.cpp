@@ -32,7 +32,7 @@ void big_source() {
 
 std::vector<Bug> value_bugs() {
   return {{"NaN source", "NanGuardError", "sqrt", nan_source},
-          {"infinity source", "NanGuardError", "inv", infinity_source},
+          {"infinity source", "NanGuardError", "reciprocal", infinity_source},
           {"big value", "NanGuardError", "exp", big_source}};
 }
 
