@@ -53,6 +53,19 @@ std::string storage_map(const Plan& plan) {
   return text;
 }
 
+/// Empty where they do not lie side by side, are many or cannot be fetched.
+std::string values_on_device(const CudaPlan& plan, const void* data, const Layout& layout) {
+  constexpr std::int64_t most_elements = 4096;
+  if (!is_contiguous(layout) || layout.shape.count() > most_elements) return {};
+  try {
+    const Tensor fetched = Tensor::empty(layout.shape, layout.dtype);
+    plan.device().download(fetched.raw_data(), data, fetched.bytes());
+    return short_values(fetched);
+  } catch (const Error&) {
+    return {};  // the error that is being told matters more
+  }
+}
+
 }  // namespace
 
 void rethrow_with(const std::string& context) {
@@ -90,10 +103,11 @@ void rethrow_from_step(const Step& step, const Plan& plan, void* const* slots,
     context += fmt::format("\n  input {}: {}, shape {}, strides {}", i, describe(node->input(i)),
                            to_string(layout.shape), to_string(layout.strides));
     const std::size_t slot = step.first_slot + step.first_input() + i;
-    if (plan.slot_use(slot).on_device) continue;
     void* data = slots[slot];
     const std::string values =
-        short_values(Tensor::view(data, layout.dtype, layout.shape, layout.strides, nullptr));
+        plan.slot_use(slot).on_device
+            ? values_on_device(*plan.cuda(), data, layout)
+            : short_values(Tensor::view(data, layout.dtype, layout.shape, layout.strides, nullptr));
     if (!values.empty()) context += ", values " + values;
   }
   if (config().exception_verbosity() == Verbosity::high) {

@@ -6,7 +6,7 @@ using namespace croton;
 using Catch::Contains;
 using Catch::StartsWith;
 
-TEST_CASE("the watch for allocations proves that a loop allocates nothing", "[runtime][check][memory]") {
+TEST_CASE("the watch for allocations proves that a loop allocates nothing", "[cpu][runtime][check][memory]") {
   const CheckSettingsScope scope;
   check_settings().allocations = CheckAction::raise;
   const Variable x = matrix("x");
