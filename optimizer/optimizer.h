@@ -15,6 +15,8 @@ struct SpecializeOptions {
   /// (position of an output, position in graph.shared()): that output is the new value of that shared
   /// variable and may be computed over the old one, once nobody needs the old value any more.
   std::vector<std::pair<std::size_t, std::size_t>> updates;
+  /// How many outputs are results; those behind them are new values of shared variables, read here or not.
+  std::size_t results = static_cast<std::size_t>(-1);
   /// Where the function runs; nodes that a user put elsewhere by transfers stay there.
   Device device;
   /// Whether a node can be computed on a device; asked with the nodes as they are on the host. Empty: all

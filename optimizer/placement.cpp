@@ -180,7 +180,9 @@ class Placement {
     for (const auto& [updating, shared] : options_.updates) {
       if (updating == output) return resident_.contains(graph_.shared()[shared]);
     }
-    return false;
+    // The new value of a shared variable that this function does not read stays where it is computed.
+    const Variable& value = graph_.outputs()[output];
+    return output >= options_.results && value.rank() > 0 && is_device_data(value);
   }
 
   Variable on_host(const Variable& old) {

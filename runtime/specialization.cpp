@@ -58,6 +58,7 @@ std::unique_ptr<FunctionGraph> typed_graph(const FunctionGraph& general, const T
 SpecializeOptions specialize_options(const FunctionGraph& graph, std::size_t first,
                                      std::span<SharedCell* const> updated) {
   SpecializeOptions options;
+  options.results = first;
   for (std::size_t j = 0; j < updated.size(); ++j) {
     for (std::size_t s = 0; s < graph.shared().size(); ++s) {
       if (graph.shared()[s].node()->cell().get() == updated[j]) options.updates.emplace_back(first + j, s);

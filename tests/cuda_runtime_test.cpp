@@ -223,6 +223,17 @@ TEST_CASE("batches of data on the device by a run-time index", "[.fake_cuda][run
   CHECK(calls("cuGraphExecKernelNodeSetParams") > 0);
 }
 
+TEST_CASE("a shared variable that is only written gets its value on the device",
+          "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Variable x = matrix("x");
+  const SharedVariable result = shared(Tensor::empty({0, 0}), "result");
+  const Function f = function({x}, {}, {.updates = {{result, tanh(x)}}});
+  f(ramp({3, 4}));
+  CHECK_FALSE(result.cell()->value().on_host());
+  CHECK(result.get_value().shape() == Shape{3, 4});
+}
+
 TEST_CASE("device tensors are taken and given", "[.fake_cuda][runtime][cuda]") {
   const OnFakeDevice fake;
   const Variable x = matrix("x");
