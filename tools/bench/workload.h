@@ -48,7 +48,7 @@ struct Program {
   std::vector<croton::Tensor> arguments;  ///< for the inputs
 };
 /// Work that calls the program's function; its check is the mean of the result. On a GPU everything stays
-/// there, as in the peers' programs: arguments and result are shared variables.
+/// there, as in the peers' programs: arguments are shared variables, the result is a tensor there.
 Workload workload_of(Clock::time_point begin, const Program& program);
 
 /// Waits until a GPU has done what it was told.
