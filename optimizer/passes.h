@@ -10,6 +10,10 @@ namespace croton {
 /// forbids what stays on the host.
 void place_on_device(FunctionGraph& graph, const SpecializeOptions& options);
 
+/// Puts sums of outer products in the place of matrix products on a device whose inner extent is at most 3:
+/// they fuse with the elementwise work around them. For graphs with static shapes.
+void expand_thin_products(FunctionGraph& graph);
+
 /// Fuses elementwise nodes into Composite nodes, and elementwise nodes with the reductions that they feed or
 /// that feed them into CompositeReduce nodes. For graphs with static shapes. Linear in the number of nodes;
 /// equal surroundings give equal bodies.

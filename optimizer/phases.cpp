@@ -109,6 +109,9 @@ const std::vector<RewritePhase>& specialize_phases() {
       // Before anything that differs between devices is chosen.
       pass("placement", {}, false, true,
            [](FunctionGraph& graph, const PassContext& context) { place_on_device(graph, context.options); }),
+      // What becomes elementwise work must be there before fusion.
+      pass("thin_products", {}, true, false,
+           [](FunctionGraph& graph, const PassContext&) { expand_thin_products(graph); }),
       // As soon as the shapes are known; the elementwise work around them does not matter to it.
       pass("convolutions", {}, false, true,
            [](FunctionGraph& graph, const PassContext& context) {
