@@ -8,6 +8,7 @@
 #include "croton/graph/error.h"
 #include "croton/graph/node.h"
 #include "croton/graph/op.h"
+#include "croton/graph/subgraph.h"
 #include "croton/graph/tensor.h"
 #include "croton/graph/text_value.h"
 
@@ -35,6 +36,15 @@ std::string map_text(char kind, const std::vector<std::pair<int, int>>& pairs) {
   return text.empty() ? text : fmt::format("{}={{{}}}", kind, text);
 }
 
+constexpr std::string_view bold = "1", faint = "2", green = "32", yellow = "33", cyan = "36";
+
+std::string shape_text(const Shape& shape) {
+  std::string text = "(";
+  for (const std::int64_t extent : shape)
+    text += (text.size() > 1 ? ", " : "") + (extent == unknown ? "?" : fmt::format("{}", extent));
+  return text + (shape.rank() == 1 ? ",)" : ")");
+}
+
 class TreePrinter {
  public:
   explicit TreePrinter(const DebugprintOptions& options)
@@ -43,13 +53,39 @@ class TreePrinter {
       throw ValueError(fmt::format("debugprint: depth is {}; expected -1 (all) or more", options.depth));
   }
 
-  void number(const std::vector<Node*>& order) {
+  /// The variables printed belong to this graph.
+  void use(const FunctionGraph& graph) {
+    const std::vector<Node*> order = graph.topological_order();
     for (std::size_t i = 0; i < order.size(); ++i) positions_.emplace(order[i], i);
+    graph_ = &graph;
   }
 
   void print(const Variable& root) {
-    if (options_.depth == 0) return;
-    std::vector<Line> stack{{root, "", "", 1}};
+    if (options_.depth != 0) walk(root);
+  }
+
+  std::string take() {
+    // The clients of what is printed early are numbered late.
+    for (const auto& [at, variable] : pending_clients_) text_[at] += clients_text(variable);
+    if (options_.print_inner_graphs) print_inner_graphs();
+    std::string all;
+    for (std::string& line : text_) {
+      all += line;
+      all += '\n';
+    }
+    return all;
+  }
+
+ private:
+  struct Line {
+    Variable variable;
+    std::string before;  // what stands in front of it
+    std::string below;   // what stands in front of its operands, but for their own branch
+    int level;
+  };
+
+  void walk(const Variable& root) {
+    std::vector<Line> stack{{root, margin_, margin_, 1}};
     while (!stack.empty()) {
       const Line line = std::move(stack.back());
       stack.pop_back();
@@ -62,50 +98,122 @@ class TreePrinter {
     }
   }
 
-  std::string take() { return std::move(text_); }
-
- private:
-  struct Line {
-    Variable variable;
-    std::string before;  // what stands in front of it
-    std::string below;   // what stands in front of its operands, but for their own branch
-    int level;
-  };
-
   static std::string tree(std::string drawn, int level) {
     return level < drawn_levels ? drawn : fmt::format(" ...{} |", level);
+  }
+
+  std::string painted(std::string text, std::string_view color) const {
+    return options_.color && !text.empty() ? fmt::format("\x1b[{}m{}\x1b[0m", color, text) : text;
+  }
+
+  const std::string& id(const Node& node, bool& first) {
+    const auto [entry, is_first] = done_.try_emplace(const_cast<Node&>(node).output());
+    first = is_first;
+    if (is_first) entry->second = id_text(done_.size() - 1);
+    return entry->second;
+  }
+
+  /// Of a node that is printed, else nothing.
+  std::string known_id(const Node& node) const {
+    const auto entry = done_.find(const_cast<Node&>(node).output());
+    return entry == done_.end() ? std::string("[]") : entry->second;
   }
 
   /// Answers whether the operands are to follow.
   bool print_line(const Line& line) {
     const Variable& v = line.variable;
     const Node& node = *v.node();
-    const auto [entry, first] = done_.try_emplace(node.output(0));
-    if (first) entry->second = id_text(done_.size() - 1);
-    const std::string type = options_.print_type ? " <" + theano_name(v.type()) + ">" : "";
-    text_ += line.before;
+    bool first = false;
+    std::string behind = painted(id(node, first), faint);
+    if (options_.print_type) behind += painted(" <" + theano_name(v.type()) + ">", faint);
+    if (options_.print_shape) behind += " " + shape_text(v.type().shape);
+    std::string text = line.before;
     if (node.is_leaf()) {
-      text_ += fmt::format("{} {}{}\n", leaf_text(v), entry->second, type);
+      const auto standing = stands_for_.find(v);
+      text += fmt::format(
+          "{} {}", painted(standing == stands_for_.end() ? leaf_text(v) : standing->second.first, green),
+          behind);
+      if (standing != stands_for_.end()) text += standing->second.second;
+      finish(std::move(text), v, first);
       return false;
     }
-    text_ += node.op().label(node);
-    if (node.output_count() > 1) text_ += fmt::format(".{}", v.output_index());
-    text_ +=
-        fmt::format(" {}{} '{}' {} {} ", entry->second, type, v.name(),
-                    options_.print_destroy_map ? map_text('d', node.op().destroy_map(node)) : std::string(),
-                    options_.print_view_map ? map_text('v', node.op().view_map(node)) : std::string());
+    const std::string label = node_label(node);
+    text += painted(label, bold);
+    if (node.output_count() > 1) text += fmt::format(".{}", v.output_index());
+    const auto map = [&](bool wanted, char kind, const std::vector<std::pair<int, int>>& pairs) {
+      return wanted ? painted(map_text(kind, pairs), yellow) : std::string();
+    };
+    text +=
+        fmt::format(" {} {} {} {} ", behind, painted("'" + v.name() + "'", v.name().empty() ? faint : cyan),
+                    map(options_.print_destroy_map, 'd', node.op().destroy_map(node)),
+                    map(options_.print_view_map, 'v', node.op().view_map(node)));
     if (const auto position = positions_.find(&node); position != positions_.end())
-      text_ += fmt::format("{}", position->second);
+      text += fmt::format("{}", position->second);
     if (options_.print_rewrites && node.last_rewrite() != nullptr) {
       const char* separator = " by ";
       for (std::string_view rule : node.rewrites()) {
-        text_ += separator;
-        text_ += rule;
+        text += separator;
+        text += rule;
         separator = ", ";
       }
     }
-    text_ += '\n';
+    finish(std::move(text), v, first);
+    if (first && options_.print_inner_graphs) fused_.push_back(v);
     return first && line.level != options_.depth && !(options_.stop_on_name && !v.name().empty());
+  }
+
+  void finish(std::string text, const Variable& v, bool first) {
+    if (options_.annotate) text += options_.annotate(v);
+    if (options_.print_clients && first && graph_ != nullptr && graph_->contains(v) &&
+        graph_->client_count(v) > 1)
+      pending_clients_.emplace_back(text_.size(), v);
+    text_.push_back(std::move(text));
+  }
+
+  std::string clients_text(const Variable& v) const {
+    std::string text;
+    for (const Use& use : v.node()->uses(v.output_index())) {
+      text += fmt::format("{}[{} {} {}]", text.empty() ? "" : ", ", node_label(*use.node),
+                          known_id(*use.node), use.slot);
+    }
+    for (std::size_t i = 0; i < graph_->outputs().size(); ++i) {
+      if (graph_->outputs()[i] == v) text += fmt::format("{}[output {}]", text.empty() ? "" : ", ", i);
+    }
+    return painted(" clients:[" + text + "]", faint);
+  }
+
+  /// Whatever attribute of a printed node is a graph.
+  void print_inner_graphs() {
+    bool is_first = true;
+    for (std::size_t at = 0; at < fused_.size(); ++at) {  // inner graphs may add more
+      const Node& node = *fused_[at].node();
+      std::size_t outer = 0;  // the node's operands that the inner inputs stand for, in order
+      for (const auto& [name, value] : node.attributes()) {
+        const auto* body = std::get_if<std::shared_ptr<const Subgraph>>(&value);
+        if (body == nullptr || *body == nullptr) continue;
+        if (std::exchange(is_first, false)) {
+          text_.emplace_back();
+          text_.emplace_back("Inner graphs:");
+        }
+        text_.emplace_back();
+        text_.push_back(fmt::format("{} {} {}", painted(node_label(node), bold), known_id(node), name));
+        const auto& inputs = (*body)->inputs();
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+          // An inner input without a name of its own that has no operand left is what the part before
+          // computed.
+          const bool is_inner = outer > 0 && i == 0 && inputs.size() > node.input_count() - outer;
+          std::string meaning = " -> the value before";
+          if (!is_inner && outer < node.input_count()) {
+            meaning = " -> " + known_id(*node.input(outer).node());
+            ++outer;
+          }
+          stands_for_[inputs[i]] = {fmt::format("i{}", i), meaning};
+        }
+        margin_ = " >";
+        for (const Variable& output : (*body)->outputs()) walk(output);
+        margin_.clear();
+      }
+    }
   }
 
   std::string id_text(std::size_t number) const {
@@ -123,17 +231,22 @@ class TreePrinter {
   }
 
   const DebugprintOptions& options_;
+  const FunctionGraph* graph_ = nullptr;
   DebugprintDone own_done_;
   DebugprintDone& done_;
   std::unordered_map<const Node*, std::size_t> positions_;
-  std::string text_;
+  std::vector<std::string> text_;                                  // lines
+  std::vector<std::pair<std::size_t, Variable>> pending_clients_;  // with the number of their line
+  std::vector<Variable> fused_;
+  std::unordered_map<Variable, std::pair<std::string, std::string>> stands_for_;  // inner inputs
+  std::string margin_;
 };
 
-void write(const std::string& text, const DebugprintOptions& options) {
+}  // namespace
+
+void write_debugprint(const std::string& text, const DebugprintOptions& options) {
   (options.file != nullptr ? *options.file : std::cout) << text << std::flush;
 }
-
-}  // namespace
 
 std::string leaf_text(const Variable& leaf) {
   if (!leaf.name().empty()) return leaf.name();
@@ -166,21 +279,21 @@ std::string debugprint_text(const std::vector<Variable>& variables, const Debugp
 
 std::string debugprint_text(const FunctionGraph& graph, const DebugprintOptions& options) {
   TreePrinter printer(options);
-  printer.number(graph.topological_order());
+  printer.use(graph);
   for (const Variable& output : graph.outputs()) printer.print(output);
   return printer.take();
 }
 
 void debugprint(const Variable& variable, const DebugprintOptions& options) {
-  write(debugprint_text({variable}, options), options);
+  write_debugprint(debugprint_text({variable}, options), options);
 }
 
 void debugprint(const std::vector<Variable>& variables, const DebugprintOptions& options) {
-  write(debugprint_text(variables, options), options);
+  write_debugprint(debugprint_text(variables, options), options);
 }
 
 void debugprint(const FunctionGraph& graph, const DebugprintOptions& options) {
-  write(debugprint_text(graph, options), options);
+  write_debugprint(debugprint_text(graph, options), options);
 }
 
 }  // namespace croton

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <unordered_map>
@@ -32,13 +33,25 @@ struct DebugprintOptions {
   bool print_view_map = false;
   /// " by a, b" at the end of a line: the rewrites that made the node, oldest first.
   bool print_rewrites = false;
+  /// " (500, 784)" behind the id, "?" for an extent that is not known.
+  bool print_shape = false;
+  /// " clients:[[Dot22 [@C] 1], [output 0]]" behind variables with several clients, in a function graph: the
+  /// node and the operand that it is there.
+  bool print_clients = false;
+  /// What fused nodes compute, below the tree: each line begins with " >", an inner input shows what it
+  /// stands for ("i0 [@F] -> [@C]").
+  bool print_inner_graphs = false;
+  /// Escape sequences for a terminal.
+  bool color = false;
+  /// More to print at the end of a variable's line.
+  std::function<std::string(const Variable&)> annotate = {};
   DebugprintDone* done = nullptr;
   /// Where to print; standard output when null.
   std::ostream* file = nullptr;
 };
 
 // Prints what computes the variables as a tree, a line each variable, Theano's layout:
-//   <tree><op>[.<output>] <id>[ <type>] '<name>' <destroy map> <view map> <position>
+//   <tree><op>[.<output>] <id>[ <type>][ <shape>] '<name>' <destroy map> <view map> <position>[ <more>]
 // The position is that in the order in which a function graph computes; variables that are not in one have
 // none. A node that was printed before shows without its operands. From 500 levels on the tree in front is
 // the number of the level.
@@ -53,6 +66,9 @@ CROTON_API void debugprint(const FunctionGraph& graph, const DebugprintOptions& 
 CROTON_API std::string debugprint_text(const std::vector<Variable>& variables,
                                        const DebugprintOptions& options = {});
 CROTON_API std::string debugprint_text(const FunctionGraph& graph, const DebugprintOptions& options = {});
+
+/// Writes a text where the options say.
+CROTON_API void write_debugprint(const std::string& text, const DebugprintOptions& options);
 
 /// How debugprint and errors show a leaf: its name, else "TensorConstant{0.5}",
 /// "<TensorType(float32, matrix)>".

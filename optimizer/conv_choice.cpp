@@ -11,12 +11,6 @@ namespace croton {
 
 namespace {
 
-bool is_abstract_conv(const Node& node) {
-  if (!node.is_apply()) return false;
-  const Op* op = &node.op();
-  return op == &conv2d_op() || op == &conv2d_grad_inputs_op() || op == &conv2d_grad_weights_op();
-}
-
 bool has_static_shapes(const Node& node) {
   return node.type().shape.is_known() && node.input(0).type().shape.is_known() &&
          node.input(1).type().shape.is_known();
@@ -88,10 +82,20 @@ ConvChoice choose_convolution(const ConvProblem& problem, const Query& query) {
   return choice;
 }
 
+bool is_abstract_convolution(const Node& node) {
+  if (!node.is_apply()) return false;
+  const Op* op = &node.op();
+  return op == &conv2d_op() || op == &conv2d_grad_inputs_op() || op == &conv2d_grad_weights_op();
+}
+
+bool is_open_convolution(const Node& node) {
+  return is_abstract_convolution(node) && has_static_shapes(node);
+}
+
 void choose_convolutions(FunctionGraph& graph, const Query& query) {
   std::vector<Ref<Node>> found;
   for (const Ref<Node>& node : graph.nodes()) {
-    if (is_abstract_conv(*node) && has_static_shapes(*node)) found.push_back(node);
+    if (is_open_convolution(*node)) found.push_back(node);
   }
   // By age, so that two compilations of one graph make their nodes in the same order.
   std::ranges::sort(found, {}, [](const Ref<Node>& node) { return node->id(); });

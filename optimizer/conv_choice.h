@@ -32,6 +32,11 @@ struct CROTON_API ConvChoice {
 /// Throws DeviceError where none takes it, with every candidate's reason.
 CROTON_API ConvChoice choose_convolution(const ConvProblem& problem, const Query& query);
 
+/// Whether a node is a convolution without an implementation.
+CROTON_API bool is_abstract_convolution(const Node& node);
+/// And choose_convolutions would choose one: its shapes are known.
+CROTON_API bool is_open_convolution(const Node& node);
+
 /// Puts an implementation in the place of every abstract convolution whose operands have static shapes.
 CROTON_API void choose_convolutions(FunctionGraph& graph, const Query& query);
 

@@ -1,4 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -76,6 +80,29 @@ class InPlace {
     for (std::size_t i = 0; i < order_.size(); ++i) mark(*order_[i], i);
   }
 
+  /// What keeps a node of a graph that has its marks from computing in place.
+  std::optional<std::string> why_not(const Node& node) {
+    if (!node.op().destroy_map(node).empty()) return std::nullopt;
+    std::size_t position = 0;
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+      if (order_[i] == &node) position = i;
+      for (const auto& [output, input] : order_[i]->op().destroy_map(*order_[i])) {
+        destroyed_.insert(lifetimes_.owner(order_[i]->input(static_cast<std::size_t>(input))));
+      }
+    }
+    std::string text;
+    for (const auto& [output, input] : node.op().inplace_candidates(node)) {
+      const char* reason = obstacle(node, position, output, static_cast<std::size_t>(input));
+      if (reason == nullptr)
+        return "nothing is in the way: the pass did not run, or ran before the node was made";
+      text += fmt::format("{}input {} ({}) {}", text.empty() ? "" : "; ", input,
+                          describe(node.input(static_cast<std::size_t>(input))), reason);
+    }
+    if (text.empty())
+      return "the op cannot compute over an input, or no input has the dtype and shape of an output";
+    return text;
+  }
+
  private:
   void mark(Node& node, std::size_t position) {
     if (!node.op().destroy_map(node).empty()) return;
@@ -104,24 +131,32 @@ class InPlace {
   }
 
   bool may_destroy(const Node& node, std::size_t position, int output, std::size_t input) const {
+    return obstacle(node, position, output, input) == nullptr;
+  }
+
+  /// What is in the way of writing an output over an input; null where nothing is.
+  const char* obstacle(const Node& node, std::size_t position, int output, std::size_t input) const {
     const Variable& v = node.input(input);
     const Variable owner = lifetimes_.owner(v);
-    if (destroyed_.contains(owner)) return false;
-    if (lifetimes_.results(owner) != 0 || lifetimes_.last_read(owner) != position) return false;
+    if (destroyed_.contains(owner)) return "is written over by another node already";
+    if (lifetimes_.results(owner) != 0) return "is a result, or a result is a view of it";
+    if (lifetimes_.last_read(owner) != position) return "is read again later";
     if (!owner.node()->is_apply()) {
       // Inputs and constants belong to others; a shared variable only gives way to its own new value, and
       // that must not be handed out as well.
-      if (!owner.is_shared() || !is_update(node, output, owner)) return false;
-      if (lifetimes_.results(node.output(static_cast<std::size_t>(output))) != 1) return false;
+      if (!owner.is_shared()) return "belongs to the caller, or is a constant";
+      if (!is_update(node, output, owner)) return "is a shared variable of which this is not the new value";
+      if (lifetimes_.results(node.output(static_cast<std::size_t>(output))) != 1)
+        return "is a shared variable whose new value is also a result";
     }
     // Another operand in the same memory is read at other places than are written, unless it is the same
     // variable read element by element.
     const bool by_element = as_elementwise(node.op()) != nullptr || &node.op() == &composite_op();
     for (std::size_t i = 0; i < node.input_count(); ++i) {
       if (i == input || !(lifetimes_.owner(node.input(i)) == owner)) continue;
-      if (!by_element || !(node.input(i) == v)) return false;
+      if (!by_element || !(node.input(i) == v)) return "shares its memory with another operand";
     }
-    return true;
+    return nullptr;
   }
 
   FunctionGraph& graph_;
@@ -134,5 +169,9 @@ class InPlace {
 }  // namespace
 
 void mark_in_place(FunctionGraph& graph, const SpecializeOptions& options) { InPlace(graph, options).run(); }
+
+std::optional<std::string> why_not_in_place(FunctionGraph& graph, const Node& node) {
+  return InPlace(graph, {}).why_not(node);
+}
 
 }  // namespace croton

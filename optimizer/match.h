@@ -48,6 +48,16 @@ class Match {
   }
   std::vector<std::pair<Variable, Variable>>& more() { return more_; }
 
+  /// What a rule answers that looks itself and finds a condition not met: nothing, and the reason (a literal)
+  /// for whoever asks why.
+  struct Refusal {};
+  Refusal refuse(const char* reason) const {
+    refusal_ = reason;
+    return {};
+  }
+  /// The last reason, or null.
+  const char* refusal() const { return refusal_; }
+
  private:
   struct Goal;
   bool solve(const Goal* goals);
@@ -66,6 +76,7 @@ class Match {
   std::vector<Variable> rest_;
   std::size_t rest_position_ = 0;  // the first operand of the root that the pattern took
   std::vector<std::pair<Variable, Variable>> more_;
+  mutable const char* refusal_ = nullptr;
 };
 
 /// The number that all elements of a constant are equal to; nothing for other variables, empty or large

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "croton/graph/function_graph.h"
 #include "croton/optimizer/optimizer.h"
 
@@ -22,5 +25,10 @@ void fuse(FunctionGraph& graph);
 /// Marks nodes that may overwrite an input: one whose memory nobody reads later and that belongs to nobody
 /// else (the caller's inputs, constants, results). The graph stays orderable.
 void mark_in_place(FunctionGraph& graph, const SpecializeOptions& options);
+
+/// What keeps a node of a specialised graph out of a fused one, or from computing in place; nothing where it
+/// is fused or in place.
+std::optional<std::string> why_not_fused(const FunctionGraph& graph, const Node& node);
+std::optional<std::string> why_not_in_place(FunctionGraph& graph, const Node& node);
 
 }  // namespace croton

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "croton/graph/attributes.h"
+#include "croton/graph/export.h"
 #include "croton/graph/op.h"
 
 namespace croton {
@@ -67,11 +68,14 @@ struct PatternNode {
   int depth = 0;  // of apply nodes
 };
 
+/// As mathematics: "log((x * exp(y)))". Wildcards for variables are x, y, z, w, those for constants c, d.
+std::string to_string(const Pattern& pattern);
+
 /// The application of the op of that name; its order-freedom comes from the elementwise table.
 Pattern apply(std::string_view op, std::vector<Pattern> children,
               std::vector<AttributePattern> attributes = {});
-Pattern variable(int slot);
-Pattern constant(int slot);
+CROTON_API Pattern variable(int slot);
+CROTON_API Pattern constant(int slot);
 
 inline const Pattern x = variable(0);
 inline const Pattern y = variable(1);

@@ -120,7 +120,7 @@ Replacement Rule::apply(Match& match) const {
     }
   }
   for (const Condition& condition : conditions_) {
-    if (!condition(match)) return {};
+    if (!condition.holds(match)) return {};
   }
   if (!right_) return build_(match);
   return fit(match.build(*right_), match.node().type(), match.node().inputs());
@@ -142,18 +142,21 @@ Rule rule(std::string name, const Roots& roots, Rule::Build build) {
 }
 
 Rule::Condition floating(const pattern::Pattern& wildcard) {
-  return [wildcard](const Match& match) { return is_floating(match[wildcard].dtype()); };
+  return {[wildcard](const Match& match) { return is_floating(match[wildcard].dtype()); },
+          to_string(wildcard) + " must be floating"};
 }
 
 Rule::Condition discrete(const pattern::Pattern& wildcard) {
-  return [wildcard](const Match& match) { return is_discrete(match[wildcard].dtype()); };
+  return {[wildcard](const Match& match) { return is_discrete(match[wildcard].dtype()); },
+          to_string(wildcard) + " must be an integer or bool"};
 }
 
 Rule::Condition nonzero(const pattern::Pattern& constant) {
-  return [constant](const Match& match) {
-    const double value = match.value(constant);
-    return value != 0 && std::isfinite(value);
-  };
+  return {[constant](const Match& match) {
+            const double value = match.value(constant);
+            return value != 0 && std::isfinite(value);
+          },
+          to_string(constant) + " must be a finite number other than 0"};
 }
 
 }  // namespace croton

@@ -26,6 +26,7 @@ std::string_view to_string(Exactness exactness);
 class Replacement {
  public:
   Replacement() = default;
+  Replacement(Match::Refusal) {}
   Replacement(const Variable& first) {
     if (first) outputs_.push_back(first);
   }
@@ -56,7 +57,11 @@ const Roots& all_roots();
 class Rule {
  public:
   using Build = std::function<Replacement(Match&)>;
-  using Condition = std::function<bool(const Match&)>;
+  /// What must hold beside the pattern, and how to say so.
+  struct Condition {
+    std::function<bool(const Match&)> holds;
+    std::string text;
+  };
 
   Rule(std::string name, std::optional<pattern::Pattern> left, std::optional<pattern::Pattern> right,
        Roots roots, Build build);
@@ -88,6 +93,8 @@ class Rule {
 
   /// Tries the rule on the node of a fresh match.
   Replacement apply(Match& match) const;
+  /// The first condition that the node does not meet, in words; nothing where the rule applies.
+  std::optional<std::string> why_not(const FunctionGraph& graph, Node& node) const;
 
  private:
   Rule of(Exactness exactness) &&;

@@ -130,18 +130,20 @@ Variable put_together(const Family& family, Terms terms, DType dtype, int rank) 
 Replacement simplify(Match& match, const Family& family) {
   const Node& node = match.node();
   const DType dtype = node.type().dtype;
-  if (is_bool(dtype) || (family.neutral == 1 && !is_floating(dtype) && node.op().name() != "mul")) return {};
+  if (is_bool(dtype) || (family.neutral == 1 && !is_floating(dtype) && node.op().name() != "mul"))
+    return match.refuse("the dtype has no such arithmetic");
   Terms terms;
-  if (!take_apart(match, family, terms)) return {};
+  if (!take_apart(match, family, terms)) return match.refuse("there are no terms to take apart");
   const bool cancelled = cancel(terms);
-  if (!cancelled && terms.constants < 2) return {};
+  if (!cancelled && terms.constants < 2)
+    return match.refuse("nothing cancels and there is at most one constant");
   // A constant that the dtype does not hold stays as the user wrote it.
   const double limit = dtype == DType::float64 ? 1e300 : dtype == DType::float16 ? 6e4 : 1e38;
   const bool fits =
       is_floating(dtype)
           ? std::abs(terms.constant) < limit && (terms.constant == 0 || std::abs(terms.constant) > 1 / limit)
           : std::abs(terms.constant) < 1e9 && terms.constant == std::floor(terms.constant);
-  if (!fits) return {};
+  if (!fits) return match.refuse("the constants do not fit together without loss");
   return fit(put_together(family, std::move(terms), dtype, node.type().rank()), node.type(), node.inputs());
 }
 
@@ -153,7 +155,9 @@ Replacement flatten(Match& match) {
   };
   bool any = false;
   for (const Variable& input : node.inputs()) any = any || absorbs(input, node.op());
-  if (!any || node.input_count() >= most_terms) return {};
+  if (!any || node.input_count() >= most_terms)
+    return match.refuse(
+        "no operand is a sum or product of the same kind that nobody else uses, or there are too many");
   std::vector<Variable> terms(node.inputs().begin(), node.inputs().end());
   // Level by level, as long as there is room.
   for (bool grown = true; grown;) {
@@ -172,7 +176,7 @@ Replacement flatten(Match& match) {
     }
     terms = std::move(next);
   }
-  if (terms.size() == node.input_count()) return {};
+  if (terms.size() == node.input_count()) return match.refuse("no operand could be taken apart");
   return apply_op(node.op(), std::move(terms), node.attributes());
 }
 
@@ -181,13 +185,14 @@ Replacement same_in_other_order(Match& match) {
   constexpr std::size_t most_clients = 16;
   const Node& node = match.node();
   const ElementwiseOp* op = as_elementwise(node.op());
-  if (!op->row().has(ElementwiseTrait::commutative) || node.input_count() < 2) return {};
+  if (!op->row().has(ElementwiseTrait::commutative) || node.input_count() < 2)
+    return match.refuse("the op does not commute");
   const auto uses = [&](std::size_t i) { return node.input(i).node()->uses(node.input(i).output_index()); };
   std::size_t rarest = 0;
   for (std::size_t i = 1; i < node.input_count(); ++i) {
     if (uses(i).size() < uses(rarest).size()) rarest = i;
   }
-  if (uses(rarest).size() > most_clients) return {};
+  if (uses(rarest).size() > most_clients) return match.refuse("the operands have too many users to look at");
   for (const Use& use : uses(rarest)) {
     const Node& other = *use.node;
     if (&other == &node || &other.op() != &node.op() || other.id() > node.id() ||
@@ -196,7 +201,7 @@ Replacement same_in_other_order(Match& match) {
     }
     if (std::ranges::is_permutation(other.inputs(), node.inputs())) return other.output();
   }
-  return {};
+  return match.refuse("no other node has the same operands in another order");
 }
 
 bool is_sum(const Op& op) { return op.name() == "add" || op.name() == "sub"; }

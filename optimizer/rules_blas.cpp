@@ -179,10 +179,13 @@ bool is_part_of_sum(const Match& match) {
 /// b * z + a * x @ y, for matrices and for a matrix with a vector.
 Replacement accumulate_product(Match& match) {
   const TensorType& type = match.node().type();
-  if (!is_floating(type.dtype) || type.rank() < 1 || type.rank() > 2) return {};
-  if (is_part_of_sum(match)) return {};
+  if (!is_floating(type.dtype) || type.rank() < 1 || type.rank() > 2)
+    return match.refuse("the sum is no floating vector or matrix");
+  if (is_part_of_sum(match))
+    return match.refuse("the sum is part of a larger one, which is looked at as a whole");
   std::vector<Term> terms;
-  if (!summands(match, terms)) return {};
+  if (!summands(match, terms))
+    return match.refuse("the sum has fewer than two summands, or more than are looked at together");
   for (std::size_t i = 0; i < terms.size(); ++i) {
     Term product = terms[i];
     if (!is_product(match, product) || !same_broadcast(product.v.type(), type)) continue;
@@ -197,31 +200,35 @@ Replacement accumulate_product(Match& match) {
     }
     if (x.rank() == 2 && y.rank() == 1) return apply_op(gemv_op(), {rest->v, alpha, x, y, beta});
   }
-  return {};
+  return match.refuse("no summand is a matrix product that nobody else uses, times a scalar");
 }
 
 Replacement dot_to_dot22(Match& match) {
   const Variable &x = match.input(0), &y = match.input(1);
-  if (x.rank() != 2 || y.rank() != 2 || !is_floating(x.dtype())) return {};
+  if (x.rank() != 2 || y.rank() != 2 || !is_floating(x.dtype()))
+    return match.refuse("the operands are not two floating matrices");
   return apply_op(dot22_op(), {x, y});
 }
 
 /// s * dot22(x, y) with a scalar s.
 Replacement scaled_product(Match& match) {
   const Node& node = match.node();
-  if (node.type().rank() != 2 || match.graph().client_count(match.output()) == 0) return {};
+  if (node.type().rank() != 2 || match.graph().client_count(match.output()) == 0)
+    return match.refuse("the product is no matrix, or nobody uses it");
   Factor factor;
   Variable rest;
   for (const Variable& input : node.inputs()) {
     if (factor.take(input)) continue;
-    if (rest) return {};
+    if (rest) return match.refuse("two factors are no scalars: it is an elementwise product");
     rest = input;
   }
-  if (!rest || !match.sole_use(rest)) return {};
+  if (!rest || !match.sole_use(rest)) return match.refuse("somebody else uses the matrix product, too");
   const Node* product = node_of(rest, &dot22_op());
   if (product == nullptr) product = node_of(rest, &dot22_scalar_op());
-  if (product == nullptr || !same_broadcast(rest.type(), node.type())) return {};
-  if (&product->op() == &dot22_scalar_op() && !factor.take(product->input(2))) return {};
+  if (product == nullptr || !same_broadcast(rest.type(), node.type()))
+    return match.refuse("no factor is a matrix product");
+  if (&product->op() == &dot22_scalar_op() && !factor.take(product->input(2)))
+    return match.refuse("the factor of the product inside is no scalar");
   return apply_op(dot22_scalar_op(),
                   {product->input(0), product->input(1), factor.variable(node.type().dtype)});
 }
@@ -231,14 +238,15 @@ Replacement gemm_to_ger(Match& match) {
   const Node& node = match.node();
   const Variable &x = node.input(2), &y = node.input(3);
   const std::optional<double> beta = uniform_value(node.input(4));
-  if (!x.type().broadcastable(1) || !y.type().broadcastable(0) || !beta || *beta != 1) return {};
+  if (!x.type().broadcastable(1) || !y.type().broadcastable(0) || !beta || *beta != 1)
+    return match.refuse("it is no product of a column with a row, added to all of z");
   return apply_op(ger_op(), {node.input(0), node.input(1), dimshuffle(x, {0}), dimshuffle(y, {1})});
 }
 
 /// A product with a vector is one with a matrix of one column; of two vectors, a sum of products.
 Replacement vector_product(Match& match) {
   const Variable &x = match.input(0), &y = match.input(1);
-  if (!is_floating(x.dtype())) return {};
+  if (!is_floating(x.dtype())) return match.refuse("the operands are not floating");
   if (x.rank() == 1 && y.rank() == 1) {
     return reduction(*find_reduce("sum"), elementwise("mul", {x, y}), {0});
   }
@@ -248,7 +256,7 @@ Replacement vector_product(Match& match) {
   if (x.rank() == 1 && y.rank() == 2) {
     return dimshuffle(apply_op(dot22_op(), {dimshuffle(x, {-1, 0}), y}), {1});
   }
-  return {};
+  return match.refuse("both operands are matrices");
 }
 
 }  // namespace

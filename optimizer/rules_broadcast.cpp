@@ -31,12 +31,12 @@ Replacement use_unspread(Match& match) {
   const Node& node = match.node();
   if (node.op().name() == "second") {
     // Only the first operand's shape matters: what has it lends it too, without being computed.
-    if (!is_elementwise(node.input(0))) return {};
+    if (!is_elementwise(node.input(0))) return match.refuse("the first operand is not elementwise");
     for (const Variable& giver : node.input(0).node()->inputs()) {
       if (same_broadcast(giver.type(), node.input(0).type()))
         return elementwise("second", {giver, node.input(1)});
     }
-    return {};
+    return match.refuse("no operand inside has the whole shape");
   }
   std::vector<Variable> inputs(node.inputs().begin(), node.inputs().end());
   bool changed = false;
@@ -63,7 +63,7 @@ Replacement use_unspread(Match& match) {
 /// f(second(a, b), c) = second(a, f(b, c)): less is computed, and the spreading may vanish further on.
 Replacement sink_second(Match& match) {
   const Node& node = match.node();
-  if (node.op().name() == "second") return {};
+  if (node.op().name() == "second") return match.refuse("the op is second itself");
   for (std::size_t i = 0; i < node.input_count(); ++i) {
     const Node* second = node_of(node.input(i), "second");
     if (second == nullptr || !same_broadcast(second->input(0).type(), node.type())) continue;
@@ -72,15 +72,15 @@ Replacement sink_second(Match& match) {
     const Variable inner = apply_op(node.op(), std::move(inputs), node.attributes());
     return elementwise("second", {second->input(0), inner});
   }
-  return {};
+  return match.refuse("no operand is spread to the shape");
 }
 
 /// f(alloc(v, shape)) = alloc(f(v), shape)
 Replacement sink_alloc(Match& match) {
   const Node& node = match.node();
-  if (node.input_count() != 1) return {};
+  if (node.input_count() != 1) return match.refuse("the op has several operands");
   const Node* alloc = node_of(node.input(0), &alloc_op());
-  if (alloc == nullptr) return {};
+  if (alloc == nullptr) return match.refuse("the operand is no alloc");
   std::vector<Variable> inputs(alloc->inputs().begin(), alloc->inputs().end());
   inputs[0] = apply_op(node.op(), {inputs[0]}, node.attributes());
   return apply_op(alloc_op(), std::move(inputs));
@@ -90,7 +90,8 @@ Replacement sink_alloc(Match& match) {
 Replacement sum_of_spread(Match& match) {
   const Variable& x = match.input(0);
   const Variable value = spread_value(x);
-  if (!value || !is_floating(x.dtype())) return {};
+  if (!value || !is_floating(x.dtype()))
+    return match.refuse("the operand is not one value spread to a shape");
   const std::vector<std::int64_t> axes = reduced_axes(match.node());
   Variable count;
   for (std::int64_t axis : axes) {
@@ -99,7 +100,7 @@ Replacement sum_of_spread(Match& match) {
     const Variable n = extent(x, a);
     count = count ? elementwise("mul", {count, n}) : n;
   }
-  if (!count) return {};
+  if (!count) return match.refuse("no axis is reduced");
   Variable inner = reduction(match.node().op(), value, axes);
   Variable factor = apply_op(*find_elementwise("cast"), {count}, Attributes{{"dtype", inner.dtype()}});
   const Variable scaled = elementwise("mul", {inner, pad_left(factor, inner.rank())});

@@ -22,22 +22,23 @@ bool is_linear(const Node& node) {
 
 Replacement fold(Match& match) {
   const Node& node = match.node();
-  if (node.op().has_side_effect()) return {};
+  if (node.op().has_side_effect()) return match.refuse("the op has a side effect");
   std::int64_t read = 0;
   for (const Variable& input : node.inputs()) {
-    if (!input.is_constant()) return {};
+    if (!input.is_constant()) return match.refuse("an operand is no constant");
     read += input.constant_value().size();
   }
   std::int64_t written = 0;
   for (std::size_t i = 0; i < node.output_count(); ++i) {
-    if (!node.type(i).shape.is_known()) return {};
+    if (!node.type(i).shape.is_known()) return match.refuse("the shape of the result is not known");
     written += node.type(i).shape.count();
   }
   // Folding must not blow up what is kept (an alloc of a large shape), nor take long.
-  if (written > std::max(read, always_small)) return {};
+  if (written > std::max(read, always_small))
+    return match.refuse("the result would be larger than what it is made of");
   if (is_linear(node) ? read + written > reference_is_quick
                       : static_cast<double>(read) * static_cast<double>(written) > reference_is_quick) {
-    return {};
+    return match.refuse("computing it while compiling would take too long");
   }
   std::vector<Tensor> inputs;
   for (const Variable& input : node.inputs()) inputs.push_back(input.constant_value());
@@ -49,7 +50,8 @@ Replacement fold(Match& match) {
     }
     return outputs;
   } catch (const Error&) {
-    return {};  // the call will report it, should it get there
+    return match.refuse(
+        "computing it fails: the call will say how");  // the call will report it, should it get there
   }
 }
 

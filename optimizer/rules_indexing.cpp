@@ -60,10 +60,10 @@ Replacement merge_subtensors(Match& match) {
   const Node& outer = match.node();
   const Node* inner = node_of(outer.input(0), &subtensor_op());
   if (inner == nullptr || !inner->input(0).type().shape.is_known() || !inner->type().shape.is_known())
-    return {};
+    return match.refuse("the operand is no index of known shape");
   const auto first = static_selection(*inner, inner->input(0).type().shape);
   const auto second = static_selection(outer, inner->type().shape);
-  if (!first || !second) return {};
+  if (!first || !second) return match.refuse("an index is known at run time only");
   IndexPattern index;
   std::size_t kept = 0;
   for (const AxisSelection& s : *first) {
@@ -83,10 +83,12 @@ Replacement merge_subtensors(Match& match) {
 Replacement lift_subtensor(Match& match) {
   const Node& node = match.node();
   const Variable& x = node.input(0);
-  if (!is_elementwise(x) || !match.sole_use(x)) return {};
+  if (!is_elementwise(x) || !match.sole_use(x))
+    return match.refuse("the operand is not elementwise, or somebody else uses it");
   std::vector<Variable> inputs;
   for (const Variable& input : x.node()->inputs()) {
-    if (!same_broadcast(input.type(), x.type())) return {};
+    if (!same_broadcast(input.type(), x.type()))
+      return match.refuse("an operand of the elementwise node broadcasts");
     std::vector<Variable> operands(node.inputs().begin(), node.inputs().end());
     operands[0] = input;
     inputs.push_back(apply_op(subtensor_op(), std::move(operands), node.attributes()));
@@ -103,7 +105,8 @@ bool same_index(const Node& a, std::size_t first_a, const Node& b, std::size_t f
 /// set_subtensor(x[i], y)[i] = y
 Replacement read_what_was_set(Match& match) {
   const Node* written = node_of(match.input(0), &inc_subtensor_op());
-  if (written == nullptr || !is_set(*written) || !same_index(match.node(), 1, *written, 2)) return {};
+  if (written == nullptr || !is_set(*written) || !same_index(match.node(), 1, *written, 2))
+    return match.refuse("what is read was not set by the same index");
   const Variable& y = written->input(1);
   return y.rank() == match.node().type().rank() && same_broadcast(y.type(), match.node().type()) ? y
                                                                                                  : Variable();
@@ -112,10 +115,10 @@ Replacement read_what_was_set(Match& match) {
 /// inc_subtensor(zeros[i], y) = set_subtensor(zeros[i], y): nothing need be read.
 Replacement increase_zeros(Match& match) {
   const Node& node = match.node();
-  if (is_set(node)) return {};
+  if (is_set(node)) return match.refuse("it sets, it does not increase");
   const Node* alloc = node_of(node.input(0), "alloc");
   const std::optional<double> value = uniform_value(alloc != nullptr ? alloc->input(0) : node.input(0));
-  if (!value || *value != 0) return {};
+  if (!value || *value != 0) return match.refuse("what is increased is not zeros");
   return apply_op(node.op(), {node.inputs().begin(), node.inputs().end()},
                   node.attributes().with("set", true));
 }
@@ -127,7 +130,7 @@ Replacement increase_by_nothing(Match& match) {
 
 Replacement write_whole(Match& match) {
   const Node& node = match.node();
-  if (!takes_whole(node)) return {};
+  if (!takes_whole(node)) return match.refuse("it does not write the whole");
   const Variable& y = node.input(1);
   return is_set(node) ? elementwise("second", {node.input(0), y}) : elementwise("add", {node.input(0), y});
 }

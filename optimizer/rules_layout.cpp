@@ -18,7 +18,7 @@ Replacement useless_dimshuffle(Match& match) {
 
 Replacement merge_dimshuffles(Match& match) {
   const Node* inner = node_of(match.input(0), &dimshuffle_op());
-  if (inner == nullptr) return {};
+  if (inner == nullptr) return match.refuse("the operand is no dimshuffle");
   std::vector<std::int64_t> pattern = shuffle_pattern(match.node());
   for (std::int64_t& entry : pattern) {
     if (entry >= 0) entry = shuffle_pattern(*inner)[static_cast<std::size_t>(entry)];
@@ -41,7 +41,8 @@ bool keeps_order(const std::vector<std::int64_t>& pattern) {
 /// transposition stays in front of a product, which takes it for nothing.
 Replacement lift_dimshuffle(Match& match) {
   const Variable& x = match.input(0);
-  if (!is_elementwise(x) || !match.sole_use(x)) return {};
+  if (!is_elementwise(x) || !match.sole_use(x))
+    return match.refuse("the operand is not elementwise, or somebody else uses it");
   const std::vector<std::int64_t>& pattern = shuffle_pattern(match.node());
   const auto uses = match.node().uses();
   const bool only_elementwise =
@@ -49,7 +50,8 @@ Replacement lift_dimshuffle(Match& match) {
       std::ranges::all_of(uses, [](const Use& use) {
         return as_elementwise(use.node->op()) != nullptr || as_reduce(use.node->op()) != nullptr;
       });
-  if (!only_elementwise && !keeps_order(pattern)) return {};
+  if (!only_elementwise && !keeps_order(pattern))
+    return match.refuse("the axes change their order, and somebody needs the result as it is");
   std::vector<Variable> inputs;
   for (const Variable& input : x.node()->inputs()) inputs.push_back(dimshuffle(input, pattern));
   return apply_op(x.node()->op(), std::move(inputs), x.node()->attributes());
@@ -60,11 +62,12 @@ const std::vector<std::int64_t> transposition{1, 0};
 /// (a b)^T = b^T a^T
 Replacement transpose_of_product(Match& match) {
   const Variable& product = match.input(0);
-  if (shuffle_pattern(match.node()) != transposition || !match.sole_use(product)) return {};
+  if (shuffle_pattern(match.node()) != transposition || !match.sole_use(product))
+    return match.refuse("it is no transposition, or somebody else uses the product");
   const Node& node = *product.node();
   if (!node.is_apply() || node.op().name() != "dot" || node.input(0).rank() != 2 ||
       node.input(1).rank() != 2) {
-    return {};
+    return match.refuse("the operand is no product of two matrices");
   }
   return apply_op(node.op(),
                   {dimshuffle(node.input(1), transposition), dimshuffle(node.input(0), transposition)});
@@ -79,7 +82,7 @@ Replacement useless_reshape(Match& match) {
 
 Replacement merge_reshapes(Match& match) {
   const Node* inner = node_of(match.input(0), &reshape_op());
-  if (inner == nullptr) return {};
+  if (inner == nullptr) return match.refuse("the operand is no reshape");
   return apply_op(reshape_op(), {inner->input(0), match.input(1)}, match.node().attributes());
 }
 
@@ -87,7 +90,8 @@ Replacement merge_reshapes(Match& match) {
 Replacement reshape_to_dimshuffle(Match& match) {
   const Shape& from = match.input(0).type().shape;
   const Shape& to = match.node().type().shape;
-  if (!from.is_known() || !to.is_known() || from.count() == 0) return {};
+  if (!from.is_known() || !to.is_known() || from.count() == 0)
+    return match.refuse("a shape is not known, or there are no elements");
   std::vector<std::int64_t> pattern;
   std::size_t source = 0;
   const auto skip_ones = [&] {
@@ -99,7 +103,8 @@ Replacement reshape_to_dimshuffle(Match& match) {
       continue;
     }
     skip_ones();
-    if (source == from.size() || from[source] != extent) return {};
+    if (source == from.size() || from[source] != extent)
+      return match.refuse("the reshape does more than add and drop axes of extent 1");
     pattern.push_back(static_cast<std::int64_t>(source++));
   }
   skip_ones();
@@ -119,7 +124,8 @@ Replacement simplify_join(Match& match) {
       parts.push_back(input);
     }
   }
-  if (parts.empty() || std::ranges::equal(parts, node.inputs())) return {};
+  if (parts.empty() || std::ranges::equal(parts, node.inputs()))
+    return match.refuse("there is nothing to join, or nothing to take apart");
   return parts.size() == 1 ? parts[0] : apply_op(node.op(), std::move(parts), node.attributes());
 }
 

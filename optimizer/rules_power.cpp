@@ -26,7 +26,8 @@ Replacement multiply_out(Match& match) {
   const double exponent = match.value(c);
   const double n = std::abs(exponent);
   const Variable& base = match[x];
-  if (n != std::floor(n) || n < 2 || n > 8 || (exponent < 0 && !is_floating(base.dtype()))) return {};
+  if (n != std::floor(n) || n < 2 || n > 8 || (exponent < 0 && !is_floating(base.dtype())))
+    return match.refuse("the exponent is no whole number from 2 to 8 (or negative, of an integer)");
   Variable power = base, product;
   for (int rest = static_cast<int>(n); rest > 0; rest /= 2) {
     if (rest % 2 == 1) product = product ? elementwise("mul", {product, power}) : power;
@@ -40,7 +41,8 @@ Replacement multiply_out(Match& match) {
 Replacement square(Match& match) {
   const Node& node = match.node();
   std::vector<Variable> factors(node.inputs().begin(), node.inputs().end());
-  if (is_bool(node.type().dtype) || factors.size() > 32) return {};
+  if (is_bool(node.type().dtype) || factors.size() > 32)
+    return match.refuse("the factors are bool, or more than 32");
   for (std::size_t i = 0; i < factors.size(); ++i) {
     for (std::size_t j = i + 1; j < factors.size(); ++j) {
       if (!(factors[i] == factors[j])) continue;
@@ -49,7 +51,7 @@ Replacement square(Match& match) {
       return factors.size() == 1 ? factors[0] : elementwise("mul", factors);
     }
   }
-  return {};
+  return match.refuse("no factor occurs twice");
 }
 
 }  // namespace
@@ -61,9 +63,9 @@ const RuleSet& power_rules() {
       rule("pow_minus_one", pow(x, -1), reciprocal(x)).when(floating(x)),
       rule("pow_whole", pow(x, c), multiply_out).reassociates(),
       rule("square", Roots("mul"), square).reassociates(),
-      rule("div_by_power_of_two", x / c, multiply_by_reciprocal).when([](const Match& match) {
-        return is_power_of_two(match.value(c));
-      }),
+      rule("div_by_power_of_two", x / c, multiply_by_reciprocal)
+          .when({[](const Match& match) { return is_power_of_two(match.value(c)); },
+                 "c must be a power of two"}),
       rule("div_by_constant", x / c, multiply_by_reciprocal).when(nonzero(c)).reassociates(),
       rule("reciprocal_from_quotient", 1 / x, reciprocal(x)),
   };

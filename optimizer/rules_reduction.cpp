@@ -19,7 +19,7 @@ Replacement merge_reductions(Match& match) {
   const Node& outer = match.node();
   const Node* inner = node_of(outer.input(0), &outer.op());
   if (inner == nullptr || !match.sole_use(outer.input(0)) || inner->type().dtype != outer.type().dtype)
-    return {};
+    return match.refuse("the operand is no reduction of the same kind that nobody else uses");
   Axes axes = reduced_axes(*inner);
   const Axes further = reduced_axes(outer);
   const Axes first = axes;
@@ -34,18 +34,18 @@ Replacement merge_reductions(Match& match) {
 Replacement reduce_before_dimshuffle(Match& match) {
   const Node& node = match.node();
   const Node* shuffle = node_of(node.input(0), &dimshuffle_op());
-  if (shuffle == nullptr) return {};
+  if (shuffle == nullptr) return match.refuse("the operand is no dimshuffle");
   const Axes& pattern = shuffle_pattern(*shuffle);
   const Variable& x = shuffle->input(0);
   const Axes over = reduced_axes(node);
   if (x.dtype() != node.type().dtype && as_reduce(node.op())->row().result(x.dtype()) != node.type().dtype)
-    return {};
+    return match.refuse("the result has another dtype than a reduction of the inner operand");
   Axes axes;
   for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
     const auto place = std::ranges::find(pattern, axis);
     if (place != pattern.end() && has(over, place - pattern.begin())) axes.push_back(axis);
   }
-  if (axes.empty()) return {};
+  if (axes.empty()) return match.refuse("no axis of the inner operand is reduced");
   Axes kept;  // the axes of x that stay, in order
   for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
     if (!has(axes, axis)) kept.push_back(axis);
@@ -62,9 +62,10 @@ Replacement reduce_before_dimshuffle(Match& match) {
 Replacement factor_out(Match& match) {
   const Node& node = match.node();
   const Variable& x = node.input(0);
-  if (!is_elementwise(x) || !match.sole_use(x) || !is_floating(x.dtype())) return {};
+  if (!is_elementwise(x) || !match.sole_use(x) || !is_floating(x.dtype()))
+    return match.refuse("the operand is not elementwise and floating, or somebody else uses it");
   const Axes axes = reduced_axes(node);
-  if (axes.empty()) return {};
+  if (axes.empty()) return match.refuse("no axis is reduced");
   const auto constant_along = [&](const Variable& v) {
     return std::ranges::all_of(
         axes, [&](std::int64_t axis) { return v.type().broadcastable(static_cast<int>(axis)); });
@@ -83,13 +84,13 @@ Replacement factor_out(Match& match) {
     outside = {x.node()->input(1)};
     inside = {x.node()->input(0)};
   }
-  if (outside.empty() || inside.empty()) return {};
+  if (outside.empty() || inside.empty()) return match.refuse("no factor is the same along the reduced axes");
   const Variable product = inside.size() == 1 ? inside[0] : elementwise("mul", inside);
   // The extents along which is summed must not come from the factors.
   for (std::int64_t axis : axes) {
     if (product.type().broadcastable(static_cast<int>(axis)) !=
         x.type().broadcastable(static_cast<int>(axis)))
-      return {};
+      return match.refuse("the factor outside decides the extent of a reduced axis");
   }
   std::vector<Variable> operands{reduction(node.op(), product, axes)};
   for (const Variable& factor : outside) operands.push_back(dimshuffle(factor, pattern));
@@ -101,9 +102,11 @@ Replacement factor_out(Match& match) {
 /// The largest probability belongs to the largest activation.
 Replacement argmax_of_softmax(Match& match) {
   const Node* softmax = node_of(match.input(0), "softmax");
-  if (softmax == nullptr || !match.sole_use(match.input(0))) return {};
+  if (softmax == nullptr || !match.sole_use(match.input(0)))
+    return match.refuse("the operand is no softmax that nobody else uses");
   const Axes axes = reduced_axes(match.node());
-  if (axes != Axes{softmax->attributes().get<std::int64_t>("axis")}) return {};
+  if (axes != Axes{softmax->attributes().get<std::int64_t>("axis")})
+    return match.refuse("the softmax is along other axes");
   return apply_op(match.node().op(), {softmax->input(0)}, match.node().attributes());
 }
 

@@ -124,13 +124,13 @@ Replacement lift_extent(Match& match) {
   const Variable& x = match.input(0);
   const int axis = static_cast<int>(match.node().attributes().get<std::int64_t>("axis"));
   if (x.type().shape[static_cast<std::size_t>(axis)] != unknown) return extent(x, axis);
-  if (!x.node()->is_apply()) return {};
+  if (!x.node()->is_apply()) return match.refuse("the operand is an input: its extent is known at run time");
   return extent_of(*x.node(), x.output_index(), axis);
 }
 
 Replacement shape_to_extents(Match& match) {
   const Variable& x = match.input(0);
-  if (x.rank() == 0) return {};  // an empty constant: folding makes it
+  if (x.rank() == 0) return match.refuse("it has no axes");  // an empty constant: folding makes it
   std::vector<Variable> extents;
   for (int axis = 0; axis < x.rank(); ++axis) extents.push_back(extent(x, axis));
   return apply_op(make_vector_op(), std::move(extents), Attributes{{"dtype", DType::int64}});
@@ -139,10 +139,10 @@ Replacement shape_to_extents(Match& match) {
 /// make_vector(a, b)[1] = b
 Replacement element_of_vector(Match& match) {
   const Node* vector = node_of(match.input(0), &make_vector_op());
-  if (vector == nullptr) return {};
+  if (vector == nullptr) return match.refuse("the operand is no vector made of scalars");
   const std::optional<std::vector<AxisSelection>> selection =
       static_selection(match.node(), vector->type().shape);
-  if (!selection) return {};
+  if (!selection) return match.refuse("the index is known at run time only");
   const AxisSelection& only = selection->front();
   if (only.dropped) return vector->input(static_cast<std::size_t>(only.start));
   std::vector<Variable> elements;

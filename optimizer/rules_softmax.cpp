@@ -35,7 +35,8 @@ std::optional<KeptSum> kept_sum(const Variable& v) {
 Replacement softmax_from_exps(Match& match) {
   const Variable& numerator = match.input(0);
   const std::optional<KeptSum> sum = kept_sum(match.input(1));
-  if (!sum || !(sum->x == numerator) || node_of(numerator, "exp") == nullptr) return {};
+  if (!sum || !(sum->x == numerator) || node_of(numerator, "exp") == nullptr)
+    return match.refuse("it is no quotient exp(x) / sum(exp(x)) along one axis that is kept");
   return apply_op(softmax_op(), {numerator.node()->input(0)}, Attributes{{"axis", sum->axis}});
 }
 
@@ -44,10 +45,12 @@ Replacement softmax_of_shifted(Match& match) {
   const Node& node = match.node();
   const Node* sum = node_of(node.input(0), "sub");
   if (sum == nullptr) sum = node_of(node.input(0), "add");
-  if (sum == nullptr || sum->input_count() != 2) return {};
+  if (sum == nullptr || sum->input_count() != 2)
+    return match.refuse("the operand of softmax is no sum or difference of two");
   const int along = static_cast<int>(node.attributes().get<std::int64_t>("axis"));
   const Variable &x = sum->input(0), &shift = sum->input(1);
-  if (!shift.type().broadcastable(along) || !same_broadcast(x.type(), node.type())) return {};
+  if (!shift.type().broadcastable(along) || !same_broadcast(x.type(), node.type()))
+    return match.refuse("what is added to the operand of softmax differs along its axis");
   return apply_op(node.op(), {x}, node.attributes());
 }
 
@@ -85,7 +88,8 @@ bool along_rows(const Node& softmax) {
 Replacement crossentropy_of_softmax(Match& match) {
   const Variable& p = match.input(0);
   const Node* softmax = node_of(p, &softmax_op());
-  if (softmax == nullptr || !along_rows(*softmax)) return {};
+  if (softmax == nullptr || !along_rows(*softmax))
+    return match.refuse("the probabilities are no softmax along the rows of a matrix");
   const Variable& activation = softmax->input(0);
   Biased parts;
   if (std::optional<Biased> biased = take_bias(match, activation)) {
@@ -109,14 +113,15 @@ bool is_softmax(const Variable& p) {
 Replacement gradient_of_crossentropy(Match& match) {
   const Variable& s = match.input(1);
   const Node* inner = node_of(match.input(0), &crossentropy_categorical_1hot_grad_op());
-  if (inner == nullptr || !(inner->input(1) == s) || !is_softmax(s)) return {};
+  if (inner == nullptr || !(inner->input(1) == s) || !is_softmax(s))
+    return match.refuse("it is not the gradient of a cross-entropy of this softmax");
   return apply_op(crossentropy_softmax_1hot_with_bias_dx_op(), {inner->input(0), s, inner->input(2)});
 }
 
 Replacement bias_into_softmax(Match& match) {
-  if (!along_rows(match.node())) return {};
+  if (!along_rows(match.node())) return match.refuse("the softmax is not along the rows of a matrix");
   const std::optional<Biased> biased = take_bias(match, match.input(0));
-  if (!biased) return {};
+  if (!biased) return match.refuse("the operand of softmax is no sum with a bias row that nobody else uses");
   return apply_op(softmax_with_bias_op(), {biased->x, biased->bias});
 }
 

@@ -18,7 +18,8 @@ Replacement shift_by_maximum(Match& match) {
   const auto& over = std::get<std::vector<std::int64_t>>(match.attribute(axes));
   for (std::int64_t axis : over) {
     // The maximum of nothing does not exist, but log(0) does.
-    if (values.type().shape[static_cast<std::size_t>(axis)] < 1) return {};
+    if (values.type().shape[static_cast<std::size_t>(axis)] < 1)
+      return match.refuse("the sum may be over no elements: the maximum of nothing does not exist");
   }
   const int rank = values.rank() - static_cast<int>(over.size());
   const Variable largest = reduction(*find_reduce("max"), values, over);
@@ -70,7 +71,8 @@ const RuleSet& stability_rules() {
       // sums of exponentials
       rule("logaddexp_from_exps", log(exp(x) + exp(y)), logaddexp(x, y)).tagged("stabilize"),
       rule("log_sum_exp", log(sum(exp(x), axes)), shift_by_maximum)
-          .when([](const Match& match) { return !is_shifted(match); })
+          .when({[](const Match& match) { return !is_shifted(match); },
+                 "x must not be shifted by its maximum already"})
           .tagged("stabilize"),
       rule("product_of_exps", exp(x) * exp(y), exp(x + y)).reassociates().consuming(),
       rule("log_of_product_with_exp", log(exp(x) * y), x + log(y)).consuming().on(0.1, 3).tagged("stabilize"),

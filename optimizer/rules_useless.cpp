@@ -21,7 +21,7 @@ bool unary(const Match& match, ElementwiseTrait trait) {
 Replacement drop_idempotent(Match& match) {
   const Node& node = match.node();
   const ElementwiseRow& row = row_of(match);
-  if (!row.has(ElementwiseTrait::idempotent)) return {};
+  if (!row.has(ElementwiseTrait::idempotent)) return match.refuse("f(x, x) of this op is not x");
   if (node.input_count() == 1) {
     return node_of(node.input(0), &node.op()) != nullptr ? node.input(0) : Replacement();
   }
@@ -30,18 +30,20 @@ Replacement drop_idempotent(Match& match) {
   for (const Variable& input : node.inputs()) {
     if (std::ranges::find(kept, input) == kept.end()) kept.push_back(input);
   }
-  if (kept.size() == node.input_count()) return {};
+  if (kept.size() == node.input_count()) return match.refuse("no operand occurs twice");
   return kept.size() == 1 ? kept[0] : apply_op(node.op(), kept, node.attributes());
 }
 
 Replacement drop_involution(Match& match) {
-  if (!unary(match, ElementwiseTrait::involution)) return {};
+  if (!unary(match, ElementwiseTrait::involution))
+    return match.refuse("the operand is not the same op, or f(f(x)) of it is not x");
   const Node* inner = node_of(match.input(0), &match.node().op());
   return inner != nullptr ? Replacement(inner->input(0)) : Replacement();
 }
 
 Replacement drop_sign_under_even(Match& match) {
-  if (!unary(match, ElementwiseTrait::even_function)) return {};
+  if (!unary(match, ElementwiseTrait::even_function))
+    return match.refuse("the op is not even, or its operand is no sign change");
   const Node* inner = node_of(match.input(0), "neg");
   return inner != nullptr
              ? Replacement(apply_op(match.node().op(), {inner->input(0)}, match.node().attributes()))
@@ -68,7 +70,8 @@ Replacement drop_cast(Match& match) {
   const DType to = match.node().type().dtype;
   if (x.dtype() == to) return x;
   const Node* inner = node_of(x, &match.node().op());
-  if (inner == nullptr || !widens(inner->input(0).dtype(), x.dtype())) return {};
+  if (inner == nullptr || !widens(inner->input(0).dtype(), x.dtype()))
+    return match.refuse("the dtype is another, and no cast inside widens");
   // The first cast lost nothing. A bool result compares with 0, which widening keeps.
   return apply_op(match.node().op(), {inner->input(0)}, match.node().attributes());
 }
@@ -77,7 +80,7 @@ Replacement constant_switch(Match& match) {
   const Node& node = match.node();
   if (node.input(1) == node.input(2)) return fit(node.input(1), node.type(), node.inputs());
   const std::optional<double> condition = uniform_value(node.input(0));
-  if (!condition) return {};
+  if (!condition) return match.refuse("both values differ and the condition is no constant");
   return fit(node.input(*condition != 0 ? 1 : 2), node.type(), node.inputs());
 }
 
@@ -85,13 +88,13 @@ Replacement constant_switch(Match& match) {
 Replacement drop_reduction(Match& match) {
   const Variable& x = match.input(0);
   const DType to = match.node().type().dtype;
-  if (x.dtype() != to) return {};
+  if (x.dtype() != to) return match.refuse("the reduction changes the dtype");
   std::vector<std::int64_t> axes = reduced_axes(match.node());
   std::vector<std::int64_t> useless, pattern;
   for (std::int64_t axis : axes) {
     if (x.type().broadcastable(static_cast<int>(axis))) useless.push_back(axis);
   }
-  if (useless.empty() && !axes.empty()) return {};
+  if (useless.empty() && !axes.empty()) return match.refuse("no reduced axis is known to have extent 1");
   std::vector<std::int64_t> left;
   for (std::int64_t axis = 0; axis < x.rank(); ++axis) {
     if (std::ranges::find(useless, axis) != useless.end()) continue;
@@ -110,7 +113,8 @@ Replacement drop_specify_shape(Match& match) {
 Replacement drop_contiguous(Match& match) {
   // What an op computes is in C order already, unless it is a view or the copy of one.
   const Node& source = *match.input(0).node();
-  if (!source.is_apply() || !source.op().view_map(source).empty()) return {};
+  if (!source.is_apply() || !source.op().view_map(source).empty())
+    return match.refuse("the operand may lie in another order: it is an input or a view");
   return match.input(0);
 }
 

@@ -66,7 +66,8 @@ TEST_CASE("a wildcard that occurs twice is one variable", "[optimizer][rewriter]
 
 TEST_CASE("conditions hold a rule back", "[optimizer][rewriter]") {
   const Variable a = input("a");
-  const RuleSet never = {rule("never", croton::pattern::exp(x), x).when([](const Match&) { return false; })};
+  const RuleSet never = {
+      rule("never", croton::pattern::exp(x), x).when({[](const Match&) { return false; }, "never"})};
   CHECK_THAT(rewritten(croton::exp(a), {a}, never), Contains("exp"));
   const RuleSet consuming = {rule("sole", croton::pattern::sin(croton::pattern::exp(x)), x).consuming()};
   const Variable e = croton::exp(a);

@@ -1,12 +1,7 @@
 // The command `croton` as a user runs it: what it prints, what it writes, how it refuses.
 
-#include <sys/wait.h>
-
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "croton/croton.h"
@@ -14,69 +9,15 @@
 #include "croton/graph/text_form.h"
 #include "croton/graph/version.h"
 #include "places.h"
+#include "tool_run.h"
 
 using namespace croton;
 using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
 
+using namespace croton_tool;
+
 namespace {
-
-struct Result {
-  int code;
-  std::string out, err;
-};
-
-std::string read(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-/// A folder of the test's own, empty.
-const std::filesystem::path& folder() {
-  static const std::filesystem::path path = [] {
-    std::filesystem::path p = test::writable_folder() / "test-tool";
-    std::filesystem::remove_all(p);
-    std::filesystem::create_directories(p / "work");
-    return p;
-  }();
-  return path;
-}
-
-/// Runs the tool in an empty folder; `arguments` are for the shell.
-Result run(const std::string& arguments, const std::string& environment = "") {
-  const std::string here = (folder() / "work").string(), out = (folder() / "out").string(),
-                    err = (folder() / "err").string();
-  const std::string command = "cd '" + here + "' && XDG_CACHE_HOME='" + (folder() / "cache").string() + "' " +
-                              environment + " '" + test::program("croton").string() + "' " + arguments +
-                              " >'" + out + "' 2>'" + err + "' </dev/null";
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
-}
-
-std::string output_of(const std::string& arguments) {
-  const Result result = run(arguments);
-  INFO(arguments << "\n" << result.err);
-  CHECK(result.code == 0);
-  CHECK(result.err.empty());
-  return result.out;
-}
-
-/// The complaint about bad input: exit code 2, nothing on standard output.
-std::string complaint_of(const std::string& arguments) {
-  const Result result = run(arguments);
-  INFO(arguments);
-  CHECK(result.code == 2);
-  CHECK(result.out.empty());
-  CHECK_THAT(result.err, StartsWith("croton: "));
-  CHECK_THAT(result.err, !Contains("internal error"));
-  return result.err;
-}
-
-void write(const std::string& name, const std::string& text) {
-  std::ofstream(folder() / "work" / name, std::ios::binary) << text;
-}
-
-std::string path(const std::string& name) { return (folder() / "work" / name).string(); }
 
 const char* const network =
     "--inputs 'X: matrix, W1: matrix, b1: vector, W2: matrix, b2: vector' "
@@ -86,7 +27,8 @@ const char* const network =
 
 TEST_CASE("croton without arguments shows what it can do", "[tools][tool][cpu]") {
   const std::string help = output_of("");
-  for (const char* command : {"debugprint", "eval", "flags", "ops", "doctor", "cache", "replay", "bisect"})
+  for (const char* command : {"debugprint", "why", "why-not", "lint", "eval", "flags", "ops", "doctor",
+                              "cache", "replay", "bisect"})
     CHECK_THAT(help, Contains(command));
   CHECK(output_of("--help") == help);
   CHECK(output_of("--version") == version_details() + "\n");
@@ -114,19 +56,20 @@ TEST_CASE("croton debugprint prints the optimized graph in Theano's layout", "[t
         "Elemwise{add,no_inplace}  ''   \n"
         " |Elemwise{tanh,no_inplace}  'h'   \n"
         " |TensorConstant{(1,) of 1.0} \n");
-  CHECK(output_of("debugprint --math --before --inputs 'x: vector' -e 'tanh(x) * x'") == "(tanh(x) * x)\n");
+  CHECK(output_of("debugprint --style math --before --inputs 'x: vector' -e 'tanh(x) * x'") ==
+        "(tanh(x) * x)\n");
   CHECK_THAT(output_of(std::string("debugprint --rewrites ") + network), Contains("   4 by "));
   CHECK_THAT(output_of(std::string("debugprint --flags optimizer_excluding=fusion ") + network),
              Contains("Elemwise{tanh}[(0, 0)]"));
   CHECK_THAT(output_of(std::string("debugprint --general ") + network), !Contains("Composite"));
 }
 
-TEST_CASE("croton debugprint --text writes what it reads", "[tools][tool][cpu]") {
-  const std::string before = output_of(std::string("debugprint --before --text ") + network);
+TEST_CASE("croton debugprint --style text writes what it reads", "[tools][tool][cpu]") {
+  const std::string before = output_of(std::string("debugprint --before --style text ") + network);
   write("graph.txt", before);
-  CHECK(output_of("debugprint --before --text graph.txt") == before);
-  const std::string optimized = output_of("debugprint --text graph.txt");
-  CHECK(optimized == output_of(std::string("debugprint --text ") + network));
+  CHECK(output_of("debugprint --before --style text graph.txt") == before);
+  const std::string optimized = output_of("debugprint --style text graph.txt");
+  CHECK(optimized == output_of(std::string("debugprint --style text ") + network));
   CHECK_THAT(optimized, Contains("Composite(") && Contains("inplace=[0, 0]"));
   CHECK(equal_graphs(parse_graph(optimized), parse_graph(to_text(parse_graph(optimized)))));
 }
@@ -238,7 +181,7 @@ TEST_CASE("croton doctor and cache look at this machine", "[tools][tool][cpu]") 
 
 TEST_CASE("croton replay shows a reported fault again", "[tools][tool][cpu][check]") {
   const CheckSettingsScope scope;
-  check_settings().report_folder = folder() / "work";
+  check_settings().report_folder = path("");
   const Variable x = vector("x");
   std::string error;
   try {

@@ -1,61 +1,51 @@
-// croton debugprint: the graph of expressions, or of a file in the text form, before or after optimizing.
+// croton debugprint: the graph of expressions, or of a file in the text form, before or after optimizing; the
+// difference between two of them.
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <filesystem>
 #include <memory>
 
 #include <croton/graph/debugprint.h>
 #include <croton/graph/error.h>
+#include <croton/graph/flags.h>
+#include <croton/graph/output_file.h>
 #include <croton/graph/text_form.h>
-#include <croton/ops/expression.h>
 #include <croton/ops/pp.h>
-#include <croton/optimizer/optimizer.h>
 
 #include "command.h"
+#include "graph_difference.h"
+#include "graph_json.h"
+#include "graph_source.h"
+#include "terminal.h"
 
 namespace {
 
 struct Options {
-  std::string file, inputs;
-  std::vector<std::string> expressions;
-  bool before = false, general = false, types = false, stop_on_name = false, rewrites = false;
-  bool text = false, math = false;
-  std::string ids = "at";
+  GraphSource source;
+  std::vector<std::string> difference;
+  bool before = false, general = false, types = false, extents = false, stop_on_name = false,
+       rewrites = false;
+  bool destroy_map = false, view_map = false, clients = false, inner_graphs = false;
+  std::string style = "tree", ids = "at", output;
   int depth = -1;
 };
 
-std::string read_text(const std::string& path) {
-  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-  std::ifstream stream(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream) throw croton::FileError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-  return text;
-}
-
-croton::TextGraph graph_of(const Options& options) {
-  if (!options.file.empty()) {
-    if (!options.expressions.empty() || !options.inputs.empty())
-      throw croton::ValueError("debugprint takes a file or expressions (--inputs, -e), not both");
-    return croton::parse_graph(read_text(options.file), {.file = options.file});
-  }
-  if (options.expressions.empty())
-    throw croton::ValueError(
-        "debugprint needs a file in the text form or an expression: -e 'tanh(x)' --inputs 'x: matrix'");
-  croton::TextGraph graph{"", croton::parse_declarations(options.inputs, "inputs"), {}};
-  graph.outputs = parse_expressions(options.expressions, graph.inputs);
-  return graph;
+Stage stage_of(const Options& options) {
+  return options.before ? Stage::built : options.general ? Stage::general : Stage::specialised;
 }
 
 croton::DebugprintOptions print_options(const Options& options) {
   croton::DebugprintOptions print{.depth = options.depth,
                                   .print_type = options.types,
                                   .stop_on_name = options.stop_on_name,
-                                  .print_rewrites = options.rewrites};
+                                  .print_destroy_map = options.destroy_map,
+                                  .print_view_map = options.view_map,
+                                  .print_rewrites = options.rewrites,
+                                  .print_shape = options.extents,
+                                  .print_clients = options.clients,
+                                  .print_inner_graphs = options.inner_graphs,
+                                  .color = options.output.empty() && wants_color()};
   if (options.ids == "id") print.ids = croton::DebugprintIds::id;
   if (options.ids == "int") print.ids = croton::DebugprintIds::number;
   if (options.ids == "none") print.ids = croton::DebugprintIds::none;
@@ -63,22 +53,98 @@ croton::DebugprintOptions print_options(const Options& options) {
 }
 
 std::string shown(const Options& options) {
-  const croton::TextGraph built = graph_of(options);
+  const croton::TextGraph built = read_graph(options.source, "debugprint");
+  const Stage stage = stage_of(options);
   const croton::TextOptions text{.rewrites = options.rewrites};
-  if (options.before) {
-    if (options.text) return croton::to_text(built, text);
-    if (!options.math) return croton::debugprint_text(built.outputs, print_options(options));
-    std::string lines;
-    for (const croton::Variable& output : built.outputs) lines += croton::pp(output) + '\n';
-    return lines;
+  if (stage == Stage::built && options.source.shapes.empty()) {
+    // Not through a function graph, which keeps equal nodes once.
+    if (options.style == "text") return croton::to_text(built, text);
+    if (options.style == "tree" && !options.clients)
+      return croton::debugprint_text(built.outputs, print_options(options));
+    if (options.style == "math") {
+      std::string lines;
+      for (const croton::Variable& output : built.outputs) lines += croton::pp(output) + '\n';
+      return lines;
+    }
   }
-  croton::FunctionGraph graph(built.inputs, built.outputs);
-  const croton::Query query = croton::Query::from_flags();
-  croton::optimize(graph, query);
-  if (!options.general) croton::specialize(graph, query);
-  if (options.text) return croton::to_text(graph, built.name, text);
-  if (options.math) return croton::pp(graph) + '\n';
-  return croton::debugprint_text(graph, print_options(options));
+  const auto graph = optimized_graph(built, options.source.shapes, stage);
+  if (options.style == "text") return croton::to_text(*graph, built.name, text);
+  if (options.style == "math") return croton::pp(*graph) + '\n';
+  if (options.style == "json") return graph_json(*graph, built.name);
+  return croton::debugprint_text(*graph, print_options(options));
+}
+
+/// Flags as they were before --flags were read, for as long as it lives; nothing else changes.
+class WithoutFlag {
+ public:
+  explicit WithoutFlag(const std::string& name)
+      : value_(flag_before_command_line(name)), scope_({{name, value_}}) {}
+
+ private:
+  std::string value_;
+  croton::ConfigScope scope_;
+};
+
+/// The flags of --flags without which the graph would be the same.
+std::string idle_flags(const Options& options) {
+  Options plain = options;
+  plain.style = "text";
+  const std::string with = shown(plain);
+  std::string text;
+  for (const std::string& name : command_line_flags()) {
+    const std::string assignment = fmt::format("{}={}", name, croton::config().get(name));
+    const WithoutFlag without(name);
+    if (shown(plain) == with) text += fmt::format("{}{}", text.empty() ? "" : ", ", assignment);
+  }
+  return text;
+}
+
+/// One side of --diff: a stage, a file, shapes or flags.
+std::unique_ptr<croton::FunctionGraph> side(const Options& options, const std::string& what) {
+  GraphSource source = options.source;
+  Stage stage = stage_of(options);
+  const auto graph = [&] { return optimized_graph(read_graph(source, "debugprint"), source.shapes, stage); };
+  if (what == "before" || what == "built") stage = Stage::built;
+  if (what == "general") stage = Stage::general;
+  if (what == "before" || what == "built" || what == "general" || what == "after" || what.empty())
+    return graph();
+  if (what.find("=[") != std::string::npos) {
+    source.shapes = what;
+    return graph();
+  }
+  if (what.find('=') == std::string::npos || std::filesystem::exists(what)) {
+    source.file = what;
+    source.expressions.clear();
+    source.inputs.clear();
+    return graph();
+  }
+  std::vector<std::pair<std::string, std::string>> old;
+  for (const croton::FlagInfo& flag : croton::flag_infos())
+    old.emplace_back(flag.name, croton::config().get(flag.name));
+  croton::config().read_string(what, croton::FlagOrigin::code, "--diff");
+  auto result = graph();
+  for (const auto& [name, value] : old) {
+    if (croton::config().get(name) != value) croton::config().set(name, std::string_view(value));
+  }
+  return result;
+}
+
+void run(const Options& options) {
+  if (!options.difference.empty()) {
+    const auto a = side(options, options.difference[0]), b = side(options, options.difference[1]);
+    fmt::print("{}", graph_difference_text(*a, *b, wants_color()));
+    return;
+  }
+  if (options.output.empty()) {
+    fmt::print("{}", shown(options));
+  } else {
+    croton::OutputFile file(options.output);
+    const std::string text = shown(options);
+    file.write(text.data(), text.size());
+    file.commit();
+  }
+  if (const std::string idle = idle_flags(options); !idle.empty())
+    fmt::print(stderr, "without effect on this graph: {}\n", idle);
 }
 
 }  // namespace
@@ -87,17 +153,19 @@ void add_debugprint_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("debugprint", "Print the graph that runs for expressions or a file.");
   auto options = std::make_shared<Options>();
-  command->add_option("FILE", options->file, "A graph in the text form; - is standard input");
-  command->add_option("--inputs", options->inputs,
-                      "Inputs of the expressions: 'X: matrix, w: float32[8,3,?,?]'");
+  add_graph_options(*command, options->source);
+  CLI::Option* before =
+      command->add_flag("--before", options->before, "The graph as it was built, not optimized");
   command
-      ->add_option("-e,--expression", options->expressions,
-                   "An output: 'softmax(dot(X, w))'; may be repeated")
-      ->allow_extra_args(false);
-  command->add_flag("--before", options->before, "The graph as it was built, not optimized");
-  command->add_flag("--general", options->general,
-                    "The graph before implementations, fusion and in-place are decided for the shapes");
+      ->add_flag("--general", options->general,
+                 "The graph before implementations, fusion and in-place are decided for the shapes")
+      ->excludes(before);
+  command
+      ->add_option("--style", options->style,
+                   "tree (Theano's), text (which reads back), math (mathematics), json")
+      ->check(CLI::IsMember({"tree", "text", "math", "json"}));
   command->add_flag("--types", options->types, "Print types");
+  command->add_flag("--extents", options->extents, "Print shapes");
   command
       ->add_option("--ids", options->ids,
                    "How nodes are told apart: at ([@A]), id ([id A]), int ([@0]), none")
@@ -105,8 +173,17 @@ void add_debugprint_command(CLI::App& app) {
   command->add_option("--depth", options->depth, "Levels to print; -1 for all");
   command->add_flag("--stop-on-name", options->stop_on_name, "Print nothing below a named variable");
   command->add_flag("--rewrites", options->rewrites, "Print the rewrites that made each node");
-  CLI::Option* text = command->add_flag("--text", options->text, "The text form instead, which reads back");
-  command->add_flag("--math", options->math, "Mathematics instead")->excludes(text);
+  command->add_flag("--destroy-map", options->destroy_map, "Print which inputs a node writes over");
+  command->add_flag("--view-map", options->view_map, "Print which inputs a node's outputs are views of");
+  command->add_flag("--clients", options->clients, "Print who uses a variable that several use");
+  command->add_flag("--inner-graphs", options->inner_graphs, "Print what fused nodes compute");
+  command->add_option("-o,--output", options->output, "Write to a file");
+  command
+      ->add_option(
+          "--diff", options->difference,
+          "Compare two of: before, general, after, a file, shapes ('x=[500,784]'), flags ('mode=None')")
+      ->option_text("A B")
+      ->expected(2);
   add_flags_option(*command);
-  command->callback([options] { fmt::print("{}", shown(*options)); });
+  command->callback([options] { run(*options); });
 }

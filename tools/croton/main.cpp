@@ -36,6 +36,9 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", croton::version_details, "Versions of everything inside.");
   app.require_subcommand(0, 1);
   add_debugprint_command(app);
+  add_why_command(app);
+  add_why_not_command(app);
+  add_lint_command(app);
   add_eval_command(app);
   add_flags_command(app);
   add_ops_command(app);
@@ -52,8 +55,9 @@ int main(int argc, char** argv) {
     return app.exit(e);
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
-  } catch (const CLI::RuntimeError& e) {  // a command that says by its status what it found
-    return e.get_exit_code();
+  } catch (const CLI::RuntimeError& e) {
+    // A command that ran and says so: croton lint found something.
+    return std::fflush(stdout) == 0 ? e.get_exit_code() : complain("cannot write to standard output");
   } catch (const CLI::ParseError& e) {
     const std::string extras = about_extras(app, argc > 1 ? argv[1] : "");
     return complain(

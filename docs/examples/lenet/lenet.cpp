@@ -48,7 +48,15 @@ void write_text(const std::string& path, const std::string& text) {
   file.commit();
 }
 
+/// What --graph writes: nothing is loaded or compiled for it.
+int write_graph(const Options& options) {
+  const TrainingStep step = training_step(LeNet(options.kernels, options.seed), options.learning_rate);
+  write_text(options.graph, to_text(step.graph(), {.locations = true}));
+  return 0;
+}
+
 int run(const Options& options) {
+  if (!options.graph.empty()) return write_graph(options);
   const Digits digits = load_digits(options.data);
   fmt::print("digits from {}: {} to train on, {} to validate, {} to test\n", options.data,
              digits.train.count(), digits.validation.count(), digits.test.count());
@@ -124,6 +132,8 @@ int main(int argc, char** argv) {
       ->check(at_least(1));
   app.add_option("--seed", options.seed, "of the initial weights")->capture_default_str()->check(at_least(0));
   app.add_option("--resume", options.resume, "go on from this .npz, bit for bit");
+  app.add_option("--graph", options.graph,
+                 "write the training step as it is built to this file, in the text form, and end");
   app.add_option("--flags", flags, "Croton's flags: name=value,...");
   if (const auto code = read_arguments(app, argc, argv)) return *code;
   try {

@@ -55,3 +55,25 @@ Variable LeNet::probabilities(const Variable& x) const {
   h = tanh(dot(h.flatten(2), p[4]) + p[5]);
   return softmax(dot(h, p[6]) + p[7]);
 }
+
+TrainingStep training_step(const LeNet& network, double learning_rate) {
+  TrainingStep step;
+  step.x = fmatrix("x");
+  step.y = ivector("y");
+  Variable p = network.probabilities(step.x);
+  p.set_name("p");
+  step.cost = mean(categorical_crossentropy(p, step.y));
+  step.cost.set_name("cost");
+  step.errors = sum(neq(argmax(p, 1), step.y));
+  const std::vector<Variable> parameters(network.parameters().begin(), network.parameters().end());
+  const std::vector<Variable> gradients = grad(step.cost, parameters);
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    step.updates.push_back({parameters[i], parameters[i] - learning_rate * gradients[i]});
+  return step;
+}
+
+TextGraph TrainingStep::graph() const {
+  TextGraph graph{"lenet_step", {x, y}, {cost}};
+  for (const Update& update : updates) graph.outputs.push_back(update.expression.variable());
+  return graph;
+}

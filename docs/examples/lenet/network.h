@@ -25,3 +25,15 @@ class LeNet {
   std::vector<croton::SharedVariable> parameters_;
   std::vector<int> kernels_;
 };
+
+/// What the functions of training compute, over one batch: images x [n, 784], labels y [n].
+struct TrainingStep {
+  croton::Variable x, y;
+  croton::Variable cost;    // the mean cross-entropy
+  croton::Variable errors;  // how many labels are wrong
+  std::vector<croton::Update> updates;
+
+  /// Cost and new parameters, as a text form holds graphs.
+  croton::TextGraph graph() const;
+};
+TrainingStep training_step(const LeNet& network, double learning_rate);

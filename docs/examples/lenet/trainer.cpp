@@ -53,19 +53,10 @@ Trainer::Trainer(const Options& options, const Digits& digits)
       train_count_(digits.train.count()),
       validation_count_(digits.validation.count()),
       test_count_(digits.test.count()) {
-  const Variable x = fmatrix("x"), y = ivector("y");
-  const Variable p = network_.probabilities(x);
-  const Variable cost = mean(categorical_crossentropy(p, y));
-  const std::vector<Variable> parameters(network_.parameters().begin(), network_.parameters().end());
-  const std::vector<Variable> gradients = grad(cost, parameters);
-  std::vector<Update> updates;
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    updates.push_back({parameters[i], parameters[i] - options.learning_rate * gradients[i]});
-  }
-  const Variable errors = sum(neq(argmax(p, 1), y));
-  step_ = on_slice(digits.train, x, y, cost, std::move(updates), "train");
-  validation_errors_ = on_slice(digits.validation, x, y, errors, {}, "validate");
-  test_errors_ = on_slice(digits.test, x, y, errors, {}, "test");
+  const TrainingStep step = training_step(network_, options.learning_rate);
+  step_ = on_slice(digits.train, step.x, step.y, step.cost, step.updates, "train");
+  validation_errors_ = on_slice(digits.validation, step.x, step.y, step.errors, {}, "validate");
+  test_errors_ = on_slice(digits.test, step.x, step.y, step.errors, {}, "test");
   state_.patience = options.patience;
 }
 

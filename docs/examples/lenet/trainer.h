@@ -14,6 +14,7 @@ struct Options {
   std::string data;
   std::string output = "lenet-results";
   std::string resume;
+  std::string graph;
   std::int64_t epochs = 200;
   std::int64_t batch_size = 500;
   std::vector<int> kernels = {20, 50};
