@@ -53,7 +53,7 @@ Real pow(Real x_single, Real y_single) {
   const Real x = widen(x_single), y = widen(y_single), a = abs(x);
   const Real logarithm = log2_of_positive(a);
   const Real exact_log = select(a == 0.0, x(-infinity), select(a == infinity, x(infinity), logarithm));
-  const Real magnitude = exp2(y * exact_log, Precision::narrow);
+  const Real magnitude = exp2(y * exact_log, MathPrecision::narrow);
   const Real rounded_y{y.c, intrinsic(y.c->b, llvm::Intrinsic::trunc, {y.v})};
   const Real half = 0.5 * y;
   const Real rounded_half{y.c, intrinsic(y.c->b, llvm::Intrinsic::trunc, {half.v})};
@@ -102,15 +102,15 @@ llvm::Value* emit_math(const ScalarContext& c, ScalarOp op, llvm::ArrayRef<llvm:
   const bool is_double = x.is_double();
   switch (op) {
     case ScalarOp::exp:
-      return exp(x, Precision::full).v;
+      return exp(x, MathPrecision::full).v;
     case ScalarOp::exp2:
-      return exp2(x, Precision::full).v;
+      return exp2(x, MathPrecision::full).v;
     case ScalarOp::expm1:
-      return expm1(x, Precision::full).v;
+      return expm1(x, MathPrecision::full).v;
     case ScalarOp::log:
-      return log(x, Precision::full).v;
+      return log(x, MathPrecision::full).v;
     case ScalarOp::log1p:
-      return log1p(x, Precision::full).v;
+      return log1p(x, MathPrecision::full).v;
     case ScalarOp::sin:
     case ScalarOp::cos:
     case ScalarOp::tan:

@@ -15,7 +15,7 @@ Real erfc_of_positive(Real a) {
           -0x1.e88b8059f87b4p-4, 0x1.17ca23af9a637p-4, -0x1.8574c917e1f9bp-6, 0x1.4b8e2dbd53b16p-9,
           0x1.ef265cdbf3bb6p-10, -0x1.9947c36339ddep-11, -0x1.be23e7b8f7676p-14, 0x1.09725678d5d0ap-13,
           0x1.24e9df17b7d5bp-17, -0x1.499805f167319p-16, -0x1.46cc43975431fp-18});
-  return exp(-(x * x), Precision::narrow) * q / fma(x, 2.0, 1.0);
+  return exp(-(x * x), MathPrecision::narrow) * q / fma(x, 2.0, 1.0);
 }
 
 }  // namespace

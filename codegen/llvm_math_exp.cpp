@@ -49,7 +49,7 @@ Real scale(Real x, const Rounded& n) {
   return x * from_bits((half + bias) << fraction) * from_bits((power - half + bias) << fraction);
 }
 
-ExpParts exp_parts(Real x, Precision precision) {
+ExpParts exp_parts(Real x, MathPrecision precision) {
   const Rounded n = round_product(x, 0x1.71547652b82fep0);
   const bool is_double = x.is_double();
   const Real high = fma(n.real, is_double ? -0x1.62e42fefa39efp-1 : -0x1.62e43p-1, x);
@@ -58,7 +58,7 @@ ExpParts exp_parts(Real x, Precision precision) {
   Real q = r;
   if (!is_double) {
     q = polynomial(r, {0x1.fffffep-2, 0x1.5554bp-3, 0x1.555716p-5, 0x1.122792p-7, 0x1.6b734ap-10});
-  } else if (precision == Precision::narrow) {
+  } else if (precision == MathPrecision::narrow) {
     q = polynomial(r, {0x1.000000001714dp-1, 0x1.555555734f7c1p-3, 0x1.555554f379d0ap-5, 0x1.1110b22386ab9p-7,
                        0x1.6c1766be30b16p-10, 0x1.a16f60c10f5adp-13, 0x1.a003a6a096a33p-16});
   } else {
@@ -70,14 +70,14 @@ ExpParts exp_parts(Real x, Precision precision) {
   return {high + fma(r * r, q, low), n};  // what r lost in rounding comes in here
 }
 
-Real exp(Real x, Precision precision) {
+Real exp(Real x, MathPrecision precision) {
   // Beyond these the result is 0 or infinity.
   const Real bounded = x.is_double() ? at_most(at_least(x, -746), 710) : at_most(at_least(x, -104), 89);
   const ExpParts parts = exp_parts(bounded, precision);
   return scale(1.0 + parts.rest, parts.power);
 }
 
-Real exp2(Real x, Precision precision) {
+Real exp2(Real x, MathPrecision precision) {
   const bool is_double = x.is_double();
   const Real bounded = is_double ? at_most(at_least(x, -1076), 1025) : at_most(at_least(x, -151), 129);
   const Rounded n = rounded(bounded, bounded + (is_double ? 0x1.8p52 : 0x1.8p23));
@@ -86,7 +86,7 @@ Real exp2(Real x, Precision precision) {
   if (!is_double) {
     q = polynomial(
         r, {0x1.62e43p-1, 0x1.ebfbdep-3, 0x1.c6af9ep-5, 0x1.3b2c58p-7, 0x1.5ef4a2p-10, 0x1.427918p-13});
-  } else if (precision == Precision::narrow) {
+  } else if (precision == MathPrecision::narrow) {
     q = polynomial(
         r, {0x1.62e42fef89d1fp-1, 0x1.ebfbdff8ede83p-3, 0x1.c6b08dced33e3p-5, 0x1.3b2ab5ed6fdfp-7,
             0x1.5d874d07141f8p-10, 0x1.430aa882a3b6ep-13, 0x1.00d8533617c35p-16, 0x1.61c4f0e5d3034p-20});
@@ -100,7 +100,7 @@ Real exp2(Real x, Precision precision) {
 }
 
 // (1 + rest) 2^n - 1 = rest 2^n + (2^n - 1), with half the power, which stays in the range.
-Real expm1(Real x, Precision precision) {
+Real expm1(Real x, MathPrecision precision) {
   const bool is_double = x.is_double();
   const Real bounded = is_double ? at_most(at_least(x, -40), 710) : at_most(at_least(x, -18), 89);
   const ExpParts parts = exp_parts(bounded, precision);

@@ -33,7 +33,7 @@ Split split(Real x) {
 }
 
 /// exponent * log(2) + log(1 + f) for f in [sqrt(1/2) - 1, sqrt(2) - 1].
-Real log_of_parts(Real f, Real exponent, Precision precision) {
+Real log_of_parts(Real f, Real exponent, MathPrecision precision) {
   if (!f.is_double()) {
     const Real q = polynomial(f, {0x1.55552ep-2, -0x1.000216p-2, 0x1.99b034p-3, -0x1.548186p-3, 0x1.21cd2cp-3,
                                   -0x1.0c0eb4p-3, 0x1.0ae6ep-3, -0x1.4c628cp-4});
@@ -44,7 +44,7 @@ Real log_of_parts(Real f, Real exponent, Precision precision) {
   // carries most of it.
   const Real s = f / (2.0 + f);
   const Real z = s * s;
-  if (precision == Precision::narrow) {
+  if (precision == MathPrecision::narrow) {
     const Real q = polynomial(z, {0x1.555555561f009p-1, 0x1.999996a6c6e84p-2, 0x1.2494132dee43p-2,
                                   0x1.c62a9c274a3f5p-3, 0x1.911d2d5629034p-3});
     return fma(exponent, 0x1.62e42fefa39efp-1, f - s * (f - z * q));
@@ -67,7 +67,7 @@ Real with_specials(Real x, Real result) {
 
 }  // namespace
 
-Real log(Real x, Precision precision) {
+Real log(Real x, MathPrecision precision) {
   const bool is_double = x.is_double();
   const unsigned shift = is_double ? 54 : 25;
   const Flag is_subnormal = x < (is_double ? 0x1p-1022 : 0x1p-126);
@@ -79,7 +79,7 @@ Real log(Real x, Precision precision) {
 
 // With 1 + x = m 2^e, m - 1 is x 2^-e + (2^-e - 1), which an fma rounds once: nothing of x is lost. (Beyond
 // 2^20 the 1 does not matter, and 2^-e may leave the range.)
-Real log1p(Real x, Precision precision) {
+Real log1p(Real x, MathPrecision precision) {
   const Layout l = layout_of(x);
   const Split parts = split(1.0 + x);
   const Real power = from_bits(
@@ -96,7 +96,7 @@ Real log1p(Real x, Precision precision) {
 
 Real log2_of_positive(Real x) {
   const Split parts = split(x);
-  const Real log_of_significand = log_of_parts(parts.significand - 1.0, x(0.0), Precision::narrow);
+  const Real log_of_significand = log_of_parts(parts.significand - 1.0, x(0.0), MathPrecision::narrow);
   return fma(log_of_significand, 0x1.71547652b82fep0, to_real(parts.exponent));
 }
 

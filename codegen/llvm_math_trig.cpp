@@ -13,18 +13,18 @@ struct Reduced {
   Whole quarter_turns;
 };
 
-Reduced reduce(Real x, Precision precision) {
+Reduced reduce(Real x, MathPrecision precision) {
   const Rounded n = round_product(x, 0x1.45f306dc9c883p-1);
   const Real first = fma(n.real, -0x1.921fb54442d18p0, x);
   const Real angle = fma(n.real, -0x1.1a62633145c07p-54, first);
   Real tail = x(0.0);
-  if (precision == Precision::full) tail = fma(n.real, -0x1.1a62633145c07p-54, first - angle);
+  if (precision == MathPrecision::full) tail = fma(n.real, -0x1.1a62633145c07p-54, first - angle);
   return {angle, tail, n.low_bits};
 }
 
-Real sine(const Reduced& a, Precision precision) {
+Real sine(const Reduced& a, MathPrecision precision) {
   const Real x = a.angle, z = x * x;
-  if (precision == Precision::narrow) {
+  if (precision == MathPrecision::narrow) {
     const Real q = polynomial(
         z, {-0x1.5555554c6f717p-3, 0x1.11110868a69f4p-7, -0x1.a00f7dc2ed4a2p-13, 0x1.6cd19d00f108bp-19});
     return fma(x * z, q, x);
@@ -36,9 +36,9 @@ Real sine(const Reduced& a, Precision precision) {
   return x + fma(x * z, -0x1.5555555555555p-3, inner);
 }
 
-Real cosine(const Reduced& a, Precision precision) {
+Real cosine(const Reduced& a, MathPrecision precision) {
   const Real x = a.angle, z = x * x;
-  if (precision == Precision::narrow) {
+  if (precision == MathPrecision::narrow) {
     const Real q = polynomial(
         z, {0x1.5555554ed7c61p-5, -0x1.6c16b82838545p-10, 0x1.a010dd97a9a41p-16, -0x1.241e5bc8c491ep-22});
     return fma(z * z, q, fma(z, -0.5, 1.0));
@@ -51,7 +51,7 @@ Real cosine(const Reduced& a, Precision precision) {
   return head + ((1.0 - head - half) + (z * z * q - x * a.tail));
 }
 
-Real evaluate(ScalarOp op, Real x, Precision precision) {
+Real evaluate(ScalarOp op, Real x, MathPrecision precision) {
   const Reduced a = reduce(x, precision);
   const Real s = sine(a, precision), c = cosine(a, precision);
   const Flag is_crossed = is_odd(a.quarter_turns);
@@ -87,8 +87,8 @@ Real small_atan(Real t) {
 Real sin_cos_tan(ScalarOp op, Real x) {
   const bool is_double = x.is_double();
   return unless(!(abs(x) > (is_double ? 0x1p20 : 0x1p40)), op, {x}, [&] {
-    const Real value =
-        is_double ? evaluate(op, x, Precision::full) : narrow(evaluate(op, widen(x), Precision::narrow));
+    const Real value = is_double ? evaluate(op, x, MathPrecision::full)
+                                 : narrow(evaluate(op, widen(x), MathPrecision::narrow));
     if (op == ScalarOp::cos) return value;
     return select(abs(x) < (is_double ? 0x1p-28 : 0x1p-14), x, value);  // keeps -0
   });

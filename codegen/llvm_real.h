@@ -127,24 +127,24 @@ inline Real polynomial(Real x, std::initializer_list<double> coefficients) {
 Real scale(Real x, const Rounded& n);
 
 /// How exact an evaluation in float64 must be: enough for a float32 result, or fully.
-enum class Precision { narrow, full };
+enum class MathPrecision { narrow, full };
 
 /// exp(x) = (1 + rest) * 2^power; x finite and moderate. In float32 the precision says nothing.
 struct ExpParts {
   Real rest;
   Rounded power;
 };
-ExpParts exp_parts(Real x, Precision precision);
-Real exp(Real x, Precision precision);
-Real expm1(Real x, Precision precision);
+ExpParts exp_parts(Real x, MathPrecision precision);
+Real exp(Real x, MathPrecision precision);
+Real expm1(Real x, MathPrecision precision);
 /// Of any number: NaN below the domain, -inf at its end, inf at inf.
-Real log(Real x, Precision precision);
-Real log1p(Real x, Precision precision);
+Real log(Real x, MathPrecision precision);
+Real log1p(Real x, MathPrecision precision);
 /// Of float64 numbers that came from float32 (none is subnormal), good enough for float32.
 Real log2(Real x);
 /// The same for positive finite numbers only.
 Real log2_of_positive(Real x);
-Real exp2(Real x, Precision precision);
+Real exp2(Real x, MathPrecision precision);
 
 /// float32 to float64 and back.
 inline Real widen(Real a) { return {a.c, a.c->b.CreateFPExt(a.v, like(a.c->b.getDoubleTy(), a.v))}; }

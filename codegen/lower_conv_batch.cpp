@@ -9,13 +9,9 @@ namespace croton {
 
 namespace {
 
-// Beyond so many kernel columns the loop over them is not written out.
-constexpr std::int64_t most_unrolled_taps = 12;
 // Tiles at an edge get code of their own, with only the taps that meet the image; beyond so many of them
 // zeros are laid around the image instead.
 constexpr std::int64_t most_edge_tiles = 6;
-// Accumulators, the source vectors in use and a weight stay in 32 registers.
-constexpr std::int64_t registers = 31;
 // Results of a strip of rows are gathered in this many bytes before they are transposed back.
 constexpr std::int64_t strip_bytes = 32 * 1024;
 
@@ -34,7 +30,7 @@ TileChoice choose_tile(const Correlation& c, const ConvTuning& tuning) {
     if (tuning.unroll_kern && f != std::clamp<std::int64_t>(*tuning.unroll_kern, 1, most_filters)) continue;
     for (std::int64_t w = 1; w <= std::min<std::int64_t>(16, widest); ++w) {
       // A kernel row reads overlapping columns: those of one tap and the next ones.
-      if (f * w + w + 1 > registers) continue;
+      if (f * w + w + 1 > conv_registers) continue;
       const TileSplit filters = split_evenly(c.results, f);
       double cycles = 0;
       for (const AxisPhase& p : c.columns.phases) {

@@ -8,10 +8,6 @@ namespace croton {
 
 namespace {
 
-// Beyond so many kernel columns the loop over them is not written out.
-constexpr std::int64_t most_unrolled_taps = 12;
-constexpr std::int64_t registers = 31;
-
 /// One image at a time: lanes are neighbouring positions of the result.
 class FlatLanes {
  public:
@@ -231,7 +227,7 @@ ConvTile flat_lanes_tile(const Correlation& c, const ConvTuning& tuning) {
   double least = INFINITY;
   for (std::int64_t results = 1; results <= std::clamp<std::int64_t>(c.results, 1, 16); ++results) {
     for (std::int64_t vectors = 1; vectors <= 6; ++vectors) {
-      if (results * vectors + vectors + 1 > registers) continue;
+      if (results * vectors + vectors + 1 > conv_registers) continue;
       if (tuning.unroll_kern &&
           results !=
               std::clamp<std::int64_t>(*tuning.unroll_kern, 1,

@@ -7,7 +7,6 @@ namespace croton {
 
 namespace {
 
-constexpr std::int64_t registers = 31;
 constexpr std::int64_t most_columns = 6;
 
 /// backward_weights with neighbouring output positions as lanes. All images are laid out first; then every
@@ -37,7 +36,7 @@ class FlatWeights {
     std::int64_t widest = 1;
     for (const TapGroup& g : tap_groups(flat_.columns, columns_)) widest = std::max(widest, g.count);
     column_tile_ = tuning_.unroll_patch.value_or(true) ? std::min(widest, most_columns) : 1;
-    std::int64_t most = std::max<std::int64_t>(1, (registers - 1 - column_tile_) / column_tile_);
+    std::int64_t most = std::max<std::int64_t>(1, (conv_registers - 1 - column_tile_) / column_tile_);
     if (tuning_.unroll_kern) most = std::clamp<std::int64_t>(*tuning_.unroll_kern, 1, 16);
     filter_tiles_ = split_evenly(filters_, std::min<std::int64_t>(most, 12));
   }

@@ -18,6 +18,11 @@ struct ConvTuning {
   bool openmp = true;                        // several threads
 };
 
+// Accumulators, the source vectors in use and a weight stay in 32 vector registers.
+constexpr std::int64_t conv_registers = 31;
+// Beyond so many kernel columns the loop over them is not written out.
+constexpr std::int64_t most_unrolled_taps = 12;
+
 /// How a range is cut into tiles of nearly equal size: `large` tiles of size + 1, then `small` of size.
 struct TileSplit {
   std::int64_t size = 0, large = 0, small = 0;

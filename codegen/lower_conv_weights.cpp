@@ -6,8 +6,6 @@ namespace croton {
 
 namespace {
 
-// Accumulators, a row of source vectors and one of the gradient stay in 32 registers.
-constexpr std::int64_t registers = 31;
 constexpr std::int64_t most_elements = 6;
 // Sums that fit in so many bytes are kept a vector each, lanes apart, until the end of the batch; larger ones
 // are added up over the lanes after each block of images.
@@ -107,7 +105,7 @@ class WeightGradient {
         split_evenly(channels_, std::max<std::int64_t>(1, most_elements / std::max<std::int64_t>(1, area)));
     const std::int64_t elements =
         std::max<std::int64_t>(1, area * (channel_tiles_.size + (channel_tiles_.large != 0)));
-    std::int64_t most = std::max<std::int64_t>(1, (registers - 1 - elements) / elements);
+    std::int64_t most = std::max<std::int64_t>(1, (conv_registers - 1 - elements) / elements);
     if (tuning_.unroll_kern) most = std::clamp<std::int64_t>(*tuning_.unroll_kern, 1, 16);
     filter_tiles_ = split_evenly(filters_, most);
     are_kept_ =

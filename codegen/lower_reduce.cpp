@@ -20,7 +20,7 @@ constexpr std::int64_t most_rows_in_registers = 32;
 // So many rows are added at once, in order: their sum is loaded and stored once.
 constexpr std::int64_t rows_together = 8;
 constexpr std::int64_t shortest_row = 16;
-constexpr std::int64_t longest_lane_row = 1024;
+constexpr std::int64_t longest_reduced_lane_row = 1024;
 
 /// One value that is folded: where its partial results live and how they start.
 struct Fold {
@@ -206,7 +206,7 @@ class ReduceNest {
       }
     };
     const auto [from, to] = bounds(inner);
-    if (lanes && loops > 1 && reduced_.extents[inner] <= longest_lane_row) {
+    if (lanes && loops > 1 && reduced_.extents[inner] <= longest_reduced_lane_row) {
       // Short rows: one accumulator a lane down all rows, combined once.
       b_.loop("j", from, to, reduced_.extents[inner] >= 64 ? vectorize.by(4) : vectorize, [&](Index j) {
         indices[inner] = j;

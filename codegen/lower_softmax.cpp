@@ -9,8 +9,8 @@ namespace croton {
 namespace {
 
 // Shorter rows are worked on side by side, one a lane; longer ones one after the other, in vectors.
-constexpr std::int64_t longest_lane_row = 24;
-constexpr std::int64_t longest_lane_row_on_gpu = 4;
+constexpr std::int64_t longest_softmax_lane_row = 24;
+constexpr std::int64_t longest_softmax_lane_row_on_gpu = 4;
 // On a GPU a row no longer than this is read once and kept in registers or shared memory.
 constexpr std::int64_t longest_kept_row = 20 * 1024;
 
@@ -37,7 +37,7 @@ struct Rows {
       contiguous = contiguous && (i >= tensors || strides[i] == 1);
     }
     outer.simplify(/*reorder=*/false);
-    lanes = length <= (is_gpu ? longest_lane_row_on_gpu : longest_lane_row) || !contiguous;
+    lanes = length <= (is_gpu ? longest_softmax_lane_row_on_gpu : longest_softmax_lane_row) || !contiguous;
   }
 
   /// `body(indices)` for every row.

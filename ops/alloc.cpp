@@ -89,7 +89,7 @@ const Op& alloc_op() {
   static const Alloc op;
   return op;
 }
-[[maybe_unused]] static const Op& registered = alloc_op();
+[[maybe_unused]] const Op& alloc_registered_at_start = alloc_op();
 
 Variable alloc(const Operand& value, const SymbolicShape& shape) {
   const LocationScope scope(value.where());

@@ -88,7 +88,7 @@ const Op& arange_op() {
   static const Arange op;
   return op;
 }
-[[maybe_unused]] static const Op& registered = arange_op();
+[[maybe_unused]] const Op& arange_registered_at_start = arange_op();
 
 Variable arange(const Operand& stop) { return arange(0, stop); }
 

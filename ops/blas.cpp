@@ -266,8 +266,8 @@ const Op& ger_op() {
 }
 
 namespace {
-[[maybe_unused]] const Op* const registered_at_start[] = {&dot_op(),  &dot22_op(), &dot22_scalar_op(),
-                                                          &gemm_op(), &gemv_op(),  &ger_op()};
+[[maybe_unused]] const Op* const blas_registered_at_start[] = {&dot_op(),  &dot22_op(), &dot22_scalar_op(),
+                                                               &gemm_op(), &gemv_op(),  &ger_op()};
 }
 
 }  // namespace croton

@@ -30,7 +30,7 @@ const Op& contiguous_op() {
   static const Contiguous op;
   return op;
 }
-[[maybe_unused]] static const Op& registered = contiguous_op();
+[[maybe_unused]] const Op& contiguous_registered_at_start = contiguous_op();
 
 Variable contiguous(const Operand& x) {
   const LocationScope scope(x.where());

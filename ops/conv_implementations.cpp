@@ -71,7 +71,8 @@ class ConcreteConv final : public Op {
 }  // namespace
 
 // Known by name from the start, whether or not this process has made one.
-[[maybe_unused]] static const Op* const registered[] = {&dnn_conv_op(), &corr_mm_op(), &direct_conv_op()};
+[[maybe_unused]] const Op* const conv_implementations_registered_at_start[] = {&dnn_conv_op(), &corr_mm_op(),
+                                                                               &direct_conv_op()};
 
 const Op& dnn_conv_op() {
   static const ConcreteConv op("dnn_conv", "DnnConv");

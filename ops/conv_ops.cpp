@@ -181,7 +181,7 @@ const Op& conv2d_grad_weights_op() {
                                ConvDirection::backward_weights, 2);
   return op;
 }
-[[maybe_unused]] static const Op* const registered[] = {&conv2d_op(), &conv2d_grad_inputs_op(),
-                                                        &conv2d_grad_weights_op()};
+[[maybe_unused]] const Op* const conv_ops_registered_at_start[] = {&conv2d_op(), &conv2d_grad_inputs_op(),
+                                                                   &conv2d_grad_weights_op()};
 
 }  // namespace croton

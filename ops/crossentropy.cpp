@@ -253,7 +253,7 @@ const Op& crossentropy_softmax_1hot_with_bias_dx_op() {
   static const CrossentropySoftmaxDx op;
   return op;
 }
-[[maybe_unused]] static const Op* const registered[] = {
+[[maybe_unused]] const Op* const crossentropy_registered_at_start[] = {
     &crossentropy_categorical_1hot_op(), &crossentropy_categorical_1hot_grad_op(),
     &crossentropy_softmax_1hot_with_bias_op(), &crossentropy_softmax_1hot_with_bias_dx_op()};
 

@@ -102,7 +102,7 @@ const Op& dimshuffle_op() {
   static const DimShuffle op;
   return op;
 }
-[[maybe_unused]] static const Op& registered = dimshuffle_op();
+[[maybe_unused]] const Op& dimshuffle_registered_at_start = dimshuffle_op();
 
 Variable Variable::dimshuffle(const std::vector<int>& pattern, std::source_location where) const {
   Pattern axes;

@@ -226,7 +226,7 @@ const Registry& registry() {
   static const Registry* const all = new Registry;
   return *all;
 }
-[[maybe_unused]] const Registry& registered_at_start = registry();
+[[maybe_unused]] const Registry& elementwise_registered_at_start = registry();
 
 }  // namespace
 

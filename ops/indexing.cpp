@@ -210,6 +210,6 @@ const Op& inc_subtensor_op() {
   static const IncSubtensor op;
   return op;
 }
-[[maybe_unused]] static const Op* const registered[] = {&subtensor_op(), &inc_subtensor_op()};
+[[maybe_unused]] const Op* const indexing_registered_at_start[] = {&subtensor_op(), &inc_subtensor_op()};
 
 }  // namespace croton

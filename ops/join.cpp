@@ -109,7 +109,7 @@ const Op& join_op() {
   static const Join op;
   return op;
 }
-[[maybe_unused]] static const Op& registered = join_op();
+[[maybe_unused]] const Op& join_registered_at_start = join_op();
 
 Variable join(int axis, const std::vector<Operand>& tensors, std::source_location where) {
   const LocationScope scope(where);

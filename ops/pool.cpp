@@ -307,8 +307,8 @@ const Op& pool_2d_grad_grad_op() {
   static const PoolGradGrad op;
   return op;
 }
-[[maybe_unused]] static const Op* const registered[] = {&pool_2d_op(), &pool_2d_grad_op(),
-                                                        &pool_2d_grad_grad_op()};
+[[maybe_unused]] const Op* const pool_registered_at_start[] = {&pool_2d_op(), &pool_2d_grad_op(),
+                                                               &pool_2d_grad_grad_op()};
 
 Variable pool_2d(const Operand& input, const std::vector<std::int64_t>& ws, const PoolOptions& options) {
   const LocationScope scope(input.where());

@@ -199,7 +199,7 @@ const Op& random_normal_op() {
   static const RandomNormal op;
   return op;
 }
-[[maybe_unused]] static const Op* const registered[] = {&random_bits_op(), &random_uniform_op(),
-                                                        &random_normal_op()};
+[[maybe_unused]] const Op* const random_ops_registered_at_start[] = {&random_bits_op(), &random_uniform_op(),
+                                                                     &random_normal_op()};
 
 }  // namespace croton

@@ -129,7 +129,7 @@ const Registry& registry() {
   static const Registry* const all_reductions = new Registry;
   return *all_reductions;
 }
-[[maybe_unused]] const Registry& registered_at_start = registry();
+[[maybe_unused]] const Registry& reduce_registered_at_start = registry();
 
 }  // namespace
 

@@ -107,7 +107,7 @@ const Op& reshape_op() {
   static const Reshape op;
   return op;
 }
-[[maybe_unused]] static const Op& registered = reshape_op();
+[[maybe_unused]] const Op& reshape_registered_at_start = reshape_op();
 
 Shape resolve_reshape(const Shape& from, std::span<const std::int64_t> extents) {
   return infer_reshape(from, std::vector<std::optional<std::int64_t>>(extents.begin(), extents.end()));

@@ -161,8 +161,8 @@ const Op& specify_shape_op() {
   static const SpecifyShape op;
   return op;
 }
-[[maybe_unused]] static const Op* const registered[] = {&shape_op(), &shape_i_op(), &make_vector_op(),
-                                                        &specify_shape_op()};
+[[maybe_unused]] const Op* const shape_registered_at_start[] = {&shape_op(), &shape_i_op(), &make_vector_op(),
+                                                                &specify_shape_op()};
 
 void require_specified_shape(const Node& node, const Shape& shape) {
   const Shape expected = declared(node.attributes());

@@ -234,8 +234,8 @@ const Op& softmax_with_bias_op() {
   static const SoftmaxWithBias op;
   return op;
 }
-[[maybe_unused]] static const Op* const registered[] = {&softmax_op(), &log_softmax_op(), &softmax_grad_op(),
-                                                        &softmax_with_bias_op()};
+[[maybe_unused]] const Op* const softmax_registered_at_start[] = {
+    &softmax_op(), &log_softmax_op(), &softmax_grad_op(), &softmax_with_bias_op()};
 
 Variable softmax(const Operand& x, int axis) { return apply_along(softmax_op(), x, axis); }
 Variable log_softmax(const Operand& x, int axis) { return apply_along(log_softmax_op(), x, axis); }

@@ -75,7 +75,7 @@ const Op& host_from_gpu_op() {
   static const HostFromGpu op;
   return op;
 }
-[[maybe_unused]] static const Op* const registered[] = {&gpu_from_host_op(), &host_from_gpu_op()};
+[[maybe_unused]] const Op* const transfer_registered_at_start[] = {&gpu_from_host_op(), &host_from_gpu_op()};
 
 bool is_transfer(const Op& op) { return &op == &gpu_from_host_op() || &op == &host_from_gpu_op(); }
 

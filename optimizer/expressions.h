@@ -27,6 +27,8 @@ Node* node_of(const Variable& v, const Op* op);
 Node* node_of(const Variable& v, std::string_view op);
 bool is_elementwise(const Variable& v);
 
+/// The pattern that transposes a matrix.
+inline const std::vector<std::int64_t> transposition{1, 0};
 const std::vector<std::int64_t>& shuffle_pattern(const Node& dimshuffle);
 std::vector<std::int64_t> reduced_axes(const Node& reduction);
 /// The integer of a 0-d integer constant.

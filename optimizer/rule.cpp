@@ -6,6 +6,7 @@
 
 #include "croton/graph/error.h"
 #include "croton/ops/elementwise.h"
+#include "croton/ops/reduce.h"
 
 namespace croton {
 
@@ -34,6 +35,11 @@ Roots::Roots(std::initializer_list<const char*> names) {
 
 const Roots& elementwise_roots() {
   static const Roots roots([](const Op& op) { return as_elementwise(op) != nullptr; });
+  return roots;
+}
+
+const Roots& reduction_roots() {
+  static const Roots roots([](const Op& op) { return as_reduce(op) != nullptr; });
   return roots;
 }
 

@@ -49,8 +49,9 @@ class Roots {
  private:
   std::function<bool(const Op&)> holds_;
 };
-/// Every row of the elementwise table; every op.
+/// Every row of the elementwise table; every reduction; every op.
 const Roots& elementwise_roots();
+const Roots& reduction_roots();
 const Roots& all_roots();
 
 /// A rewrite: where it applies, what it puts there, what it is called.

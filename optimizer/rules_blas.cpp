@@ -12,8 +12,6 @@ namespace croton {
 
 namespace {
 
-const std::vector<std::int64_t> transposition{1, 0};
-
 constexpr std::size_t most_summands = 32;  // that are looked at together
 
 bool is_product_op(const Op& op) {

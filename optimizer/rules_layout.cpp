@@ -57,8 +57,6 @@ Replacement lift_dimshuffle(Match& match) {
   return apply_op(x.node()->op(), std::move(inputs), x.node()->attributes());
 }
 
-const std::vector<std::int64_t> transposition{1, 0};
-
 /// (a b)^T = b^T a^T
 Replacement transpose_of_product(Match& match) {
   const Variable& product = match.input(0);

@@ -110,14 +110,12 @@ Replacement argmax_of_softmax(Match& match) {
   return apply_op(match.node().op(), {softmax->input(0)}, match.node().attributes());
 }
 
-bool is_fold(const Op& op) { return as_reduce(op) != nullptr; }
-
 }  // namespace
 
 const RuleSet& reduction_rules() {
   static const RuleSet rules = {
-      rule("merge_reductions", Roots(is_fold), merge_reductions).reassociates(),
-      rule("reduce_before_dimshuffle", Roots(is_fold), reduce_before_dimshuffle).reassociates(),
+      rule("merge_reductions", reduction_roots(), merge_reductions).reassociates(),
+      rule("reduce_before_dimshuffle", reduction_roots(), reduce_before_dimshuffle).reassociates(),
       rule("factor_out_of_sum", Roots("sum"), factor_out).reassociates(),
       rule("argmax_of_softmax", Roots({"argmax", "argmin"}), argmax_of_softmax).assumes_finite(),
   };

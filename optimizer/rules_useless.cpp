@@ -138,8 +138,6 @@ Replacement drop_true_conditions(Match& match) {
   return kept.size() == 1 ? kept[0] : apply_op(node.op(), std::move(kept), node.attributes());
 }
 
-bool is_fold(const Op& op) { return as_reduce(op) != nullptr; }
-
 }  // namespace
 
 const RuleSet& useless_rules() {
@@ -153,7 +151,7 @@ const RuleSet& useless_rules() {
       rule("even_of_neg", elementwise_roots(), drop_sign_under_even),
       rule("useless_cast", Roots("cast"), drop_cast),
       rule("constant_switch", Roots("switch"), constant_switch),
-      rule("useless_reduction", Roots(is_fold), drop_reduction),
+      rule("useless_reduction", reduction_roots(), drop_reduction),
       rule("useless_specify_shape", Roots("specify_shape"), drop_specify_shape),
       rule("cut_transfer", Roots({"gpu_from_host", "host_from_gpu"}), cut_transfer),
       rule("useless_assert", Roots("assert"), drop_true_conditions),

@@ -98,7 +98,7 @@ struct LoadedDriver {
   }
 };
 
-const LoadedDriver& loaded() {
+const LoadedDriver& loaded_driver() {
   static const LoadedDriver driver;
   return driver;
 }
@@ -106,15 +106,15 @@ const LoadedDriver& loaded() {
 }  // namespace
 
 const CudaDriver& cuda_driver() {
-  const LoadedDriver& driver = loaded();
+  const LoadedDriver& driver = loaded_driver();
   if (!driver.problem.empty()) throw DeviceError(driver.problem);
   return driver.functions;
 }
 
-const std::string& cuda_driver_problem() { return loaded().problem; }
+const std::string& cuda_driver_problem() { return loaded_driver().problem; }
 
 void throw_cuda_error(CUresult result, const char* call, const std::string& what) {
-  const std::string text = "the CUDA driver failed: " + loaded().describe(result, call, what);
+  const std::string text = "the CUDA driver failed: " + loaded_driver().describe(result, call, what);
   if (result == cuda_out_of_memory) throw MemoryError(text);
   throw DeviceError(text);
 }

@@ -17,7 +17,7 @@ struct Loaded {
   std::map<std::pair<int, const CudaKernel*>, std::weak_ptr<const LoadedCudaKernel>> kernels;
 };
 
-Loaded& loaded() {
+Loaded& loaded_kernels() {
   static auto* all = new Loaded;  // used by destructors of static objects
   return *all;
 }
@@ -42,7 +42,7 @@ std::vector<std::shared_ptr<const LoadedCudaKernel>> load_cuda_kernels(CudaDevic
   const CudaTarget target{.architecture = device.info().major * 10 + device.info().minor,
                           .multiprocessors = device.info().multiprocessors,
                           .use_cache = true};
-  Loaded& all = loaded();
+  Loaded& all = loaded_kernels();
   CudaCompiler compiler;
   {
     const std::lock_guard guard(all.mutex);
@@ -65,13 +65,13 @@ std::vector<std::shared_ptr<const LoadedCudaKernel>> load_cuda_kernels(CudaDevic
 }
 
 std::string cuda_compiler_problem() {
-  Loaded& all = loaded();
+  Loaded& all = loaded_kernels();
   const std::lock_guard guard(all.mutex);
   return all.compiler ? std::string() : nvrtc_info().reason;
 }
 
 void set_cuda_compiler(CudaCompiler compiler) {
-  Loaded& all = loaded();
+  Loaded& all = loaded_kernels();
   const std::lock_guard guard(all.mutex);
   all.compiler = std::move(compiler);
 }

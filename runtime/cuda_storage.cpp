@@ -9,8 +9,6 @@
 
 namespace croton {
 
-namespace {
-
 /// What device storages do alike.
 class OnCuda : public Storage {
  public:
@@ -27,6 +25,8 @@ class OnCuda : public Storage {
   using Storage::Storage;
   virtual CudaDevice& cuda() const = 0;
 };
+
+namespace {
 
 /// A block of the device's memory of its own.
 class CudaStorage final : public OnCuda {

@@ -6,6 +6,7 @@
 
 #include "croton/ops/conv_implementations.h"
 #include "lowered.h"
+#include "nodes.h"
 
 namespace croton::test {
 
@@ -33,8 +34,6 @@ Attributes attributes_of(const std::vector<std::int64_t>& pads, const std::vecto
                      {"num_groups", AttributeValue(groups)},
                      {"filter_flip", AttributeValue(flip)}});
 }
-
-Variable input_like(const Tensor& t) { return Variable(Node::make_input({t.dtype(), t.shape()}, "", {})); }
 
 }  // namespace
 

@@ -14,10 +14,12 @@
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/ops/verify_grad.h"
+#include "nodes.h"
 #include "random_cases.h"
 
 using namespace croton;
 using Catch::Matchers::Contains;
+using test::label;
 
 namespace {
 
@@ -57,8 +59,6 @@ double inner(const Tensor& a, const Tensor& b) {
   for (std::size_t i = 0; i < x.size(); ++i) total += x[i] * y[i];
   return total;
 }
-
-std::string label(const Variable& v) { return v.node()->op().label(*v.node()); }
 
 Variable open(DType dtype, const char* name) { return tensor(dtype, Shape::filled(4, unknown), name); }
 

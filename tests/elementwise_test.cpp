@@ -10,10 +10,12 @@
 #include "croton/ops/creation.h"
 #include "croton/ops/elementwise_functions.h"
 #include "croton/ops/evaluate.h"
+#include "nodes.h"
 #include "random_cases.h"
 #include "tensor_values.h"
 
 using namespace croton;
+using test::label;
 using namespace croton::test;
 
 namespace {
@@ -28,8 +30,6 @@ std::string message_of(F&& f) {
   }
   return "no error";
 }
-
-std::string label(const Variable& v) { return v.node()->op().label(*v.node()); }
 
 }  // namespace
 

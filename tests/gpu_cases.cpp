@@ -21,18 +21,11 @@
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 #include "lowered.h"
+#include "nodes.h"
 
 namespace croton::test {
 
 namespace {
-
-Variable input_like(const Tensor& t) { return Variable(Node::make_input({t.dtype(), t.shape()}, "", {})); }
-
-std::vector<Variable> inputs_like(const std::vector<Tensor>& tensors) {
-  std::vector<Variable> variables;
-  for (const Tensor& t : tensors) variables.push_back(input_like(t));
-  return variables;
-}
 
 /// The same values, transposed in memory or with gaps.
 Tensor laid_out(const Tensor& t, unsigned kind) {

@@ -12,18 +12,18 @@
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/ops/verify_grad.h"
+#include "nodes.h"
 #include "random_cases.h"
 
 using namespace croton;
 using Catch::Matchers::Contains;
+using test::label;
 
 namespace {
 
 Tensor counting(const Shape& shape, DType dtype = DType::float32) {
   return Tensor::arange(static_cast<double>(shape.count()), dtype).reshape(shape);
 }
-
-std::string label(const Variable& v) { return v.node()->op().label(*v.node()); }
 
 std::int64_t between(std::mt19937& random, std::int64_t low, std::int64_t high) {
   return std::uniform_int_distribution<std::int64_t>(low, high)(random);

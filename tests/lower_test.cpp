@@ -14,20 +14,13 @@
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 #include "lowered.h"
+#include "nodes.h"
 #include "random_cases.h"
 
 using namespace croton;
 using namespace croton::test;
 
 namespace {
-
-Variable input_like(const Tensor& t) { return Variable(Node::make_input({t.dtype(), t.shape()}, "", {})); }
-
-std::vector<Variable> inputs_like(const std::vector<Tensor>& tensors) {
-  std::vector<Variable> variables;
-  for (const Tensor& t : tensors) variables.push_back(input_like(t));
-  return variables;
-}
 
 /// A tensor of that shape whose memory lies some other way: transposed, with gaps, or backwards.
 Tensor with_strange_strides(const Tensor& t, int kind) {

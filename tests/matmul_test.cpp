@@ -6,14 +6,13 @@
 #include "croton/ops/blas.h"
 #include "croton/runtime/library_step.h"
 #include "lowered.h"
+#include "nodes.h"
 #include "random_cases.h"
 
 using namespace croton;
 using namespace croton::test;
 
 namespace {
-
-Variable input_like(const Tensor& t) { return Variable(Node::make_input({t.dtype(), t.shape()}, "", {})); }
 
 /// The values of a tensor laid out as it is, transposed, as every second element of something larger, or as
 /// every second row.

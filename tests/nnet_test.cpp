@@ -14,10 +14,12 @@
 #include "croton/ops/reduce.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/ops/verify_grad.h"
+#include "nodes.h"
 #include "random_cases.h"
 
 using namespace croton;
 using Catch::Matchers::Contains;
+using test::label;
 
 namespace {
 
@@ -37,8 +39,6 @@ Tensor labels(std::mt19937& random, std::int64_t rows, std::int64_t classes, DTy
   }
   return result.astype(dtype);
 }
-
-std::string label(const Variable& v) { return v.node()->op().label(*v.node()); }
 
 }  // namespace
 

@@ -12,10 +12,12 @@
 #include "croton/ops/evaluate.h"
 #include "croton/ops/grad.h"
 #include "croton/ops/verify_grad.h"
+#include "nodes.h"
 #include "random_cases.h"
 #include "tensor_values.h"
 
 using namespace croton;
+using test::label;
 using namespace croton::test;
 
 namespace {
@@ -64,8 +66,6 @@ std::vector<std::int64_t> random_axes(int rank, std::mt19937_64& generator) {
 Axes as_axes(const std::vector<std::int64_t>& axes) {
   return Axes(std::vector<int>(axes.begin(), axes.end()));
 }
-
-std::string label(const Variable& v) { return v.node()->op().label(*v.node()); }
 
 }  // namespace
 

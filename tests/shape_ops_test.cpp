@@ -11,18 +11,18 @@
 #include "croton/ops/indexing.h"
 #include "croton/ops/static_value.h"
 #include "croton/ops/view_layout.h"
+#include "nodes.h"
 #include "random_cases.h"
 
 using namespace croton;
 using Catch::Matchers::Contains;
+using test::label;
 
 namespace {
 
 Tensor counting(const Shape& shape, DType dtype = DType::float32) {
   return Tensor::arange(static_cast<double>(shape.count()), dtype).reshape(shape);
 }
-
-std::string label(const Variable& v) { return v.node()->op().label(*v.node()); }
 
 }  // namespace
 

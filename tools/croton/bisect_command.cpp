@@ -17,7 +17,7 @@
 
 namespace {
 
-struct Options {
+struct BisectOptions {
   std::string file, inputs, program = "bisect.cpp";
 };
 
@@ -39,7 +39,7 @@ std::vector<croton::Tensor> read_inputs(const croton::TextGraph& graph, const st
   return values;
 }
 
-void bisect(const Options& options) {
+void bisect(const BisectOptions& options) {
   const croton::TextGraph graph = croton::parse_graph(read_all(options.file), {.file = options.file});
   const auto found = croton::bisect(graph, read_inputs(graph, options.inputs));
   if (!found) {
@@ -65,7 +65,7 @@ void add_bisect_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "bisect",
       "Find the first rewrite, kernel or library call whose result is wrong; status 1 when there is one.");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BisectOptions>();
   command->add_option("FILE", options->file, "A graph in the text form")->required();
   command
       ->add_option("--inputs", options->inputs,

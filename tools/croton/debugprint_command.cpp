@@ -21,7 +21,7 @@
 
 namespace {
 
-struct Options {
+struct DebugprintOptions {
   GraphSource source;
   std::vector<std::string> difference;
   bool before = false, general = false, types = false, extents = false, stop_on_name = false,
@@ -31,11 +31,11 @@ struct Options {
   int depth = -1;
 };
 
-Stage stage_of(const Options& options) {
+Stage stage_of(const DebugprintOptions& options) {
   return options.before ? Stage::built : options.general ? Stage::general : Stage::specialised;
 }
 
-croton::DebugprintOptions print_options(const Options& options) {
+croton::DebugprintOptions print_options(const DebugprintOptions& options) {
   croton::DebugprintOptions print{.depth = options.depth,
                                   .print_type = options.types,
                                   .stop_on_name = options.stop_on_name,
@@ -52,7 +52,7 @@ croton::DebugprintOptions print_options(const Options& options) {
   return print;
 }
 
-std::string shown(const Options& options) {
+std::string shown(const DebugprintOptions& options) {
   const croton::TextGraph built = read_graph(options.source, "debugprint");
   const Stage stage = stage_of(options);
   const croton::TextOptions text{.rewrites = options.rewrites};
@@ -86,8 +86,8 @@ class WithoutFlag {
 };
 
 /// The flags of --flags without which the graph would be the same.
-std::string idle_flags(const Options& options) {
-  Options plain = options;
+std::string idle_flags(const DebugprintOptions& options) {
+  DebugprintOptions plain = options;
   plain.style = "text";
   const std::string with = shown(plain);
   std::string text;
@@ -100,7 +100,7 @@ std::string idle_flags(const Options& options) {
 }
 
 /// One side of --diff: a stage, a file, shapes or flags.
-std::unique_ptr<croton::FunctionGraph> side(const Options& options, const std::string& what) {
+std::unique_ptr<croton::FunctionGraph> side(const DebugprintOptions& options, const std::string& what) {
   GraphSource source = options.source;
   Stage stage = stage_of(options);
   const auto graph = [&] { return optimized_graph(read_graph(source, "debugprint"), source.shapes, stage); };
@@ -129,7 +129,7 @@ std::unique_ptr<croton::FunctionGraph> side(const Options& options, const std::s
   return result;
 }
 
-void run(const Options& options) {
+void run(const DebugprintOptions& options) {
   if (!options.difference.empty()) {
     const auto a = side(options, options.difference[0]), b = side(options, options.difference[1]);
     fmt::print("{}", graph_difference_text(*a, *b, wants_color()));
@@ -152,7 +152,7 @@ void run(const Options& options) {
 void add_debugprint_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("debugprint", "Print the graph that runs for expressions or a file.");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DebugprintOptions>();
   add_graph_options(*command, options->source);
   CLI::Option* before =
       command->add_flag("--before", options->before, "The graph as it was built, not optimized");

@@ -17,7 +17,7 @@
 
 namespace {
 
-struct Options {
+struct EvalOptions {
   std::vector<std::string> expressions, arguments;
   std::string output;
 };
@@ -88,7 +88,7 @@ croton::NamedTensors named(const std::vector<croton::Variable>& variables, const
   return archive;
 }
 
-void evaluate(const Options& options) {
+void evaluate(const EvalOptions& options) {
   const Arguments arguments = read_arguments(options.arguments);
   const std::vector<croton::Variable> outputs = parse_expressions(options.expressions, arguments.inputs);
   if (!options.output.empty()) check_output(options.output, outputs.size());
@@ -108,7 +108,7 @@ void evaluate(const Options& options) {
 
 void add_eval_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "Compute expressions over arrays from files and numbers.");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalOptions>();
   command
       ->add_option("-e,--expression", options->expressions,
                    "What to compute: 'grad(sum(sqr(x)), x)'; may be repeated")

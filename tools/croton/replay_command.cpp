@@ -13,11 +13,11 @@
 
 namespace {
 
-struct Options {
+struct ReplayOptions {
   std::string file, mode;
 };
 
-void replay(const Options& options) {
+void replay(const ReplayOptions& options) {
   const croton::Replay replay = croton::load_replay(options.file, options.mode);
   try {
     const croton::Outputs results = replay.function.call_all(replay.arguments);
@@ -37,7 +37,7 @@ void replay(const Options& options) {
 void add_replay_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "replay", "Run again what DebugMode or NanGuardMode wrote; status 1 when it is still wrong.");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReplayOptions>();
   command->add_option("FILE", options->file, "The file that the error named; FILE.npz lies beside it")
       ->required();
   command->add_option("--mode", options->mode,

@@ -15,7 +15,7 @@
 
 namespace {
 
-struct Options {
+struct WhyOptions {
   GraphSource source;
   std::string node;
   bool trace = false;
@@ -89,7 +89,7 @@ std::string trace(const croton::RewriteHistory& history) {
   return text + fmt::format("{} rewrites\n", history.records().size());
 }
 
-std::string answer(const Options& options) {
+std::string answer(const WhyOptions& options) {
   const croton::TextGraph built = read_graph(options.source, "why");
   croton::RewriteHistory history(croton::Query::from_flags());
   const auto graph = optimized_graph(built, options.source.shapes, Stage::specialised, &history);
@@ -110,7 +110,7 @@ std::string answer(const Options& options) {
 void add_why_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("why", "Tell which rewrites made a node, and how a convolution was chosen.");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<WhyOptions>();
   add_graph_options(*command, options->source);
   CLI::Option* node = command->add_option(
       "--node", options->node,

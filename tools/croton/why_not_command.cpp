@@ -14,7 +14,7 @@
 
 namespace {
 
-struct Options {
+struct WhyNotOptions {
   GraphSource source;
   std::string rule, node;
 };
@@ -58,7 +58,7 @@ std::string answers_text(const std::vector<Answer>& answers, const std::string& 
   return text;
 }
 
-std::string answer(const Options& options) {
+std::string answer(const WhyNotOptions& options) {
   const croton::TextGraph built = read_graph(options.source, "why-not");
   const croton::Query query = croton::Query::from_flags();
   croton::RuleExaminer examiner(options.rule, query);
@@ -76,7 +76,7 @@ std::string answer(const Options& options) {
 
 void add_why_not_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand("why-not", "Tell what keeps a rewrite from applying to a node.");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<WhyNotOptions>();
   command
       ->add_option("RULE", options->rule,
                    "A rewrite, a phase, an implementation of convolutions (conv_gemm), or a tag")
