@@ -267,6 +267,8 @@ void CudaPhaseWriter::statement(const Statement& s) {
       return branch(s);
     case Statement::Kind::transpose:
       return transpose(s);
+    case Statement::Kind::prefetch:
+      return;  // the builder makes none for a GPU
   }
 }
 

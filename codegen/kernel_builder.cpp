@@ -457,6 +457,16 @@ void KernelBuilder::transpose_tile(Buffer to, Index to_begin, std::int64_t to_st
   append(transpose);
 }
 
+void KernelBuilder::prefetch(Buffer buffer, Index index) {
+  check(buffer);
+  if (is_for_gpu_) return;
+  Statement prefetch;
+  prefetch.kind = Statement::Kind::prefetch;
+  prefetch.target = buffer.id;
+  prefetch.index = node(index);
+  append(prefetch);
+}
+
 ScalarValue KernelBuilder::value_of(Index index, DType dtype) {
   Instruction value;
   value.kind = Instruction::Kind::index;

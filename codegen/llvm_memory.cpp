@@ -199,6 +199,16 @@ void PhaseEmitter::store(const Place& place, llvm::Value* value, llvm::Value* ma
   scatter(place, element, lanes, allowed);
 }
 
+void PhaseEmitter::prefetch(const Statement& s) {
+  const BufferInfo& buffer = k_.buffers[static_cast<std::size_t>(s.target)];
+  llvm::Value* const pointer =
+      b_.CreateGEP(memory_type(b_.getContext(), buffer.dtype), buffers_[static_cast<std::size_t>(s.target)],
+                   uniform_index(s.index));
+  const bool writes = buffer.role != BufferInfo::Role::in;
+  b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {pointer->getType()},
+                     {pointer, b_.getInt32(writes), b_.getInt32(3), b_.getInt32(1)});
+}
+
 /// Rows become vectors; log2 steps of interleaving turn them into columns.
 void PhaseEmitter::transpose(const Statement& s) {
   const DType dtype = k_.buffers[static_cast<std::size_t>(s.target)].dtype;

@@ -140,6 +140,9 @@ void PhaseEmitter::statement(const Statement& s) {
     case Statement::Kind::transpose:
       transpose(s);
       return;
+    case Statement::Kind::prefetch:
+      prefetch(s);
+      return;
   }
 }
 

@@ -133,6 +133,7 @@ class PhaseEmitter {
   template <class T>
   T* tagged(T* access, const Place& place);
   void transpose(const Statement& s);
+  void prefetch(const Statement& s);
 
   const Kernel& k_;
   const KernelUses& uses_;

@@ -419,6 +419,8 @@ class Interpreter {
         if (value(s.value).whole != 0) return block(s.body);
         if (s.other >= 0) block(s.other);
         return;
+      case Statement::Kind::prefetch:
+        return;
       case Statement::Kind::transpose:
         for (std::int64_t i = 0; i < s.tile[0]; ++i) {
           for (std::int64_t j = 0; j < s.tile[1]; ++j) {

@@ -130,6 +130,7 @@ struct Statement {
     loop,         ///< target: variable; begin, end: index nodes; step; mark; body
     branch,       ///< value: bool instruction; body, other (-1: none)
     transpose,    ///< target: buffer written, second: buffer read; see KernelBuilder::transpose_tile
+    prefetch,     ///< target: buffer; index, which may lie outside of it
   };
   Kind kind = Kind::compute;
   ScalarOp op = ScalarOp::add;

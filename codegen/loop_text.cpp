@@ -205,6 +205,9 @@ class Printer {
       case Statement::Kind::store_array:
         add("store {}[{}], {}\n", array_name(s.target), index(s.index), value(s.value));
         return;
+      case Statement::Kind::prefetch:
+        add("prefetch {}[{}]\n", buffer_name(s.target), index(s.index));
+        return;
       case Statement::Kind::transpose:
         add("transpose {}[{}] stride {}, {}[{}] stride {}, {}x{}\n", buffer_name(s.target), index(s.index),
             s.strides[0], buffer_name(s.second), index(s.second_index), s.strides[1], s.tile[0], s.tile[1]);

@@ -118,6 +118,7 @@ void look_at(const Kernel& k, KernelUses& uses, std::int32_t id) {
         break;
       case Statement::Kind::set:
       case Statement::Kind::transpose:
+      case Statement::Kind::prefetch:
         break;
     }
   }

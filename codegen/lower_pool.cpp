@@ -7,6 +7,20 @@ namespace croton {
 
 namespace {
 
+/// Asks for rows of a plane, a few rows before they are used; past the last row, those of the next plane.
+void prefetch_rows(KernelBuilder& b, Buffer tensor, DType dtype, const PlaneAccess& at,
+                   std::span<const Index> plane, Index row, std::int64_t rows, std::int64_t columns) {
+  constexpr std::int64_t ahead = 8;
+  constexpr std::int64_t line_bytes = 64;
+  if (at.column_stride != 1) return;
+  const auto line = static_cast<std::int64_t>(line_bytes / size_of(dtype));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < columns; c += line) {
+      b.prefetch(tensor, at(plane, row + Index(ahead + r), c));
+    }
+  }
+}
+
 /// pool_2d where windows reach outside, and on a GPU: one output element a lane, the window unrolled, what is
 /// outside masked.
 NodeCode lower_clipped_pool(const LowerContext& context, const Pooling& pool) {
@@ -90,6 +104,7 @@ std::optional<NodeCode> lower_pool(const LowerContext& context) {
     // Whole vectors are stored: what a masked store wrote last cannot be read back before it reached the
     // cache.
     const auto fold_rows = [&](Index i, Index to) {
+      prefetch_rows(b, x, layouts[1].dtype, at_input, plane, i * Index(stride[0]), stride[0], pool.columns);
       b.loop("c", 0, round_up(used, lanes), vectorize, [&](Index c) {
         const auto element = [&](std::int64_t r) {
           const Index at = at_input(plane, i * Index(stride[0]) + Index(r), c);
@@ -222,17 +237,16 @@ class PoolGradient {
            pool_.windows.pad[1] % stride == 0;
   }
 
-  /// Moves a row of the plane into (or out of) a split row: `split_row` is the place of column 0 with padding
-  /// counted, `phase_pitch` from one remainder of the column to the next.
-  void move_row(const PlaneAccess& at, Buffer tensor, bool plain, std::span<const Index> plane, Index i,
-                Buffer workspace, Index split_row, std::int64_t phase_pitch, bool to_plane) {
+  /// Moves a row of a plane, from `plane_row` on, into (or out of) a split row: `split_row` is the place of
+  /// column 0 with padding counted, `phase_pitch` from one remainder of the column to the next.
+  void move_row(Buffer tensor, Index plane_row, std::int64_t column_stride, bool plain, Buffer workspace,
+                Index split_row, std::int64_t phase_pitch, bool to_plane) {
     const std::int64_t stride = pool_.windows.stride[1];
     const std::int64_t pad = pool_.windows.pad[1];
-    const Index plane_row = at(plane, i, 0);
     const auto one = [&](Index j) {
       const Index column = j + Index(pad);
       const Index in_split = split_row + mod(column, stride) * Index(phase_pitch) + floor_div(column, stride);
-      const Index in_plane = plane_row + j * Index(at.column_stride);
+      const Index in_plane = plane_row + j * Index(column_stride);
       if (to_plane) {
         b_.store(tensor, in_plane, b_.load(workspace, in_split));
       } else {
@@ -243,6 +257,7 @@ class PoolGradient {
       b_.loop("j", 0, pool_.columns, [&](Index j) { one(j); });
       return;
     }
+    // The last tile overlaps the one before rather than being a narrow one.
     constexpr std::int64_t side = 16;
     const std::int64_t whole = pool_.columns / stride;
     const std::int64_t tiled = whole / side * side;
@@ -256,15 +271,26 @@ class PoolGradient {
       }
     };
     if (tiled > 0) b_.loop("m", 0, tiled, serial, [&](Index m) { tile(m, side); }, side);
-    if (tiled < whole) tile(tiled, whole - tiled);
+    if (tiled < whole) tile(std::max<std::int64_t>(whole - side, 0), std::min(whole, side));
     for (std::int64_t j = whole * stride; j < pool_.columns; ++j) one(j);
   }
 
   /// Whether the element of a window takes the gradient: it equals the maximum, or is the NaN that won over
   /// it.
-  ScalarValue is_extreme(ScalarValue element, ScalarValue largest) {
-    return b_.emit(ScalarOp::bit_or, b_.emit(ScalarOp::eq, element, largest),
-                   b_.emit(ScalarOp::isnan, element));
+  ScalarValue is_extreme(ScalarValue element, ScalarValue largest, bool may_be_nan) {
+    const ScalarValue equal = b_.emit(ScalarOp::eq, element, largest);
+    return may_be_nan ? b_.emit(ScalarOp::bit_or, equal, b_.emit(ScalarOp::isnan, element)) : equal;
+  }
+
+  /// Whether a maximum of the plane is NaN; where none is, no element has to be asked.
+  ScalarValue any_nan(std::span<const Index> plane) {
+    const Local found = b_.local("nan", b_.integer_constant(0, DType::bool_));
+    b_.loop("i", 0, pool_.out_rows, [&](Index i) {
+      b_.loop("j", 0, pool_.out_columns, vectorize, [&](Index j) {
+        b_.reduce(ScalarOp::bit_or, found, b_.emit(ScalarOp::isnan, b_.load(y_, at_y_(plane, i, j))));
+      });
+    });
+    return b_.get(found);
   }
 
   /// Every element belongs to one window: its share is stored over it, then the plane is put together again.
@@ -279,8 +305,8 @@ class PoolGradient {
       const Index base = b_.worker() * Index(size);
       if (is_max_) {
         b_.loop("i", 0, pool_.rows, [&](Index i) {
-          move_row(at_x_, x_, plain_x, plane, i, elements, base + split_.row(pool_, i), split_.phase_pitch,
-                   false);
+          move_row(x_, at_x_(plane, i, 0), at_x_.column_stride, plain_x, elements,
+                   base + split_.row(pool_, i), split_.phase_pitch, false);
         });
       }
       const auto windows = [&](Index i, std::int64_t count) {
@@ -295,7 +321,7 @@ class PoolGradient {
               b_.store(elements, at, share);
               return;
             }
-            const ScalarValue hit = is_extreme(b_.load(elements, at), largest);
+            const ScalarValue hit = is_extreme(b_.load(elements, at), largest, true);
             const bool first = r + c == 0;
             const ScalarValue takes = first ? hit : both(b_, hit, b_.emit(ScalarOp::logical_not, taken));
             taken = first ? hit : b_.emit(ScalarOp::bit_or, taken, hit);
@@ -309,16 +335,17 @@ class PoolGradient {
         b_.loop("i", 0, pool_.out_rows, [&](Index i) { windows(i, pool_.out_columns); });
       }
       b_.loop("i", 0, pool_.rows, [&](Index i) {
-        move_row(at_gx_, gx_, plain_gx, plane, i, elements, base + split_.row(pool_, i), split_.phase_pitch,
-                 true);
+        move_row(gx_, at_gx_(plane, i, 0), at_gx_.column_stride, plain_gx, elements,
+                 base + split_.row(pool_, i), split_.phase_pitch, true);
       });
     });
   }
 
   /// Each window notes its share and which of its elements takes it; then each element sums over the windows
-  /// around it. Notes have margins that take nothing, so that border elements need no masks. A row of windows
-  /// is noted as soon as its input rows are split, and given out as soon as no later window reaches it:
-  /// memory is read and written while there is something to compute.
+  /// around it. Notes have margins that take nothing, so that border elements need no masks. Rows pass
+  /// through these stages a row of windows apart: memory is read and written while there is something to
+  /// compute, and what one stage stored is in the cache when the next reads it across its vectors (a load
+  /// that spans stores still under way waits for them).
   void overlapping_windows() {
     const Shape& ws = pool_.windows.ws;
     const Shape& stride = pool_.windows.stride;
@@ -343,7 +370,7 @@ class PoolGradient {
         for (std::int64_t k = 0; k < count; ++k) {
           const Index row = first + Index(k - pad[0]);
           const auto move = [&] {
-            move_row(at_x_, x_, plain_x, plane, row, elements,
+            move_row(x_, at_x_(plane, row, 0), at_x_.column_stride, plain_x, elements,
                      element_base + split_.row(pool_, first + Index(k)), split_.phase_pitch, false);
           };
           if (pool_.clipped) {
@@ -355,17 +382,43 @@ class PoolGradient {
       };
       const std::int64_t shared_rows = std::max<std::int64_t>(ws[0] - stride[0], 0);
       if (is_max_) split_rows(0, shared_rows);
-      b_.loop("i", 0, pool_.out_rows, [&](Index i) {
+      const ScalarValue has_nan = is_max_ ? any_nan(plane) : ScalarValue{};
+      const auto stage = [&](Index row, std::int64_t rows, const auto& body) {
+        b_.branch(both(b_, b_.compare(ScalarOp::ge, row, 0), b_.compare(ScalarOp::lt, row, rows)), body);
+      };
+      const std::int64_t bands = std::max(notes.bands, pool_.out_rows);
+      b_.loop("t", 0, bands + split_ahead + give_out_after, [&](Index t) {
+        const Index i = t - Index(split_ahead);
+        const Index q = i - Index(give_out_after);
         if (is_max_) {
-          split_rows(i * Index(stride[0]) + Index(shared_rows), ws[0] - shared_rows);
+          stage(t, pool_.out_rows, [&] {
+            prefetch_rows(b_, x_, layouts_[1].dtype, at_x_, plane, t * Index(stride[0]), stride[0],
+                          pool_.columns);
+            prefetch_rows(b_, y_, layouts_[2].dtype, at_y_, plane, t, 1, pool_.out_columns);
+            prefetch_rows(b_, gy_, layouts_[3].dtype, at_gy_, plane, t, 1, pool_.out_columns);
+            split_rows(t * Index(stride[0]) + Index(shared_rows), ws[0] - shared_rows);
+          });
         }
-        note_windows(notes, plane, i, element_base, elements, note_base, places, shares);
-        give_out(notes, plane, i, note_base, places, shares, sum_base, sums);
+        stage(i, pool_.out_rows, [&] {
+          const auto note = [&](bool may_be_nan) {
+            note_windows(notes, plane, i, element_base, elements, note_base, places, shares, may_be_nan);
+          };
+          if (is_max_) {
+            b_.branch(has_nan, [&] { note(true); }, [&] { note(false); });
+          } else {
+            note(false);
+          }
+        });
+        stage(q, bands, [&] {
+          prefetch_rows(b_, gx_, layouts_[0].dtype, at_gx_, plane, q * Index(stride[0]), stride[0],
+                        pool_.columns);
+          give_out(notes, plane, q, note_base, places, shares, sum_base, sums);
+        });
       });
-      b_.loop("q", pool_.out_rows, std::max(notes.bands, pool_.out_rows),
-              [&](Index q) { give_out(notes, plane, q, note_base, places, shares, sum_base, sums); });
     });
   }
+
+  static constexpr std::int64_t split_ahead = 1, give_out_after = 1;  // rows of windows
 
   /// Where the notes of the windows of a plane lie: rows with a margin on the left, as long as whole vectors
   /// need that are stored and read from any column on.
@@ -400,7 +453,7 @@ class PoolGradient {
   /// Notes the windows of row i. Whole vectors are stored, their last lanes as margin: what a masked store
   /// wrote last cannot be read back before it reached the cache.
   void note_windows(const Notes& notes, std::span<const Index> plane, Index i, Index element_base,
-                    Buffer elements, Index note_base, Buffer places, Buffer shares) {
+                    Buffer elements, Index note_base, Buffer places, Buffer shares, bool may_be_nan) {
     const Shape& ws = pool_.windows.ws;
     const Shape& stride = pool_.windows.stride;
     const Shape& pad = pool_.windows.pad;
@@ -421,7 +474,8 @@ class PoolGradient {
       ScalarValue place = nowhere;
       for (std::int64_t k = ws[0] * ws[1]; k-- > 0;) {  // the first place is asked last and wins
         const std::int64_t r = k / ws[1], c = k % ws[1];
-        ScalarValue hit = is_extreme(b_.load(elements, element_base + split_.at(pool_, i, j, r, c)), largest);
+        ScalarValue hit =
+            is_extreme(b_.load(elements, element_base + split_.at(pool_, i, j, r, c)), largest, may_be_nan);
         if (pool_.clipped) {
           hit = both(b_, hit,
                      inside(b_, pool_, i * Index(stride[0]) + Index(r - pad[0]),
@@ -460,7 +514,8 @@ class PoolGradient {
             b_.store(sums, sum_base + Index(phase * notes.phase_columns) + m, sum);
           });
         }
-        move_row(at_gx_, gx_, is_plain(0), plane, row, sums, sum_base, notes.phase_columns, true);
+        move_row(gx_, at_gx_(plane, row, 0), at_gx_.column_stride, is_plain(0), sums, sum_base,
+                 notes.phase_columns, true);
       });
     }
   }

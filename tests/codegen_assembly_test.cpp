@@ -58,6 +58,22 @@ TEST_CASE("the texts of a kernel", "[codegen][assembly]") {
   CHECK(has(describe_target(), "LLVM "));
 }
 
+TEST_CASE("prefetches are instructions", "[codegen][assembly]") {
+  KernelBuilder b("ahead");
+  const Buffer x = b.input("x", DType::float32, 64);
+  const Buffer y = b.output("y", DType::float32, 64);
+  b.parallel("i", 64, [&](Index i) {
+    b.prefetch(x, i + 1024);
+    b.prefetch(y, i + 1024);
+    b.store(y, i, b.load(x, i));
+  });
+  CompileOptions options;
+  options.target.cpu = "znver4";
+  const std::string assembly = dump(b.build(), options).assembly;
+  CHECK(has(assembly, "prefetcht0"));
+  CHECK(has(assembly, "prefetchw"));
+}
+
 TEST_CASE("an unknown cpu is refused", "[codegen][assembly]") {
   CompileOptions options;
   options.target.cpu = "abacus";

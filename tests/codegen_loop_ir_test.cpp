@@ -64,6 +64,7 @@ TEST_CASE("every kind of statement prints", "[codegen][loop_ir]") {
       b.store(y, b.select(is_low, k, 2 * k) % 5, v);
     });
     b.transpose_tile(y, 32, 4, y, 0, 4, 4, 3);
+    b.prefetch(y, offset + 512);
     b.loop(
         "t", b.worker(), min(offset, 12), serial, [&](Index t) { b.store(y, floor_div(t, 7), b.get(best)); },
         2);
@@ -99,6 +100,7 @@ TEST_CASE("every kind of statement prints", "[codegen][loop_ir]") {
       store y[(select(%5, k_1, 2*k_1)%5)], %3
     }
     transpose y[32] stride 4, y[0] stride 4, 4x3
+    prefetch y[%0 + 512]
     for t in worker..min(%0, 12) step 2 {
       %9 = best
       store y[t/7], %9

@@ -59,9 +59,10 @@ Workload conv_weights(Sizes sizes) {
   return finish(c, workload_of(begin, {{x, gy}, gw, {}, "conv", {image, gradient}}));
 }
 
-constexpr Kind kinds[] = {
-    {"conv_forward", 9, conv_forward}, {"conv_inputs", 9, conv_inputs}, {"conv_weights", 9, conv_weights}};
-
 }  // namespace
 
-std::span<const Kind> convolution_kinds() { return kinds; }
+std::span<const Kind> convolution_kinds() {
+  static constexpr Kind kinds[] = {
+      {"conv_forward", 9, conv_forward}, {"conv_inputs", 9, conv_inputs}, {"conv_weights", 9, conv_weights}};
+  return kinds;
+}

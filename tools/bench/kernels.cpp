@@ -109,20 +109,21 @@ Workload lrn(Sizes sizes) {
   return work;
 }
 
-constexpr Kind kinds[] = {{"chain", 1, chain},
-                          {"copy", 1, unary<copied>},
-                          {"lrn", 4, lrn},
-                          {"exp", 1, unary<exp_of>},
-                          {"scale", 1, unary<scaled>},
-                          {"softmax", 2, unary<softmax_of>},
-                          {"logsumexp", 2, unary<logsumexp_of, rows>},
-                          {"sum_0", 2, unary<sum_0, columns>},
-                          {"sum_1", 2, unary<sum_1, rows>},
-                          {"sum_all", 2, unary<sum_all, one>},
-                          {"transpose", 2, unary<transposed>},
-                          {"pool_forward", 5, pool_forward},
-                          {"pool_backward", 5, pool_backward}};
-
 }  // namespace
 
-std::span<const Kind> kernel_kinds() { return kinds; }
+std::span<const Kind> kernel_kinds() {
+  static constexpr Kind kinds[] = {{"chain", 1, chain},
+                                   {"copy", 1, unary<copied>},
+                                   {"lrn", 4, lrn},
+                                   {"exp", 1, unary<exp_of>},
+                                   {"scale", 1, unary<scaled>},
+                                   {"softmax", 2, unary<softmax_of>},
+                                   {"logsumexp", 2, unary<logsumexp_of, rows>},
+                                   {"sum_0", 2, unary<sum_0, columns>},
+                                   {"sum_1", 2, unary<sum_1, rows>},
+                                   {"sum_all", 2, unary<sum_all, one>},
+                                   {"transpose", 2, unary<transposed>},
+                                   {"pool_forward", 5, pool_forward},
+                                   {"pool_backward", 5, pool_backward}};
+  return kinds;
+}

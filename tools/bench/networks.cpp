@@ -149,11 +149,12 @@ Workload mlp_step(Sizes sizes) {
   return work;
 }
 
-constexpr Kind kinds[] = {{"lenet_step", 3, lenet_step},
-                          {"vgg_step", 1, vgg_step},
-                          {"moons_step", 2, moons_step},
-                          {"mlp_step", 3, mlp_step}};
-
 }  // namespace
 
-std::span<const Kind> network_kinds() { return kinds; }
+std::span<const Kind> network_kinds() {
+  static constexpr Kind kinds[] = {{"lenet_step", 3, lenet_step},
+                                   {"vgg_step", 1, vgg_step},
+                                   {"moons_step", 2, moons_step},
+                                   {"mlp_step", 3, mlp_step}};
+  return kinds;
+}
