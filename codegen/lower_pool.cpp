@@ -354,14 +354,14 @@ class PoolGradient {
     const Buffer elements = is_max_ ? workspace(dtype_, split_.size + Notes::lanes) : Buffer{};
     const Buffer places = is_max_ ? workspace(DType::int32, notes.size) : Buffer{};
     const Buffer shares = workspace(dtype_, notes.size);
-    const Buffer sums = workspace(dtype_, stride[1] * notes.phase_columns);
+    const Buffer sums = workspace(dtype_, stride[0] * stride[1] * notes.phase_columns);
     const bool plain_x = is_plain(1);
 
     b_.parallel("p", planes_.count(), [&](Index p) {
       const std::vector<Index> plane = split_index(p, planes_.extents);
       const Index element_base = b_.worker() * Index(split_.size + Notes::lanes);
       const Index note_base = b_.worker() * Index(notes.size);
-      const Index sum_base = b_.worker() * Index(stride[1] * notes.phase_columns);
+      const Index sum_base = b_.worker() * Index(stride[0] * stride[1] * notes.phase_columns);
       b_.loop("z", 0, notes.size, vectorize, [&](Index z) {
         b_.store(shares, note_base + z, b_.constant(0, dtype_));
         if (is_max_) b_.store(places, note_base + z, b_.integer_constant(-1, DType::int32));
@@ -493,29 +493,32 @@ class PoolGradient {
     const Shape& ws = pool_.windows.ws;
     const Shape& stride = pool_.windows.stride;
     const ScalarValue zero = b_.constant(0, dtype_);
+    // All rows of the band at once: each note is read once.
+    b_.loop("m", 0, notes.phase_columns, vectorize, [&](Index m) {
+      std::vector<ScalarValue> sums_here(static_cast<std::size_t>(stride[0] * stride[1]), zero);
+      for (std::int64_t r = 0; r < ws[0]; ++r) {
+        for (std::int64_t c = 0; c < ws[1]; ++c) {
+          const Index note = note_base + notes.at(q - Index(r / stride[0]), m - Index(c / stride[1]));
+          ScalarValue share = b_.load(shares, note);
+          if (is_max_) {
+            const ScalarValue here = b_.emit(ScalarOp::eq, b_.load(places, note),
+                                             b_.integer_constant(r * ws[1] + c, DType::int32));
+            share = b_.emit(ScalarOp::select, here, share, zero);
+          }
+          ScalarValue& sum = sums_here[static_cast<std::size_t>(r % stride[0] * stride[1] + c % stride[1])];
+          sum = b_.emit(ScalarOp::add, sum, share);
+        }
+      }
+      for (std::size_t k = 0; k < sums_here.size(); ++k) {
+        b_.store(sums, sum_base + Index(static_cast<std::int64_t>(k) * notes.phase_columns) + m,
+                 sums_here[k]);
+      }
+    });
     for (std::int64_t in_band = 0; in_band < stride[0]; ++in_band) {
       const Index row = q * Index(stride[0]) + Index(in_band - pool_.windows.pad[0]);
       b_.branch(row_exists(row), [&] {
-        for (std::int64_t phase = 0; phase < stride[1]; ++phase) {
-          b_.loop("m", 0, notes.phase_columns, vectorize, [&](Index m) {
-            ScalarValue sum = zero;
-            for (std::int64_t r = in_band; r < ws[0]; r += stride[0]) {
-              for (std::int64_t c = phase; c < ws[1]; c += stride[1]) {
-                const Index note = note_base + notes.at(q - Index(r / stride[0]), m - Index(c / stride[1]));
-                ScalarValue share = b_.load(shares, note);
-                if (is_max_) {
-                  const ScalarValue here = b_.emit(ScalarOp::eq, b_.load(places, note),
-                                                   b_.integer_constant(r * ws[1] + c, DType::int32));
-                  share = b_.emit(ScalarOp::select, here, share, zero);
-                }
-                sum = b_.emit(ScalarOp::add, sum, share);
-              }
-            }
-            b_.store(sums, sum_base + Index(phase * notes.phase_columns) + m, sum);
-          });
-        }
-        move_row(gx_, at_gx_(plane, row, 0), at_gx_.column_stride, is_plain(0), sums, sum_base,
-                 notes.phase_columns, true);
+        move_row(gx_, at_gx_(plane, row, 0), at_gx_.column_stride, is_plain(0), sums,
+                 sum_base + Index(in_band * stride[1] * notes.phase_columns), notes.phase_columns, true);
       });
     }
   }
