@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "croton/codegen/work_observer.h"
 #include "croton/graph/error.h"
 
 namespace croton {
@@ -45,6 +46,7 @@ bool spin(const F& done) {
 thread_local bool is_inside = false;
 /// Set in the child of a fork, which has no workers.
 std::atomic<bool> is_forked{false};
+std::atomic<WorkObserver> work_observer{nullptr};
 
 }  // namespace
 
@@ -116,7 +118,13 @@ struct ThreadPool::State {
       while ((g & open) != 0 && !gate.compare_exchange_weak(g, g + 1, std::memory_order_acq_rel)) {
       }
       if ((g & open) == 0) continue;
-      work(number);
+      if (const WorkObserver observer = work_observer.load(std::memory_order_relaxed)) {
+        const Clock::time_point start = Clock::now();
+        work(number);
+        observer(number, start, Clock::now());
+      } else {
+        work(number);
+      }
       if (gate.fetch_sub(1, std::memory_order_acq_rel) == 1)
         gate.notify_one();  // closed, and the last one out
     }
@@ -208,5 +216,7 @@ void ThreadPool::set_threads(int threads) {
 
 void ThreadPool::pause() noexcept { state_->pauses.fetch_add(1); }
 void ThreadPool::resume() noexcept { state_->pauses.fetch_sub(1); }
+
+void observe_workers(WorkObserver observer) { work_observer.store(observer); }
 
 }  // namespace croton

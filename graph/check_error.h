@@ -31,7 +31,7 @@ CROTON_ERROR(InvalidValueError, DebugModeError)
 CROTON_ERROR(BadGradient, DebugModeError)
 /// Rewriting the same graph twice went two ways.
 CROTON_ERROR(StochasticOrder, DebugModeError)
-/// A call allocated memory for tensors where CheckSettings::allocations forbids it.
+/// A call allocated memory for tensors where the flag allocations forbids it.
 CROTON_ERROR(SteadyStateError, Error)
 #undef CROTON_ERROR
 

@@ -38,6 +38,9 @@ struct DebugprintOptions {
   /// " clients:[[Dot22 [@C] 1], [output 0]]" behind variables with several clients, in a function graph: the
   /// node and the operand that it is there.
   bool print_clients = false;
+  /// " arena+128", " shared 0", " result 1": where the value lies while a function that has run runs again;
+  /// of functions only.
+  bool print_storage = false;
   /// What fused nodes compute, below the tree: each line begins with " >", an inner input shows what it
   /// stands for ("i0 [@F] -> [@C]").
   bool print_inner_graphs = false;

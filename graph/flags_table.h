@@ -15,7 +15,12 @@ namespace croton {
   enum class Name { __VA_ARGS__ }; \
   inline constexpr std::string_view choice_words(Name) { return #__VA_ARGS__; }
 
-CROTON_CHOICE(ModeName, FAST_RUN, FAST_COMPILE, None)
+CROTON_CHOICE(ModeName, FAST_RUN, FAST_COMPILE, None, DebugMode, NanGuardMode, MonitorMode)
+CROTON_CHOICE(OnOptError, warn, raise, ignore)
+CROTON_CHOICE(ComputeTestValue, off, ignore, warn, raise)
+CROTON_CHOICE(NanGuardAction, raise, warn)
+CROTON_CHOICE(Allocations, allow, warn, raise)
+CROTON_CHOICE(WarnFloat64, ignore, warn, raise)
 CROTON_CHOICE(OnUnusedInput, raise, warn, ignore)
 CROTON_CHOICE(AssertNoCpuOp, ignore, warn, raise)
 CROTON_CHOICE(Transfers, allow, warn, raise)
@@ -37,6 +42,8 @@ struct DeviceName {
   F(floatX, "floatX", DType, "float32",                                                                      \
     "The dtype of matrix(\"x\"), Tensor::zeros and what / makes of integers; 16, 32 and 64 are short "       \
     "forms.")                                                                                                \
+  F(warn_float64, "warn_float64", WarnFloat64, "ignore",                                                     \
+    "What function() does about a float64 value in its graph: usually one came in by accident.")             \
   F(device, "device", DeviceName, "cpu",                                                                     \
     "Where functions run: the CPU, a GPU (cuda is the first; most-free the one with the most free memory), " \
     "or auto: a GPU where there is one.")                                                                    \
@@ -55,8 +62,32 @@ struct DeviceName {
     "What compiling a function for a GPU does about work that stays on the CPU.")                            \
   F(mode, "mode", ModeName, "FAST_RUN",                                                                      \
     "How functions are compiled when they name no mode: FAST_RUN runs every rewrite, FAST_COMPILE leaves "   \
-    "out "                                                                                                   \
-    "fusion and costly code generation, None rewrites nothing.")                                             \
+    "out fusion and costly code generation, None rewrites nothing, DebugMode checks every rewrite and step " \
+    "of every call, NanGuardMode stops at NaN, infinities and huge numbers, MonitorMode reports every "      \
+    "node.")                                                                                                 \
+  F(nan_is_error, "NanGuardMode.nan_is_error", bool, "true", "NanGuardMode looks for NaN.")                  \
+  F(inf_is_error, "NanGuardMode.inf_is_error", bool, "true", "NanGuardMode looks for infinities.")           \
+  F(big_is_error, "NanGuardMode.big_is_error", bool, "true", "NanGuardMode looks for numbers beyond 1e10.")  \
+  F(nan_guard_action, "NanGuardMode.action", NanGuardAction, "raise",                                        \
+    "What NanGuardMode does about what it finds.")                                                           \
+  F(debug_patience, "DebugMode.patience", int, "3",                                                          \
+    "How many schedules DebugMode tries beside the usual one: each has an order of steps, memory contents, " \
+    "alignments and strides of its own.")                                                                    \
+  F(debug_check_gradients, "DebugMode.check_gradients", bool, "true",                                        \
+    "DebugMode compares the gradient of every op with finite differences, once a function.")                 \
+  F(debug_check_finite, "DebugMode.check_finite", bool, "false",                                             \
+    "DebugMode takes a NaN or an infinity that a node makes of finite numbers for a fault.")                 \
+  F(debug_report_dir, "DebugMode.report_dir", std::filesystem::path, "",                                     \
+    "Where DebugMode and NanGuardMode write what croton replay runs; empty is the system's temporary "       \
+    "folder, none writes nothing.")                                                                          \
+  F(cmp_sloppy, "tensor.cmp_sloppy", int, "0",                                                               \
+    "DebugMode and croton bisect allow differences ten times as large for each step of this.")               \
+  F(compute_test_value, "compute_test_value", ComputeTestValue, "off",                                       \
+    "Compute every node from the test values of its inputs when it is made; ignore, warn or raise says "     \
+    "what happens where an input has none.")                                                                 \
+  F(allocations, "allocations", Allocations, "allow",                                                        \
+    "What happens when a call allocates memory for tensors after the first two with its shapes; functions "  \
+    "made while this is warn or raise watch for it.")                                                        \
   F(optimizer_including, "optimizer_including", FlagList, "",                                                \
     "Names or tags of rewrites and implementations to add.")                                                 \
   F(optimizer_excluding, "optimizer_excluding", FlagList, "",                                                \
@@ -64,9 +95,30 @@ struct DeviceName {
   F(optimizer_requiring, "optimizer_requiring", FlagList, "",                                                \
     "Tags of which a rewrite must have one to run.")                                                         \
   F(optimizer_verbose, "optimizer_verbose", bool, "false", "Report every rewrite that applies, and where.")  \
+  F(on_opt_error, "on_opt_error", OnOptError, "warn",                                                        \
+    "What happens when a rewrite fails with an error: the rewrite is left out there, with a warning or "     \
+    "without, or the error is raised.")                                                                      \
   F(on_unused_input, "on_unused_input", OnUnusedInput, "raise",                                              \
     "What function() does about an input that no output needs.")                                             \
   F(profile, "profile", bool, "false", "Measure every node of every function and report at the end.")        \
+  F(profile_memory, "profile_memory", bool, "true",                                                          \
+    "Reports have the memory of a plan over time, its peak, and what in-place computation saved.")           \
+  F(profile_optimizer, "profile_optimizer", bool, "true",                                                    \
+    "Reports have the time that compiling took by phase and rewrite.")                                       \
+  F(profiling_n_apply, "profiling.n_apply", int, "20", "Nodes that a report lists, the slowest first.")      \
+  F(profiling_n_ops, "profiling.n_ops", int, "20", "Ops and classes of ops that a report lists.")            \
+  F(profiling_min_memory_size, "profiling.min_memory_size", int, "1024",                                     \
+    "Reports list no value of fewer bytes among those that are alive at the peak.")                          \
+  F(profiling_ignore_first_call, "profiling.ignore_first_call", bool, "false",                               \
+    "Profiles begin with a function's second call: the first one compiles.")                                 \
+  F(profiling_debugprint, "profiling.debugprint", bool, "false",                                             \
+    "What is reported at the end of the program has the graph of each function, with times.")                \
+  F(profiling_destination, "profiling.destination", std::filesystem::path, "stderr",                         \
+    "Where reports at the end of the program go: stderr (the message sink) or a file, to which they are "    \
+    "added.")                                                                                                \
+  F(profiling_trace_file, "profiling.trace_file", std::filesystem::path, "",                                 \
+    "Profile every function made from now on, and write what ran when, on which thread, to this file at "    \
+    "the end, as JSON for Perfetto (ui.perfetto.dev).")                                                      \
   F(threads, "threads", int, "0", "Threads that a function may use; 0 takes what the machine grants.")       \
   F(cache_dir, "cache_dir", std::filesystem::path, "",                                                       \
     "Where compiled kernels are kept; empty is $XDG_CACHE_HOME/croton (or ~/.cache/croton), none keeps "     \

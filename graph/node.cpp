@@ -23,20 +23,20 @@ Node::Node(Kind kind, SourceLocation where)
 
 Ref<Node> Node::make_input(TensorType type, std::string name, SourceLocation where) {
   Ref<Node> node(new Node(Kind::input, where));
-  node->outputs_.push_back({std::move(type), std::move(name), {}});
+  node->outputs_.push_back({std::move(type), std::move(name), {}, nullptr});
   return node;
 }
 
 Ref<Node> Node::make_constant(Tensor value, SourceLocation where) {
   Ref<Node> node(new Node(Kind::constant, where));
-  node->outputs_.push_back({{value.dtype(), value.shape()}, "", {}});
+  node->outputs_.push_back({{value.dtype(), value.shape()}, "", {}, nullptr});
   node->value_ = std::move(value);
   return node;
 }
 
 Ref<Node> Node::make_shared(std::shared_ptr<SharedCell> cell, TensorType type, SourceLocation where) {
   Ref<Node> node(new Node(Kind::shared, where));
-  node->outputs_.push_back({std::move(type), "", {}});
+  node->outputs_.push_back({std::move(type), "", {}, nullptr});
   node->cell_ = std::move(cell);
   return node;
 }
@@ -48,7 +48,7 @@ Ref<Node> Node::make_apply(const Op& op, std::vector<Variable> inputs, Attribute
   node->attributes_ = std::move(attributes);
   node->inputs_ = std::move(inputs);
   node->outputs_.reserve(types.size());
-  for (TensorType& type : types) node->outputs_.push_back({std::move(type), "", {}});
+  for (TensorType& type : types) node->outputs_.push_back({std::move(type), "", {}, nullptr});
   return node;
 }
 

@@ -93,6 +93,7 @@ class CROTON_API Node {
     TensorType type;
     std::string name;
     std::vector<Use> uses;
+    std::shared_ptr<const Tensor> test_value;
   };
 
   Node(Kind kind, SourceLocation where);

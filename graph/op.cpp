@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "croton/graph/error.h"
+#include "croton/graph/test_value.h"
 #include "croton/graph/text.h"
 
 namespace croton {
@@ -156,7 +157,9 @@ Ref<Node> make_node(const Op& op, std::vector<Variable> inputs, Attributes attri
   } catch (const Error&) {
     rethrow_with_operands(op, inputs, where);
   }
-  return Node::make_apply(op, std::move(inputs), std::move(attributes), std::move(types), where);
+  Ref<Node> node = Node::make_apply(op, std::move(inputs), std::move(attributes), std::move(types), where);
+  compute_test_value(*node);
+  return node;
 }
 
 Variable apply_op(const Op& op, std::vector<Variable> inputs, Attributes attributes, SourceLocation where) {

@@ -60,6 +60,13 @@ class CROTON_API Variable {
   const std::string& name() const;
   /// Names the variable, in errors and printed graphs, and returns it.
   Variable& set_name(std::string name);
+  /// A value to try expressions with while they are built: with the flag compute_test_value every node made
+  /// of variables that have one is computed at once, so that a mistake shows at its line. Returns the
+  /// variable. TypeError or ShapeError for a value that is not of the variable's type.
+  Variable& set_test_value(const Tensor& value);
+  /// The one that was set or computed, the value of a constant, a copy of that of a shared variable;
+  /// undefined where there is none.
+  Tensor test_value() const;
   bool is_constant() const;
   bool is_shared() const;
   bool is_input() const;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "croton/graph/test_value.h"
 #include "croton/optimizer/phases.h"
 #include "croton/optimizer/rewriter.h"
 
@@ -42,6 +43,7 @@ class Listening {
 void run_phases(const std::vector<RewritePhase>& phases, FunctionGraph& graph, const PassContext& context,
                 OptimizerReport* report, OptimizerObserver* observer) {
   const bool verbose = config().optimizer_verbose();
+  const NoTestValues no_test_values;
   const Listening listening(graph, observer);
   for (const RewritePhase& phase : phases) {
     OptimizerReport::Phase entry{phase.name, 0, 0, 0, 0, {}};
@@ -57,7 +59,7 @@ void run_phases(const std::vector<RewritePhase>& phases, FunctionGraph& graph, c
       const std::vector<const Rule*> rules = selected_rules(phase, context.query);
       if (rules.empty()) continue;
       if (observer != nullptr) observer->on_phase_begin(graph, phase.name);
-      rewrite(graph, rules, entry, {.verbose = verbose});
+      rewrite(graph, rules, entry, {.verbose = verbose, .on_error = config().on_opt_error()});
     }
     if (report != nullptr) report->phases.push_back(std::move(entry));
     if (observer != nullptr) observer->on_phase_end(graph, phase.name);

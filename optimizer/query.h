@@ -37,6 +37,7 @@ class CROTON_API Query {
   Query requiring(std::string_view names) const;
 
   bool selects(const Selectable& what) const;
+  /// The modes that check select what FAST_RUN does.
   ModeName mode() const { return mode_; }
   /// In the order in which they were said.
   const std::vector<std::string>& included() const { return included_; }

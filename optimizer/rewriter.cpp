@@ -164,11 +164,9 @@ class Rewriter {
         if (made && !(made == node.output(i))) pairs.emplace_back(node.output(i), made);
       }
       for (auto& pair : match.more()) pairs.push_back(std::move(pair));
-    } catch (const InternalError&) {
-      throw;
     } catch (const Error& error) {
-      throw InternalError(
-          fmt::format("the rewrite {} failed on {}: {}", rule.name(), describe(node.output()), error.what()));
+      fail(rule, node, error);
+      return false;
     }
     if (pairs.empty()) return false;
     const Clock::time_point start = Clock::now();
@@ -177,6 +175,18 @@ class Rewriter {
     graph_.replace_all(pairs, rule.name());
     report_.rules[i].seconds += seconds_since(start);
     return graph_.change_count() != before;
+  }
+
+  /// Called from a handler.
+  void fail(const Rule& rule, const Node& node, const Error& error) const {
+    if (options_.on_error == OnOptError::ignore) return;
+    const std::string text =
+        fmt::format("the rewrite {} failed on {}: {}", rule.name(), describe(node.output()), error.what());
+    if (options_.on_error == OnOptError::raise) throw InternalError(text);
+    warn_once(text +
+              fmt::format("\n  it is left out there; this is a bug in the rewrite "
+                          "(optimizer_excluding={} leaves it out everywhere, on_opt_error=raise stops here)",
+                          rule.name()));
   }
 
   void announce(const Rule& rule, const std::vector<std::pair<Variable, Variable>>& pairs) const {

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <vector>
 
+#include "croton/graph/flags.h"
 #include "croton/graph/function_graph.h"
 #include "croton/optimizer/report.h"
 #include "croton/optimizer/rule.h"
@@ -12,6 +13,9 @@ namespace croton {
 struct RewriteOptions {
   /// Send a line for each application to the message sink.
   bool verbose = false;
+  /// When a rule fails with an error: leave it out there (with a warning or without), or raise an
+  /// InternalError that names it.
+  OnOptError on_error = OnOptError::raise;
   /// A rule may apply this often for each node of the graph before it is stopped, with a warning that names
   /// it: it would go on forever, alone or against another rule.
   std::size_t applications_per_node = 8;

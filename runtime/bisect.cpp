@@ -9,9 +9,9 @@
 
 #include "croton/graph/check_error.h"
 #include "croton/graph/error.h"
+#include "croton/graph/flags.h"
 #include "croton/graph/op.h"
 #include "croton/ops/evaluate.h"
-#include "croton/runtime/check_settings.h"
 #include "croton/runtime/compare_values.h"
 #include "croton/runtime/function.h"
 #include "croton/runtime/node_text.h"
@@ -57,8 +57,7 @@ class Bisection {
       return function(inputs, at.graph.outputs,
                       {.mode = mode, .name = "bisect", .on_unused_input = OnUnusedInput::ignore});
     };
-    const CheckSettingsScope scope;
-    check_settings().write_reports = false;
+    const ConfigScope scope({{"DebugMode.report_dir", "none"}});
     try {
       made("DebugMode").call_all(at.inputs);
     } catch (const DebugModeError& e) {

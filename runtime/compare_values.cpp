@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 
+#include "croton/graph/flags.h"
 #include "croton/graph/op.h"
 #include "croton/graph/subgraph.h"
 #include "croton/runtime/body_values.h"
@@ -46,7 +47,9 @@ bool is_product(const Op& op) {
 
 }  // namespace
 
-Tolerance tolerance_of(DType dtype) {
+namespace {
+
+Tolerance strict_tolerance(DType dtype) {
   switch (dtype) {
     case DType::float64:
       return {.relative = 1e-9, .absolute = 1e-11};
@@ -59,6 +62,16 @@ Tolerance tolerance_of(DType dtype) {
     default:
       return {};
   }
+}
+
+}  // namespace
+
+Tolerance tolerance_of(DType dtype) {
+  Tolerance tolerance = strict_tolerance(dtype);
+  const double factor = std::pow(10.0, config().cmp_sloppy());
+  tolerance.relative *= factor;
+  tolerance.absolute *= factor;
+  return tolerance;
 }
 
 std::string ValueDifference::text() const {

@@ -24,7 +24,7 @@ struct Tolerance {
   bool only_finite = false;
 };
 
-/// For one operation or rewrite on values of that dtype.
+/// For one operation or rewrite on values of that dtype; the flag tensor.cmp_sloppy widens it.
 CROTON_API Tolerance tolerance_of(DType dtype);
 
 /// Where two tensors differ.

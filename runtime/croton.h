@@ -31,7 +31,6 @@
 #include "croton/ops/shape_ops.h"
 #include "croton/ops/transfer.h"
 #include "croton/ops/verify_grad.h"
-#include "croton/runtime/check_settings.h"
 #include "croton/runtime/debugprint_function.h"
 #include "croton/runtime/device_info.h"
 #include "croton/runtime/function.h"

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
 #include "croton/graph/message.h"
@@ -94,12 +96,13 @@ void CudaPlan::run_measured(const std::vector<std::unique_ptr<Step>>& steps, Ins
                             std::size_t& at, StepTimes& times) const {
   while (instance.events.size() < 2 * steps.size())
     instance.events.push_back(std::make_unique<CudaEvent>(device_, true));
-  times.count_call();
+  times.count_measured();
   for (std::size_t i = 0; i < steps.size(); ++i) {
     at = i;
     if (dynamic_cast<const CudaStep*>(steps[i].get()) == nullptr) {
-      const StepTimes::Clock clock(times, i);
+      const auto start = std::chrono::steady_clock::now();
       steps[i]->run(slots);
+      times.add(i, std::chrono::steady_clock::now() - start);
       continue;
     }
     instance.events[2 * i]->record();

@@ -6,9 +6,9 @@
 
 #include "croton/graph/check_error.h"
 #include "croton/graph/debugprint.h"
+#include "croton/graph/flags.h"
 #include "croton/graph/op.h"
 #include "croton/ops/evaluate.h"
-#include "croton/runtime/check_settings.h"
 #include "croton/runtime/compare_values.h"
 #include "croton/runtime/debug_gradients.h"
 #include "croton/runtime/debug_memory.h"
@@ -59,7 +59,7 @@ DebugChecker::Expected DebugChecker::check(const Tensor* const* inputs) {
 std::shared_ptr<const FunctionGraph> DebugChecker::check_rewrites(const Tensor* const* inputs) {
   const std::unique_ptr<FunctionGraph> general = copy_of(original_);
   RewriteChecker rewrites(values_of_call(*general, inputs, cells_.data()));
-  if (!gradients_checked_ && check_settings().check_gradients) {
+  if (!gradients_checked_ && config().debug_check_gradients()) {
     try {
       check_gradients(*general, rewrites);
     } catch (const BadGradient& e) {
@@ -206,7 +206,7 @@ void DebugChecker::check_steps(const std::shared_ptr<const FunctionGraph>& graph
          of.steps->results().contains(worst->position) ? of.steps->results().at(worst->position).kind : "");
   };
   report_first(first);
-  for (std::size_t number = 2; number < 2 + static_cast<std::size_t>(check_settings().patience); ++number) {
+  for (std::size_t number = 2; number < 2 + static_cast<std::size_t>(config().debug_patience()); ++number) {
     const Run other = run(graph, inputs, number, other_pattern + number);
     faults = other.steps->faults();
     report_first(other);
@@ -234,6 +234,8 @@ void DebugChecker::fail(const StepFault& fault, const std::string& kind) const {
       raise<BadDestroyMap>(text);
     case StepFault::Kind::hidden_alias:
       raise<BadViewMap>(text);
+    case StepFault::Kind::not_finite:
+      raise<InvalidValueError>(text);
     default:
       raise<BadThunkOutput>(text);
   }

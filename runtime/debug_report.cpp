@@ -9,11 +9,11 @@
 #include <unordered_map>
 
 #include "croton/graph/error.h"
+#include "croton/graph/flags.h"
 #include "croton/graph/input_file.h"
 #include "croton/graph/npy.h"
 #include "croton/graph/output_file.h"
 #include "croton/graph/text_form.h"
-#include "croton/runtime/check_settings.h"
 
 namespace croton {
 
@@ -80,8 +80,8 @@ std::vector<std::string> words_of(std::string_view list) {
 
 std::string write_debug_report(const FunctionDefinition& definition, const FunctionGraph& original,
                                const Tensor* const* inputs, std::string_view what) {
-  if (!check_settings().write_reports) return {};
-  const std::filesystem::path folder = check_settings().report_folder;
+  const std::filesystem::path folder = config().debug_report_dir();
+  if (folder == "none") return {};
   static std::atomic<int> count{0};
   std::error_code no_folder;
   const std::filesystem::path parent =

@@ -13,7 +13,7 @@ namespace croton {
 
 /// Writes what is needed to see a fault again: the function's graph as the user built it with the values of
 /// its shared variables, in the text form (FILE), and the arguments (FILE.npz). Answers "\n  croton replay
-/// FILE shows it again", or why nothing was written; nothing where CheckSettings::write_reports is false.
+/// FILE shows it again", or why nothing was written; nothing where the flag DebugMode.report_dir is none.
 std::string write_debug_report(const FunctionDefinition& definition, const FunctionGraph& original,
                                const Tensor* const* inputs, std::string_view what);
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 
+#include "croton/graph/flags.h"
 #include "croton/graph/op.h"
 #include "croton/runtime/compare_values.h"
 #include "croton/runtime/node_text.h"
@@ -208,7 +209,15 @@ void StepChecker::after(const NodeCall& call) {
     Tolerance tolerance = tolerance_of(call.outputs[i].dtype());
     tolerance.magnitude = reference.magnitude;
     const auto difference = compare_values(reference.outputs[i], call.outputs[i], tolerance);
-    if (!difference) continue;
+    if (!difference) {
+      if (config().debug_check_finite() && !is_all_finite(call.outputs[i]) &&
+          std::ranges::all_of(inputs_, is_all_finite)) {
+        add(StepFault::Kind::not_finite, &node,
+            fmt::format("output {} is not finite, though its inputs are (the flag DebugMode.check_finite)",
+                        i));
+      }
+      continue;
+    }
     std::string text =
         fmt::format("output {} differs from the reference evaluator: {}", i, difference->text());
     for (std::size_t j = 0; j < inputs_.size(); ++j) {

@@ -23,6 +23,7 @@ struct StepFault {
     uninitialised,    // the result follows what the memory held before
     not_repeatable,   // twice the same gives two results
     wrong_value,      // differs from the reference evaluator
+    not_finite,       // NaN or infinite from finite inputs: the flag DebugMode.check_finite
   };
   Kind kind = Kind::wrong_value;
   const Node* node = nullptr;

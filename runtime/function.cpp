@@ -5,9 +5,12 @@
 #include <chrono>
 
 #include "croton/graph/error.h"
+#include "croton/graph/test_value.h"
 #include "croton/runtime/function_state.h"
+#include "croton/runtime/machine_peak.h"
 #include "croton/runtime/process_settings.h"
 #include "croton/runtime/profile_report.h"
+#include "croton/runtime/trace.h"
 
 namespace croton {
 
@@ -69,6 +72,25 @@ std::string Function::plan_text() const {
   return plan == nullptr ? "" : plan->to_text();
 }
 
+std::unordered_map<Variable, std::string> Function::places() const {
+  std::unordered_map<Variable, std::string> places;
+  if (const std::shared_ptr<Plan> plan = state().plans.last()) {
+    for (const Plan::StoredValue& value : plan->stored())
+      places.emplace(value.variable, to_string(value.use));
+  }
+  return places;
+}
+
+std::unordered_map<const Node*, double> Function::node_seconds() const {
+  std::unordered_map<const Node*, double> seconds;
+  const std::shared_ptr<Plan> plan = state().plans.last();
+  if (plan == nullptr || plan->times() == nullptr || plan->times()->measured() == 0) return seconds;
+  for (const Plan::NodeWork& work : plan->work()) {
+    for (const std::size_t step : work.steps) seconds[work.node] += plan->times()->seconds(step);
+  }
+  return seconds;
+}
+
 Profile Function::profile() const {
   if (!state().is_profiled) {
     throw ValueError(
@@ -82,15 +104,28 @@ Profile Function::profile() const {
 Function function(const std::vector<In>& inputs, const OutputList& outputs, const FunctionOptions& options,
                   std::source_location where) {
   apply_process_settings();
+  const NoTestValues no_test_values;
   const auto start = std::chrono::steady_clock::now();
   FunctionDefinition definition = define_function(inputs, outputs, options, where);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const bool is_profiled = options.profile.value_or(config().profile());
+  if (const std::string file = config().profiling_trace_file().string(); !file.empty()) trace_to(file);
+  const bool is_checking = definition.mode.is_checking();
+  if (is_checking && options.profile.value_or(false))
+    throw ValueError(
+        fmt::format("function '{}': what {} runs beside the function would be measured too; "
+                    "profile it in another mode",
+                    definition.name, definition.mode.text()));
+  const bool is_profiled =
+      !is_checking && options.profile.value_or(config().profile() || Trace::active() != nullptr);
   Function result;
   result.state_ = std::make_shared<Function::State>(std::move(definition), seconds, is_profiled);
 
   result.state_->plan_static_shapes();
-  if (is_profiled && config().profile()) report_at_exit(result);
+  if (is_profiled && config().profile()) {
+    machine_peak(result.state_->definition
+                     .device);  // not when the program ends, where nothing can be compiled any more
+    report_at_exit(result);
+  }
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -178,6 +179,10 @@ class CROTON_API Function {
   }
   /// The plan that ran last, a line a step: what runs, on which memory. Empty when nothing has run.
   std::string plan_text() const;
+  /// Where the variables of plan_graph() lie while that plan runs: "arena+128", "shared 0", "result 1".
+  std::unordered_map<Variable, std::string> places() const;
+  /// Seconds of each node of plan_graph() in all its calls; empty for a function that is not profiled.
+  std::unordered_map<const Node*, double> node_seconds() const;
   CompileTimes compile_times() const;
   /// What was measured; ValueError when the function was not made with profile.
   Profile profile() const;

@@ -174,6 +174,33 @@ void check_used(const FunctionDefinition& definition, OnUnusedInput policy) {
   }
 }
 
+/// The flag warn_float64: in the order of evaluation, the first value that is float64.
+void warn_of_float64(const FunctionDefinition& definition) {
+  const WarnFloat64 policy = config().warn_float64();
+  if (policy == WarnFloat64::ignore) return;
+  const auto find = [&]() -> Variable {
+    for (const Variable& input : definition.graph->inputs()) {
+      if (input.dtype() == DType::float64) return input;
+    }
+    for (const Node* node : definition.graph->topological_order()) {
+      for (const Variable& input : node->inputs()) {
+        if (input.dtype() == DType::float64) return input;
+      }
+      for (std::size_t i = 0; i < node->output_count(); ++i) {
+        if (node->type(i).dtype == DType::float64) return node->output(i);
+      }
+    }
+    return {};
+  };
+  const Variable found = find();
+  if (!found) return;
+  const std::string message =
+      in_function(definition) +
+      fmt::format("{} is float64 (the flag warn_float64): cast it where it comes in", describe(found));
+  if (policy == WarnFloat64::raise) throw TypeError(message);
+  warn_once(message);
+}
+
 }  // namespace
 
 FunctionDefinition define_function(const std::vector<In>& inputs, const OutputList& outputs,
@@ -188,7 +215,7 @@ FunctionDefinition define_function(const std::vector<In>& inputs, const OutputLi
                                 .allow_input_downcast = options.allow_input_downcast,
                                 .device = {}};
   // The reference evaluator works on the host, and what is compared with it or looked at node by node does.
-  if (definition.mode.name() != ModeName::None && definition.mode.checking() == Checking::none)
+  if (definition.mode.name() != ModeName::None && !definition.mode.is_checking())
     definition.device =
         choose_device(options.device.empty() ? std::string(config().device()) : options.device);
   check_inputs(definition);
@@ -223,6 +250,7 @@ FunctionDefinition define_function(const std::vector<In>& inputs, const OutputLi
     throw MissingInputError(in_function(definition) + e.what());
   }
   check_used(definition, options.on_unused_input.value_or(config().on_unused_input()));
+  warn_of_float64(definition);
   return definition;
 }
 

@@ -8,10 +8,10 @@
 #include "croton/graph/error.h"
 #include "croton/graph/host_memory.h"
 #include "croton/graph/op.h"
+#include "croton/graph/test_value.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/ops/evaluate.h"
 #include "croton/optimizer/optimizer.h"
-#include "croton/runtime/check_settings.h"
 #include "croton/runtime/cuda_support.h"
 #include "croton/runtime/debug_report.h"
 #include "croton/runtime/run_error.h"
@@ -32,7 +32,9 @@ double seconds_since(Clock::time_point start) {
 Function::State::State(FunctionDefinition the_definition, double build_seconds, bool profiled)
     : definition(std::move(the_definition)),
       is_profiled(profiled),
-      records_(new OutputRecords(definition.output_names)) {
+      records_(new OutputRecords(definition.output_names)),
+      skips_first_call_(config().profiling_ignore_first_call()),
+      sampler_(Trace::active() != nullptr) {
   times_.build = build_seconds;
   const Clock::time_point start = Clock::now();
   for (const Variable& v : definition.graph->shared()) cells_.push_back(v.node()->cell().get());
@@ -43,64 +45,72 @@ Function::State::State(FunctionDefinition the_definition, double build_seconds, 
   is_checked_ = debug_ != nullptr || observer_ != nullptr || steady_ != nullptr;
   optimize(*definition.graph, definition.mode.query(), &rewriting_);
   times_.optimize = seconds_since(start);
+  if (Trace* trace = Trace::active(); is_profiled && trace != nullptr) {
+    trace_label_ = trace->label(definition.name, {{"function", definition.name}});
+    const auto build = std::chrono::nanoseconds(static_cast<std::int64_t>(1e9 * build_seconds));
+    std::vector<std::pair<std::string, double>> phases{{"build " + definition.name, build_seconds}};
+    for (const OptimizerReport::Phase& phase : rewriting_.phases)
+      phases.emplace_back(std::string(phase.name), phase.seconds);
+    trace->phases(start - build, phases);
+  }
 }
 
 Outputs Function::State::call(const Arguments& arguments) {
-  const Clock::time_point start = is_profiled ? Clock::now() : Clock::time_point();
+  Measuring measuring;
+  measuring.is_counted = is_profiled && !(skips_first_call_.load(std::memory_order_relaxed) &&
+                                          skips_first_call_.exchange(false, std::memory_order_relaxed));
+  measuring.is_on = measuring.is_counted && sampler_.begin();
+  if (measuring.is_on) measuring.start = Clock::now();
   Ref<OutputRecord> record = records_->take();
   {
-    std::shared_ptr<Plan> misplaced = run(arguments, *record, false);
+    std::shared_ptr<Plan> misplaced = run(arguments, *record, false, measuring);
     // Somebody else may put them elsewhere meanwhile: in the end the call copies them for itself.
     for (int attempts = 2; misplaced != nullptr; --attempts) {
       {
         const CellLockList::Guard guard(all_exclusive_);
         misplaced->place_shared(cells_.data(), definition.name);
       }
-      misplaced = run(arguments, *record, attempts == 0);
+      misplaced = run(arguments, *record, attempts == 0, measuring);
     }
   }
-  if (is_profiled) {
-    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start);
-    calls_.fetch_add(1, std::memory_order_relaxed);
-    call_nanoseconds_.fetch_add(time.count(), std::memory_order_relaxed);
+  if (measuring.is_on) {
+    const Clock::time_point end = Clock::now();
+    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(end - measuring.start);
+    sampler_.end(time.count(), measuring.stretches);
+    if (Trace* trace = Trace::active()) trace->slice(trace_label_, measuring.start, end);
   }
   return Outputs(std::move(record));
 }
 
 /// Null when it ran; the plan, when shared variables do not lie where it needs them.
 std::shared_ptr<Plan> Function::State::run(const Arguments& arguments, OutputRecord& outputs,
-                                           bool wherever_shared_lie) {
+                                           bool wherever_shared_lie, Measuring& measuring) {
   const CellLockList::Guard guard(locks_);
   if (definition.mode.name() == ModeName::None) {
     evaluate(arguments, outputs);
     return nullptr;
   }
   if (is_checked_) {
-    call_checked(arguments, outputs);
+    call_checked(arguments, outputs, measuring);
     return nullptr;
   }
-  std::shared_ptr<Plan> plan = find_plan(arguments.begin());
+  bool is_new = false;
+  std::shared_ptr<Plan> plan = find_plan(arguments.begin(), is_new);
   if (!wherever_shared_lie && !plan->shared_in_place(cells_.data())) return plan;
-  plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), &outputs, &definition.name});
+  if (measuring.is_on && is_new) measuring.start = Clock::now();  // compiling is told apart
+  plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), &outputs, &definition.name,
+             measuring.is_counted, measuring.is_on});
+  measuring.stretches += plan->steps().size();
   return nullptr;
 }
 
 void Function::State::prepare_checks() {
-  if (check_settings().allocations != CheckAction::allow) {
-    steady_ = std::make_unique<SteadyWatch>(check_settings().allocations);
+  if (config().allocations() != Allocations::allow) {
+    steady_ = std::make_unique<SteadyWatch>(config().allocations());
   }
-  switch (definition.mode.checking()) {
-    case Checking::nan_guard:
-      observer_ = make_nan_guard();
-      break;
-    case Checking::monitor:
-      observer_ = make_monitor(definition.mode.monitor());
-      break;
-    case Checking::debug:
-      break;
-    case Checking::none:
-      return;
-  }
+  if (!definition.mode.is_checking()) return;
+  if (definition.mode.name() == ModeName::NanGuardMode) observer_ = make_nan_guard();
+  if (definition.mode.name() == ModeName::MonitorMode) observer_ = make_monitor(definition.mode.monitor());
   original_ = copy_of(*definition.graph);
   if (observer_ == nullptr) {
     debug_ = std::make_unique<DebugChecker>(definition, *original_, cells_, updated_cells_);
@@ -108,16 +118,21 @@ void Function::State::prepare_checks() {
 }
 
 /// DebugMode, NanGuardMode, MonitorMode.
-void Function::State::call_checked(const Arguments& arguments, OutputRecord& outputs) {
+void Function::State::call_checked(const Arguments& arguments, OutputRecord& outputs, Measuring& measuring) {
+  const NoTestValues no_test_values;
   const auto report = [&](const std::exception& e) {
     return e.what() + write_debug_report(definition, *original_, arguments.begin(), e.what());
   };
   try {
     DebugChecker::Expected expected;
     if (debug_ != nullptr) expected = debug_->check(arguments.begin());
-    const std::shared_ptr<Plan> plan = find_plan(arguments.begin());
+    bool is_new = false;
+    const std::shared_ptr<Plan> plan = find_plan(arguments.begin(), is_new);
+    if (measuring.is_on && is_new) measuring.start = Clock::now();
     const std::uint64_t blocks = blocks_allocated();
-    plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), &outputs, &definition.name});
+    plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), &outputs, &definition.name,
+               measuring.is_counted, measuring.is_on});
+    measuring.stretches += plan->steps().size();
     if (steady_ != nullptr) steady_->add_call(*plan, blocks_allocated() - blocks, definition.name);
     if (debug_ != nullptr) debug_->check_results(expected, outputs, plan->to_text());
   } catch (const NanGuardError& e) {
@@ -155,7 +170,7 @@ void Function::State::evaluate(const Arguments& arguments, OutputRecord& outputs
   }
 }
 
-std::shared_ptr<Plan> Function::State::find_plan(const Tensor* const* inputs) {
+std::shared_ptr<Plan> Function::State::find_plan(const Tensor* const* inputs, bool& is_new) {
   std::shared_ptr<Plan> plan;
   const std::shared_ptr<const ShapeSignature> signature = plans.find(inputs, cells_.data(), plan);
   if (plan != nullptr) return plan;
@@ -165,6 +180,7 @@ std::shared_ptr<Plan> Function::State::find_plan(const Tensor* const* inputs) {
     plan = plans.find(*signature, key.values());
     if (plan != nullptr) return plan;
   }
+  is_new = true;
   return make_plan(inputs, true);
 }
 
@@ -185,13 +201,15 @@ void Function::State::specialize_graph(FunctionGraph& graph, const ShapeSignatur
 }
 
 std::shared_ptr<Plan> Function::State::make_plan(const Tensor* const* inputs, bool has_values) {
+  const NoTestValues no_test_values;
   const std::lock_guard guard(making_);
   // Another thread may have made it meanwhile.
   PlanCache::Entry entry;
   entry.signature = plans.find(inputs, cells_.data(), entry.plan);
   if (entry.plan != nullptr) return entry.plan;
 
-  Clock::time_point start = Clock::now();
+  const Clock::time_point start = Clock::now();
+  const CompileTimes before = times_;
   std::unique_ptr<FunctionGraph> graph;
   if (entry.signature == nullptr) {
     auto signature = std::make_shared<ShapeSignature>();
@@ -228,6 +246,12 @@ std::shared_ptr<Plan> Function::State::make_plan(const Tensor* const* inputs, bo
     if (!has_values) throw NeedsValues();
     return croton::evaluate(variable, values_of_call(*specialized, inputs, cells_.data()));
   });
+  if (Trace* trace = Trace::active(); is_profiled && trace != nullptr) {
+    trace->phases(start, {{"specialize " + definition.name, times_.specialize - before.specialize},
+                          {"lower", times_.lower - before.lower},
+                          {"machine code", times_.compile - before.compile},
+                          {"plan", times_.plan - before.plan}});
+  }
   std::shared_ptr<Plan> plan = entry.plan;
   if (const auto evicted = plans.insert(std::move(entry))) add_rows(*evicted, retired_rows_);
   return plan;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -8,6 +8,7 @@
 
 #include "croton/optimizer/report.h"
 #include "croton/runtime/arguments.h"
+#include "croton/runtime/call_sampler.h"
 #include "croton/runtime/cell_locks.h"
 #include "croton/runtime/debug_mode.h"
 #include "croton/runtime/function.h"
@@ -16,6 +17,7 @@
 #include "croton/runtime/plan_builder.h"
 #include "croton/runtime/plan_cache.h"
 #include "croton/runtime/steady_watch.h"
+#include "croton/runtime/trace.h"
 
 namespace croton {
 
@@ -37,11 +39,19 @@ struct Function::State {
   const bool is_profiled;
 
  private:
-  std::shared_ptr<Plan> run(const Arguments& arguments, OutputRecord& outputs, bool wherever_shared_lie);
+  /// Of a call that may be one of those that are measured.
+  struct Measuring {
+    bool is_counted = false;
+    bool is_on = false;
+    std::chrono::steady_clock::time_point start;
+    std::size_t stretches = 1;  // that are measured
+  };
+  std::shared_ptr<Plan> run(const Arguments& arguments, OutputRecord& outputs, bool wherever_shared_lie,
+                            Measuring& measuring);
   void evaluate(const Arguments& arguments, OutputRecord& outputs);
   void prepare_checks();
-  void call_checked(const Arguments& arguments, OutputRecord& outputs);
-  std::shared_ptr<Plan> find_plan(const Tensor* const* inputs);
+  void call_checked(const Arguments& arguments, OutputRecord& outputs, Measuring& measuring);
+  std::shared_ptr<Plan> find_plan(const Tensor* const* inputs, bool& is_new);
   struct NeedsValues {};
   std::shared_ptr<Plan> plan_shapes(std::span<const Shape> shapes);
   std::shared_ptr<Plan> make_plan(const Tensor* const* inputs, bool has_values);
@@ -66,8 +76,9 @@ struct Function::State {
   CompileTimes times_;
   OptimizerReport rewriting_;
   std::vector<Profile::Row> retired_rows_;  // of plans that had to go
-  std::atomic<std::uint64_t> calls_{0};
-  std::atomic<std::int64_t> call_nanoseconds_{0};
+  std::atomic<bool> skips_first_call_;      // of profiles
+  CallSampler sampler_;
+  Trace::Label trace_label_ = 0;
 };
 
 }  // namespace croton

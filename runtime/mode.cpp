@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -13,28 +14,22 @@ namespace croton {
 
 namespace {
 
-struct Named {
-  std::string_view text;
-  ModeName name;
-  Checking checking;
-};
-
-constexpr std::array<Named, 6> modes = {{
-    {"FAST_RUN", ModeName::FAST_RUN, Checking::none},
-    {"FAST_COMPILE", ModeName::FAST_COMPILE, Checking::none},
-    {"None", ModeName::None, Checking::none},
-    {"DebugMode", ModeName::FAST_RUN, Checking::debug},
-    {"NanGuardMode", ModeName::FAST_RUN, Checking::nan_guard},
-    {"MonitorMode", ModeName::FAST_RUN, Checking::monitor},
+constexpr std::array<std::pair<std::string_view, ModeName>, 6> modes = {{
+    {"FAST_RUN", ModeName::FAST_RUN},
+    {"FAST_COMPILE", ModeName::FAST_COMPILE},
+    {"None", ModeName::None},
+    {"DebugMode", ModeName::DebugMode},
+    {"NanGuardMode", ModeName::NanGuardMode},
+    {"MonitorMode", ModeName::MonitorMode},
 }};
 
-const Named& mode_called(std::string_view text) {
+ModeName mode_called(std::string_view name) {
   std::array<std::string_view, modes.size()> names;
   for (std::size_t i = 0; i < modes.size(); ++i) {
-    if (modes[i].text == text) return modes[i];
-    names[i] = modes[i].text;
+    if (modes[i].first == name) return modes[i].second;
+    names[i] = modes[i].first;
   }
-  throw FlagError(fmt::format("no mode is called '{}'{}; there are {}", text, did_you_mean(text, names),
+  throw FlagError(fmt::format("no mode is called '{}'{}; there are {}", name, did_you_mean(name, names),
                               fmt::join(names, ", ")));
 }
 
@@ -47,17 +42,18 @@ Mode::Mode(ModeName name) : query_(name) {
   for (const std::string& tag : flags.optimizer_requiring()) query_ = query_.requiring(tag);
 }
 
-Mode::Mode(std::string_view name) : Mode(mode_called(name).name) { checking_ = mode_called(name).checking; }
+Mode::Mode(std::string_view name) : Mode(mode_called(name)) {}
+
+bool Mode::is_checking() const {
+  return name() == ModeName::DebugMode || name() == ModeName::NanGuardMode || name() == ModeName::MonitorMode;
+}
 
 std::string_view Mode::text() const {
-  for (const Named& mode : modes) {
-    if (mode.name == name() && mode.checking == checking_) return mode.text;
-  }
-  return "FAST_RUN";
+  return std::ranges::find(modes, name(), &std::pair<std::string_view, ModeName>::second)->first;
 }
 
 Mode monitor_mode(NodeCallback before, NodeCallback after) {
-  Mode mode("MonitorMode");
+  Mode mode(ModeName::MonitorMode);
   mode.monitor_ = std::make_shared<const Monitor>(Monitor{std::move(before), std::move(after)});
   return mode;
 }

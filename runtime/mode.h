@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -34,9 +33,6 @@ struct Monitor {
   NodeCallback after;
 };
 
-/// What is looked at when a function runs.
-enum class Checking : std::uint8_t { none, debug, nan_guard, monitor };
-
 /// How a function is compiled: a level of effort, and the names or tags of rewrites and implementations that
 /// are added, left out or demanded on top of what the flags say. Immutable; each call gives a changed copy.
 ///
@@ -59,7 +55,8 @@ class CROTON_API Mode {
 
   ModeName name() const { return query_.mode(); }
   const Query& query() const { return query_; }
-  Checking checking() const { return checking_; }
+  /// Whether every node is looked at while a function runs: DebugMode, NanGuardMode, MonitorMode.
+  bool is_checking() const;
   /// The mode as text: "FAST_RUN", "DebugMode", …
   std::string_view text() const;
   /// The callbacks of monitor_mode(), else null.
@@ -73,7 +70,6 @@ class CROTON_API Mode {
     return mode;
   }
   Query query_;
-  Checking checking_ = Checking::none;
   std::shared_ptr<const Monitor> monitor_;
 };
 

@@ -6,11 +6,11 @@
 
 #include "croton/graph/check_error.h"
 #include "croton/graph/debugprint.h"
+#include "croton/graph/flags.h"
 #include "croton/graph/message.h"
 #include "croton/graph/op.h"
 #include "croton/graph/subgraph.h"
 #include "croton/runtime/body_values.h"
-#include "croton/runtime/check_settings.h"
 #include "croton/runtime/node_observer.h"
 #include "croton/runtime/node_text.h"
 
@@ -23,10 +23,10 @@ constexpr double big = 1e10;
 class NanGuard final : public NodeObserver {
  public:
   NanGuard()
-      : nan_(check_settings().nan_is_error),
-        inf_(check_settings().inf_is_error),
-        big_(check_settings().big_is_error),
-        action_(check_settings().nan_guard_action) {}
+      : nan_(config().nan_is_error()),
+        inf_(config().inf_is_error()),
+        big_(config().big_is_error()),
+        action_(config().nan_guard_action()) {}
 
   /// What nobody computes is looked at before it is used; what a node may write over is kept for the report.
   void before(const NodeCall& call) override {
@@ -123,12 +123,12 @@ class NanGuard final : public NodeObserver {
   }
 
   void report(const std::string& text) const {
-    if (action_ == CheckAction::raise) throw NanGuardError(text);
-    if (action_ == CheckAction::warn) send_message(Severity::warning, text);
+    if (action_ == NanGuardAction::raise) throw NanGuardError(text);
+    send_message(Severity::warning, text);
   }
 
   bool nan_, inf_, big_;
-  CheckAction action_;
+  NanGuardAction action_;
 };
 
 }  // namespace

@@ -137,6 +137,21 @@ void Plan::run_observed(Instance& instance, std::size_t& at) {
   }
 }
 
+/// As run does, looking at the clock after every step.
+void Plan::run_measured(void** slots, std::size_t& at) {
+  Trace* const trace = trace_labels_.empty() ? nullptr : Trace::active();
+  auto start = std::chrono::steady_clock::now();
+  for (; at < steps_.size(); ++at) {
+    if (trace != nullptr) trace->running(trace_labels_[at]);
+    steps_[at]->run(slots);
+    const auto end = std::chrono::steady_clock::now();
+    times_->add(at, end - start);
+    if (trace != nullptr) trace->slice(trace_labels_[at], start, end);
+    start = end;
+  }
+  times_->count_measured();
+}
+
 void Plan::run(const Call& call) {
   std::unique_lock<std::recursive_mutex> device_lock;
   if (cuda_ != nullptr) {
@@ -150,20 +165,17 @@ void Plan::run(const Call& call) {
   void** slots = instance.slots.data();
   std::size_t at = 0;
   try {
-    if (cuda_ != nullptr && times_ == nullptr) {
-      cuda_->run(steps_, instance.cuda, slots, at);
-    } else if (cuda_ != nullptr) {
+    if (times_ != nullptr && call.is_counted) times_->count_call();
+    if (cuda_ != nullptr && call.is_measured) {
       cuda_->run_measured(steps_, instance.cuda, slots, at, *times_);
+    } else if (cuda_ != nullptr) {
+      cuda_->run(steps_, instance.cuda, slots, at);
     } else if (observer_ != nullptr) {
       run_observed(instance, at);
-    } else if (times_ == nullptr) {
-      for (; at < steps_.size(); ++at) steps_[at]->run(slots);
+    } else if (call.is_measured) {
+      run_measured(slots, at);
     } else {
-      times_->count_call();
-      for (; at < steps_.size(); ++at) {
-        const StepTimes::Clock clock(*times_, at);
-        steps_[at]->run(slots);
-      }
+      for (; at < steps_.size(); ++at) steps_[at]->run(slots);
     }
   } catch (const Error&) {
     // Nothing is stored yet, and what is computed over shared variables comes after everything that throws.

@@ -15,6 +15,7 @@
 #include "croton/runtime/spin_lock.h"
 #include "croton/runtime/step.h"
 #include "croton/runtime/step_times.h"
+#include "croton/runtime/trace.h"
 
 namespace croton {
 
@@ -48,6 +49,19 @@ class Plan {
     const Node* node = nullptr;
     std::vector<Layout> inputs, outputs;
     std::vector<std::size_t> steps;
+  };
+
+  /// A value that lies in memory of the plan, from the step that makes it to the last that touches it.
+  struct Block {
+    const Node* node = nullptr;  // the first that writes to it; null for scratch memory of a step
+    std::size_t bytes = 0;
+    std::size_t first_step = 0, last_step = 0;
+    bool is_result = false;  // in a block of its own, not in the arena
+  };
+  /// A node that computes over an input: the memory that it does without.
+  struct Reuse {
+    std::size_t bytes = 0;
+    std::size_t first_step = 0, last_step = 0;  // how long it would need them
   };
 
   /// What a pointer points into, for people.
@@ -88,6 +102,8 @@ class Plan {
     SharedCell* const* updated;        // locked exclusively, in the order of updates
     OutputRecord* outputs;             // gets the function's results
     const std::string* function_name;  // for errors
+    bool is_counted = false;           // by the profile of the function
+    bool is_measured = false;          // its steps are timed
   };
 
   Plan() = default;
@@ -114,6 +130,9 @@ class Plan {
   std::size_t result_bytes() const;
   /// The nodes with their steps and shapes; kept when the function is profiled.
   const std::vector<NodeWork>& work() const { return work_; }
+  /// The memory over time; kept likewise.
+  const std::vector<Block>& blocks() const { return blocks_; }
+  const std::vector<Reuse>& reuses() const { return reuses_; }
   /// Where calls add up their times; null when the function is not profiled.
   StepTimes* times() const { return times_.get(); }
   /// What a pointer of a step points into.
@@ -134,7 +153,7 @@ class Plan {
 
   bool shared_on_device(SharedCell* const* shared) const;
   void run_observed(Instance& instance, std::size_t& at);
-
+  void run_measured(void** slots, std::size_t& at);
   Instance* take_instance();
   void put_back(Instance* instance) noexcept;
   void point(Instance& instance, const Call& call) const;
@@ -146,10 +165,13 @@ class Plan {
   std::vector<std::unique_ptr<Step>> steps_;
   std::vector<SlotUse> slot_uses_;  // of every pointer
   std::vector<NodeWork> work_;
+  std::vector<Block> blocks_;
+  std::vector<Reuse> reuses_;
   std::unique_ptr<StepTimes> times_;
   std::shared_ptr<NodeObserver> observer_;  // null unless the plan is looked at while it runs
   std::vector<Buffer> buffers_;
   std::vector<StoredValue> stored_;
+  std::vector<Trace::Label> trace_labels_;  // of the steps, while there is a trace
 
   std::size_t arena_bytes_ = 0;
   std::vector<void*> fixed_slots_;  // pointers to constants; the others are null

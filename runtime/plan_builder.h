@@ -141,6 +141,8 @@ class PlanBuilder {
   void connect();
   Plan::SlotUse use_of(std::int32_t root, std::ptrdiff_t offset) const;
   void list_places();
+  void prepare_profile();
+  void label_steps(Trace& trace);
   void reset();
   bool draft();
   const Variable& memory_of(const Variable& variable) const;

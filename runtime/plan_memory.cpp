@@ -1,3 +1,4 @@
+#include "croton/graph/op.h"
 #include "croton/runtime/arena.h"
 #include "croton/runtime/plan_builder.h"
 
@@ -120,7 +121,52 @@ void PlanBuilder::connect() {
     plan_->cuda_->set_arena(device_arena_bytes_, std::move(device_pointers_), largest_buffers());
     plan_->cuda_->find_stretches(plan_->steps_, plan_->fixed_slots_.size(), request_.profile);
   }
-  if (request_.profile) plan_->times_ = std::make_unique<StepTimes>(plan_->steps_.size());
+  if (!request_.profile) return;
+  prepare_profile();
+  if (Trace::active() != nullptr) label_steps(*Trace::active());
+}
+
+/// Which memory is alive when.
+void PlanBuilder::prepare_profile() {
+  plan_->times_ = std::make_unique<StepTimes>(plan_->steps_.size());
+  for (const Root& root : roots_) {
+    if (root.kind != Root::Kind::computed || !root.is_touched) continue;
+    const Node* node = plan_->steps_[root.first_step]->node();
+    plan_->blocks_.push_back({node, root.bytes, root.first_step, root.last_step, root.result >= 0});
+  }
+  for (const Plan::NodeWork& work : plan_->work_) {
+    if (work.steps.empty()) continue;
+    for (const auto& [output, input] : work.node->op().destroy_map(*work.node)) {
+      const Layout& layout = work.outputs[static_cast<std::size_t>(output)];
+      // The new value of a shared variable would need them until the call ends.
+      const bool is_kept =
+          root_of(place_of(work.node->input(static_cast<std::size_t>(input)))).kind == Root::Kind::shared;
+      plan_->reuses_.push_back({static_cast<std::size_t>(layout.shape.count()) * size_of(layout.dtype),
+                                work.steps.back(), is_kept ? plan_->steps_.size() - 1 : work.steps.back()});
+    }
+  }
+}
+
+/// What the steps are called in a trace.
+void PlanBuilder::label_steps(Trace& trace) {
+  plan_->trace_labels_.resize(plan_->steps_.size());
+  for (std::size_t i = 0; i < plan_->steps_.size(); ++i) {
+    const Step& step = *plan_->steps_[i];
+    std::vector<std::pair<std::string, std::string>> details{{"step", std::to_string(i)},
+                                                             {"by", step.kind()}};
+    std::string name = step.kind();
+    if (step.node() != nullptr) {
+      name = node_label(*step.node());
+      details.emplace_back("node", name);
+      if (step.node()->where().known()) details.emplace_back("made at", to_string(step.node()->where()));
+      std::string inputs;
+      for (const Variable& input : step.node()->inputs())
+        inputs += (inputs.empty() ? "" : ", ") + to_string(input.type());
+      details.emplace_back("inputs", inputs);
+      details.emplace_back("output", to_string(step.node()->type()));
+    }
+    plan_->trace_labels_[i] = trace.label(name, std::move(details));
+  }
 }
 
 }  // namespace croton

@@ -34,7 +34,7 @@ void SteadyWatch::add_call(const Plan& plan, std::uint64_t blocks, const std::st
         "an "
         "argument had to be converted or copied";
   }
-  if (action_ == CheckAction::raise) throw SteadyStateError(text);
+  if (action_ == Allocations::raise) throw SteadyStateError(text);
   warn_once(text);
 }
 

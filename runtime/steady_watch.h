@@ -5,24 +5,24 @@
 #include <string>
 #include <unordered_map>
 
-#include "croton/runtime/check_settings.h"
+#include "croton/graph/flags.h"
 
 namespace croton {
 
 class Plan;
 
 /// Watches that the calls of a function allocate no memory for tensors once they are warm:
-/// CheckSettings::allocations.
+/// the flag allocations.
 class SteadyWatch {
  public:
-  explicit SteadyWatch(CheckAction action) : action_(action) {}
+  explicit SteadyWatch(Allocations action) : action_(action) {}
 
   /// One call of a plan, which allocated so many blocks. Throws SteadyStateError, or warns.
   void add_call(const Plan& plan, std::uint64_t blocks, const std::string& function_name);
 
  private:
   static constexpr int warm_up_calls = 2;
-  CheckAction action_;
+  Allocations action_;
   std::mutex mutex_;
   std::unordered_map<const Plan*, int> calls_;
 };

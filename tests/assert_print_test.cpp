@@ -3,22 +3,12 @@
 #include <vector>
 
 #include "croton/croton.h"
+#include "messages.h"
 
 using namespace croton;
 using Catch::Contains;
 using Catch::StartsWith;
-
-namespace {
-
-struct Messages {
-  Messages() {
-    set_message_sink([this](Severity, std::string_view text) { list.emplace_back(text); });
-  }
-  ~Messages() { set_message_sink({}); }
-  std::vector<std::string> list;
-};
-
-}  // namespace
+using croton::test::Messages;
 
 TEST_CASE("print_op reports what it is asked for and passes its input on", "[ops][check]") {
   const Variable x = vector("x");

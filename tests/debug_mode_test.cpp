@@ -8,6 +8,7 @@
 #include "croton/runtime/compare_values.h"
 #include "croton/runtime/debug_report.h"
 #include "places.h"
+#include "quiet.h"
 #include "random_cases.h"
 #include "random_graphs.h"
 #include "rewrite_cases.h"
@@ -16,16 +17,6 @@ using namespace croton;
 using namespace croton::test;
 using Catch::Contains;
 using Catch::StartsWith;
-
-namespace {
-
-/// Nothing is written while it lives.
-struct Quiet {
-  Quiet() { check_settings().write_reports = false; }
-  CheckSettingsScope scope;
-};
-
-}  // namespace
 
 TEST_CASE("DebugMode finds nothing in random graphs", "[runtime][check][random]") {
   const Quiet quiet;
@@ -88,8 +79,7 @@ TEST_CASE("a report is a file that can be run again", "[runtime][check]") {
   const std::filesystem::path folder = croton::test::writable_folder() / "reports";
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
-  const CheckSettingsScope scope;
-  check_settings().report_folder = folder;
+  const ConfigScope scope({{"DebugMode.report_dir", folder.string()}});
   const Variable x = vector("x");
   SharedVariable s = shared(Tensor{0.5f, -4.f}, "s");
   const Function f =

@@ -136,10 +136,10 @@ TEST_CASE("wrong flags are errors that say where and what else", "[graph][flags]
           "--flags, column 11: there is no flag \"optimizer_excludes\"; did you mean optimizer_excluding or "
           "optimizer_including?"));
   CHECK(config.threads() == 0);  // all or nothing
-  CHECK_THROWS_MATCHES(
-      config.read_string("mode=FASTRUN"), FlagError,
-      Message("--flags, column 1: the flag mode takes one of FAST_RUN, FAST_COMPILE, None, not "
-              "\"FASTRUN\"; did you mean FAST_RUN?"));
+  CHECK_THROWS_MATCHES(config.read_string("mode=FASTRUN"), FlagError,
+                       Message("--flags, column 1: the flag mode takes one of FAST_RUN, FAST_COMPILE, None, "
+                               "DebugMode, NanGuardMode, MonitorMode, not "
+                               "\"FASTRUN\"; did you mean FAST_RUN?"));
   CHECK_THROWS_MATCHES(
       config.set("device", "gpu0"), FlagError,
       Message("config().set: the flag device takes cpu, cuda, cuda0, cuda1, …, most-free, auto or a GPU's "
@@ -197,8 +197,9 @@ TEST_CASE("sources of flags have a fixed precedence", "[graph][flags]") {
     Config config;
     CHECK_THROWS_MATCHES(
         config.read_surroundings(), FlagError,
-        Message("CROTON_FLAGS, column 1: the flag mode takes one of FAST_RUN, FAST_COMPILE, None, "
-                "not \"fast\"; did you mean FAST_RUN or FAST_COMPILE?"));
+        Message(
+            "CROTON_FLAGS, column 1: the flag mode takes one of FAST_RUN, FAST_COMPILE, None, "
+            "DebugMode, NanGuardMode, MonitorMode, not \"fast\"; did you mean FAST_RUN or FAST_COMPILE?"));
   }
   std::filesystem::remove_all(folder);
 }

@@ -4,27 +4,16 @@
 #include <vector>
 
 #include "croton/croton.h"
+#include "messages.h"
+#include "quiet.h"
 
 using namespace croton;
 using Catch::Contains;
 using Catch::StartsWith;
+using croton::test::Messages;
+using croton::test::Quiet;
 
 namespace {
-
-/// Messages of the library while it lives.
-struct Messages {
-  Messages() {
-    set_message_sink([this](Severity, std::string_view text) { list.emplace_back(text); });
-  }
-  ~Messages() { set_message_sink({}); }
-  std::vector<std::string> list;
-};
-
-/// Nothing is written while it lives.
-struct Quiet {
-  Quiet() { check_settings().write_reports = false; }
-  CheckSettingsScope scope;
-};
 
 std::string error_of(const Function& f, const Tensor& x) {
   const Quiet quiet;
@@ -59,19 +48,16 @@ TEST_CASE("NanGuardMode looks at what it is told to", "[runtime][check]") {
   CHECK_THAT(error_of(made(x + 1), missing), StartsWith("NaN detected"));
   CHECK_THAT(error_of(made(x + 1), big), StartsWith("Big value detected"));
   {
-    const CheckSettingsScope scope;
-    check_settings().big_is_error = check_settings().inf_is_error = false;
+    const ConfigScope scope({{"NanGuardMode.big_is_error", "false"}, {"NanGuardMode.inf_is_error", "false"}});
     CHECK(error_of(made(x + 2), big) == "nothing");
     CHECK(error_of(made(x + 2), infinite) == "nothing");
     CHECK_THAT(error_of(made(x + 2), missing), StartsWith("NaN detected"));
   }
   {
-    const CheckSettingsScope scope;
-    check_settings().nan_is_error = false;
+    const ConfigScope scope({{"NanGuardMode.nan_is_error", "false"}});
     CHECK(error_of(made(x + 3), missing) == "nothing");
   }
-  const CheckSettingsScope scope;
-  check_settings().nan_guard_action = CheckAction::warn;
+  const ConfigScope scope({{"NanGuardMode.action", "warn"}});
   const Messages messages;
   CHECK(error_of(made(x + 4), missing) == "nothing");
   REQUIRE(messages.list.size() == 2);  // the argument, and what is computed from it

@@ -10,10 +10,12 @@
 #include "croton/ops/nnet.h"
 #include "croton/optimizer/expressions.h"
 #include "croton/optimizer/optimizer.h"
+#include "messages.h"
 
 using namespace croton;
 using namespace croton::pattern;
 using Catch::Matchers::Contains;
+using croton::test::Messages;
 
 namespace {
 
@@ -30,16 +32,6 @@ std::string rewritten(const Variable& output, const std::vector<Variable>& input
 }
 
 Variable input(const char* name) { return tensor(DType::float32, {unknown}, name); }
-
-/// Messages that are sent while one lives.
-class Messages {
- public:
-  Messages() {
-    set_message_sink([this](Severity, std::string_view text) { texts.emplace_back(text); });
-  }
-  ~Messages() { set_message_sink({}); }
-  std::vector<std::string> texts;
-};
 
 }  // namespace
 
@@ -81,10 +73,10 @@ TEST_CASE("a rule that never comes to rest is stopped and named", "[optimizer][r
                          rule("back", croton::pattern::sin(x), croton::pattern::exp(x))};
   const Messages messages;
   rewritten(croton::exp(a), {a}, rules);
-  REQUIRE(messages.texts.size() == 2);
-  CHECK_THAT(messages.texts[0],
+  REQUIRE(messages.list.size() == 2);
+  CHECK_THAT(messages.list[0],
              Contains("the rewrite forth was stopped after") || Contains("the rewrite back was"));
-  CHECK_THAT(messages.texts[0], Contains("in phase test") && Contains("optimizer_excluding="));
+  CHECK_THAT(messages.list[0], Contains("in phase test") && Contains("optimizer_excluding="));
 }
 
 TEST_CASE("a rule that fails is a bug that names itself", "[optimizer][rewriter][errors]") {
@@ -104,10 +96,10 @@ TEST_CASE("verbose names every rewrite that applies", "[optimizer][rewriter]") {
   const Messages messages;
   FunctionGraph graph(inputs, outputs);
   optimize(graph, Query());
-  REQUIRE(messages.texts.size() == 2);
-  CHECK(messages.texts[0] == "canonicalize: Elemwise{mul,no_inplace} (mul_one) -> Elemwise{exp,no_inplace}");
-  CHECK(messages.texts[1] ==
-        "stabilize: Elemwise{log,no_inplace} (log_of_exp) -> a (float32[?], made at rewriter_test.cpp:32)");
+  REQUIRE(messages.list.size() == 2);
+  CHECK(messages.list[0] == "canonicalize: Elemwise{mul,no_inplace} (mul_one) -> Elemwise{exp,no_inplace}");
+  CHECK(messages.list[1] ==
+        "stabilize: Elemwise{log,no_inplace} (log_of_exp) -> a (float32[?], made at rewriter_test.cpp:34)");
 }
 
 TEST_CASE("nodes tell which rules made them, and stand for the user's line", "[optimizer][rewriter]") {

@@ -7,8 +7,7 @@ using Catch::Contains;
 using Catch::StartsWith;
 
 TEST_CASE("the watch for allocations proves that a loop allocates nothing", "[cpu][runtime][check][memory]") {
-  const CheckSettingsScope scope;
-  check_settings().allocations = CheckAction::raise;
+  const ConfigScope scope({{"allocations", "raise"}});
   const Variable x = matrix("x");
   SharedVariable w = shared(Tensor::ones({3, 4}), "w");
   const Function f = function({x}, sum(tanh(dot(x, w))), {.updates = {{w, w * 0.5}}, .name = "f"});
@@ -29,8 +28,7 @@ TEST_CASE("the watch for allocations proves that a loop allocates nothing", "[cp
 
 TEST_CASE("the watch for allocations names the nodes that the reference evaluator computes",
           "[runtime][check][memory]") {
-  const CheckSettingsScope scope;
-  check_settings().allocations = CheckAction::raise;
+  const ConfigScope scope({{"allocations", "raise"}});
   const Variable x = vector("x");
   const Function f = function({x}, sum(assert_op(x, ge(x, 0), "positive")), {.name = "f"});
   const auto loop = [&] {

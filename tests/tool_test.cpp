@@ -180,8 +180,7 @@ TEST_CASE("croton doctor and cache look at this machine", "[tools][tool][cpu]") 
 }
 
 TEST_CASE("croton replay shows a reported fault again", "[tools][tool][cpu][check]") {
-  const CheckSettingsScope scope;
-  check_settings().report_folder = path("");
+  const ConfigScope scope({{"DebugMode.report_dir", path("")}});
   const Variable x = vector("x");
   std::string error;
   try {

@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
        {planted::rewrite_bugs(), planted::step_bugs(), planted::schedule_bugs(), planted::value_bugs()}) {
     bugs.insert(bugs.end(), list.begin(), list.end());
   }
-  check_settings().write_reports = false;
+  config().set("DebugMode.report_dir", "none");
   int missed = 0;
   for (const planted::Bug& bug : bugs) {
     if (!wanted.empty() && !wanted.contains(bug.name)) continue;

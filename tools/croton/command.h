@@ -13,6 +13,7 @@ void add_debugprint_command(CLI::App& app);
 void add_why_command(CLI::App& app);
 void add_why_not_command(CLI::App& app);
 void add_lint_command(CLI::App& app);
+void add_profile_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_flags_command(CLI::App& app);
 void add_ops_command(CLI::App& app);

@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
   add_why_command(app);
   add_why_not_command(app);
   add_lint_command(app);
+  add_profile_command(app);
   add_eval_command(app);
   add_flags_command(app);
   add_ops_command(app);
