@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "croton/codegen/cuda_library.h"
+#include "croton/codegen/cuda_function_table.h"
 #include "croton/graph/error.h"
 
 namespace croton::cublaslt {
@@ -11,11 +11,6 @@ namespace {
 
 constexpr std::size_t oldest_version = 120800;
 constexpr int allocation_failed = 3;
-
-/// 120803 is 12.8.3, 130401 is 13.4.1.
-std::string version_text(std::size_t version) {
-  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-}
 
 const char* status_text(int status) {
   switch (status) {
@@ -39,31 +34,16 @@ const char* status_text(int status) {
 }
 
 Library open() {
-  Library result;
-  static const auto* const file = new CudaLibrary(
+  return open_cuda_function_table<Library>(
       {.name = "cuBLASLt",
        .sonames = {"libcublasLt.so.13", "libcublasLt.so.12"},
        .loaded_first = {},
-       .how_to_get = "It is part of the CUDA toolkit, and of the Python wheel nvidia-cublas."});
-  if (!file->is_open()) {
-    result.problem = file->reason();
-    return result;
-  }
-  result.path = file->path();
-#define CROTON_CUBLASLT_FIND(member, symbol, type, parameters)                   \
-  if (result.problem.empty() && !file->find(symbol, result.member)) {            \
-    result.problem = fmt::format("{} has no function {}", file->path(), symbol); \
-  }
-  CROTON_CUBLASLT_FUNCTIONS(CROTON_CUBLASLT_FIND)
+       .how_to_get = "It is part of the CUDA toolkit, and of the Python wheel nvidia-cublas."},
+      oldest_version, [](Library& table, auto&& find) {
+#define CROTON_CUBLASLT_FIND(member, symbol, type, parameters) find(symbol, table.member);
+        CROTON_CUBLASLT_FUNCTIONS(CROTON_CUBLASLT_FIND)
 #undef CROTON_CUBLASLT_FIND
-  if (!result.problem.empty()) return result;
-  const std::size_t version = result.get_version();
-  result.version = version_text(version);
-  if (version < oldest_version) {
-    result.problem = fmt::format("{} is cuBLASLt {}; {} or later is needed", file->path(), result.version,
-                                 version_text(oldest_version));
-  }
-  return result;
+      });
 }
 
 }  // namespace

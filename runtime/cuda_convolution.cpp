@@ -1,22 +1,28 @@
 #include "croton/runtime/cuda_convolution.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
+#include <numeric>
 #include <optional>
+#include <vector>
 
+#include "croton/graph/error.h"
 #include "croton/graph/flags.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/ops/cudnn_problem.h"
+#include "croton/runtime/cuda_conv_choice.h"
 #include "croton/runtime/cuda_device.h"
 #include "croton/runtime/cuda_dnn.h"
+#include "croton/runtime/cuda_memory.h"
+#include "croton/runtime/cuda_timing.h"
 
 namespace croton {
 
 namespace {
-
-constexpr std::size_t most_workspace = std::size_t{256} << 20;
 
 /// One a device, made when first needed, never destroyed: the library outlives us at the end of a process.
 cudnn::Handle handle_of(const CudaDevice& device) {
@@ -102,39 +108,34 @@ class CudaConvolution final : public CudaLibraryStep {
   }
 
   /// False when cuDNN has no algorithm that may be used.
-  bool choose() {
-    const cudnn::Library& dnn = cudnn::library();
-    std::array<cudnn::Performance, 16> found{};
-    int count = 0;
-    const int wanted = static_cast<int>(found.size());
-    int status = 0;
-    switch (direction_) {
-      case ConvDirection::forward:
-        status = dnn.forward_algorithms(handle_, image_, filters_, convolution_, output_, wanted, &count,
-                                        found.data());
-        break;
-      case ConvDirection::backward_inputs:
-        status = dnn.data_algorithms(handle_, filters_, output_, convolution_, image_, wanted, &count,
-                                     found.data());
-        break;
-      default:
-        status = dnn.filter_algorithms(handle_, image_, output_, convolution_, filters_, wanted, &count,
-                                       found.data());
+  bool choose(CudaDevice& device, const CudnnProblem& p, int type) {
+    const std::string problem = name_of(device, p, type);
+    const bool may_measure = !config().deterministic();
+    if (may_measure) {
+      if (const auto known = known_conv_algorithm(problem)) {
+        use(*known);
+        return true;
+      }
     }
-    if (status != 0) return false;
-    const bool deterministic = config().deterministic();
-    const auto fits = [&](const cudnn::Performance& p) {
-      return p.status == 0 && p.workspace_bytes <= most_workspace &&
-             (!deterministic || p.determinism == cudnn::is_deterministic) &&
-             (!is_ieee_ || p.math == cudnn::fused_multiply_add_math || p.math == cudnn::default_math);
+    const auto bytes_of = [&](const std::vector<int>& extents) {
+      return std::accumulate(extents.begin(), extents.end(), element_bytes(type),
+                             [](std::size_t a, int b) { return a * static_cast<std::size_t>(b); });
     };
-    const auto best = std::find_if(found.begin(), found.begin() + count, fits);
-    if (best == found.begin() + count) return false;
-    algorithm_ = best->algorithm;
-    workspace_ = best->workspace_bytes;
-    if (!is_ieee_) {
-      cudnn::check(dnn.convolution_set_math(convolution_, best->math), "cudnnSetConvolutionMathType");
+    const std::size_t image = bytes_of(p.image), filters = bytes_of(p.filters), output = bytes_of(p.output);
+    const std::vector<CudnnAlgorithm> candidates = usable(most_conv_workspace(image + filters + output));
+    if (candidates.empty()) return false;
+    // Measuring may choose another in another run.
+    if (!may_measure || candidates.size() == 1) {
+      use(candidates.front());
+      return true;
     }
+    const std::array<std::size_t, 3> operands =
+        direction_ == ConvDirection::forward           ? std::array{image, filters, output}
+        : direction_ == ConvDirection::backward_inputs ? std::array{filters, output, image}
+                                                       : std::array{image, output, filters};
+    const std::optional<CudnnAlgorithm> best = measure(device, candidates, operands);
+    use(best.value_or(candidates.front()));
+    if (best) remember_conv_algorithm(problem, *best);
     return true;
   }
 
@@ -171,6 +172,95 @@ class CudaConvolution final : public CudaLibraryStep {
   }
 
  private:
+  static std::size_t element_bytes(int type) {
+    return type == cudnn::real_64 ? 8 : type == cudnn::real_32 ? 4 : 2;
+  }
+
+  /// Everything that the choice of an algorithm depends on.
+  std::string name_of(const CudaDevice& device, const CudnnProblem& p, int type) const {
+    return fmt::format(
+        "cuDNN {} on {}\ndirection {} type {} ieee {} precision {}\nimage {} filters {} output {} pad {} "
+        "stride {} dilation {} groups {} flip {}",
+        cudnn::library().version, device.info().name, static_cast<int>(direction_), type, is_ieee_,
+        static_cast<int>(config().precision()), fmt::join(p.image, "x"), fmt::join(p.filters, "x"),
+        fmt::join(p.output, "x"), fmt::join(p.pad, "x"), fmt::join(p.stride, "x"), fmt::join(p.dilation, "x"),
+        p.groups, p.flip);
+  }
+
+  /// The algorithms that may be used, in the order of the library's guess.
+  std::vector<CudnnAlgorithm> usable(std::size_t most_workspace) const {
+    const cudnn::Library& dnn = cudnn::library();
+    std::array<cudnn::Performance, 16> found{};
+    int count = 0;
+    const int wanted = static_cast<int>(found.size());
+    int status = 0;
+    switch (direction_) {
+      case ConvDirection::forward:
+        status = dnn.forward_algorithms(handle_, image_, filters_, convolution_, output_, wanted, &count,
+                                        found.data());
+        break;
+      case ConvDirection::backward_inputs:
+        status = dnn.data_algorithms(handle_, filters_, output_, convolution_, image_, wanted, &count,
+                                     found.data());
+        break;
+      default:
+        status = dnn.filter_algorithms(handle_, image_, output_, convolution_, filters_, wanted, &count,
+                                       found.data());
+    }
+    std::vector<CudnnAlgorithm> result;
+    if (status != 0) return result;
+    const bool deterministic = config().deterministic();
+    for (const cudnn::Performance& p : std::span(found).first(static_cast<std::size_t>(count))) {
+      if (p.status != 0 || p.workspace_bytes > most_workspace) continue;
+      if (deterministic && p.determinism != cudnn::is_deterministic) continue;
+      if (is_ieee_ && p.math != cudnn::fused_multiply_add_math && p.math != cudnn::default_math) continue;
+      result.push_back({p.algorithm, p.math, p.workspace_bytes, p.determinism == cudnn::is_deterministic});
+    }
+    return result;
+  }
+
+  void use(const CudnnAlgorithm& a) {
+    algorithm_ = a.algorithm;
+    workspace_ = a.workspace;
+    if (is_ieee_) return;
+    cudnn::check(cudnn::library().convolution_set_math(convolution_, a.math), "cudnnSetConvolutionMathType");
+  }
+
+  /// Runs each on memory of its own; nothing where that is not to be had.
+  std::optional<CudnnAlgorithm> measure(CudaDevice& device, const std::vector<CudnnAlgorithm>& candidates,
+                                        const std::array<std::size_t, 3>& operands) {
+    constexpr unsigned char filling = 0x3c;  // ordinary numbers in every type: 0x3c3c3c3c is 0.0115
+    const std::lock_guard guard(device.mutex());
+    std::vector<StorageRef> memory;
+    std::array<void*, 4> buffers{};
+    try {
+      for (const std::size_t bytes : operands) {
+        memory.push_back(device.allocate(bytes));
+        buffers[memory.size() - 1] = memory.back()->data();
+        device.fill(memory.back()->data(), filling, bytes);
+      }
+    } catch (const MemoryError&) {
+      return std::nullopt;
+    }
+    const auto seconds = [&](const CudnnAlgorithm& candidate, double limit) -> std::optional<double> {
+      try {
+        use(candidate);
+        StorageRef workspace;
+        if (workspace_ > 0) workspace = device.allocate(workspace_);
+        buffers[3] = workspace_ > 0 ? workspace->data() : nullptr;
+        return device_seconds(device, [&] { run(buffers.data(), device.stream()); }, limit);
+      } catch (const MemoryError&) {
+      } catch (const DeviceError&) {
+        // The library refuses some that it has named.
+      }
+      return std::nullopt;
+    };
+    const std::optional<CudnnAlgorithm> best = fastest_conv_algorithm(candidates, seconds);
+    memory.clear();
+    device.memory().trim();
+    return best;
+  }
+
   static cudnn::TensorDescriptor tensor(const std::vector<int>& extents, int type) {
     cudnn::TensorDescriptor made = nullptr;
     const std::vector<int> strides = packed_strides(extents);
@@ -208,7 +298,7 @@ std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const
   if (!p) return nullptr;
   device.make_current();
   auto step = std::make_unique<CudaConvolution>(device, problem.direction, *p, *type);
-  return step->choose() ? std::move(step) : nullptr;
+  return step->choose(device, *p, *type) ? std::move(step) : nullptr;
 }
 
 }  // namespace croton

@@ -8,8 +8,9 @@
 namespace croton {
 
 /// cuDNN's step for a convolution or a gradient of one whose operands lie C-contiguously, by the algorithm
-/// that the library's heuristic puts first among those that the flags precision and deterministic allow.
-/// Nothing where cuDNN has none.
+/// that was measured to be the fastest among those that the flag precision allows (measured once a problem,
+/// kept in the cache on disk). With the flag deterministic it is the one that the library's heuristic puts
+/// first among those whose results are the same in every run. Nothing where cuDNN has none.
 std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const Node& node,
                                                        std::span<const Layout> inputs,
                                                        std::span<const Layout> outputs);

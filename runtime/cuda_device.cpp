@@ -158,11 +158,11 @@ void CudaDevice::copy(void* to, const void* from, std::size_t bytes) const {
   CROTON_CUDA(cuMemcpyDtoDAsync, (device_address(to), device_address(from), bytes, stream_));
 }
 
-void CudaDevice::clear(void* to, std::size_t bytes) const {
+void CudaDevice::fill(void* to, unsigned char value, std::size_t bytes) const {
   if (bytes == 0) return;
   const std::lock_guard guard(mutex_);
   make_current();
-  CROTON_CUDA(cuMemsetD8Async, (device_address(to), 0, bytes, stream_));
+  CROTON_CUDA(cuMemsetD8Async, (device_address(to), value, bytes, stream_));
 }
 
 CudaModule::CudaModule(CudaDevice& device, std::span<const char> image, std::string_view name)

@@ -71,7 +71,8 @@ class CROTON_API CudaDevice {
   void upload(void* to, const void* from, std::size_t bytes);
   void download(void* to, const void* from, std::size_t bytes) const;
   void copy(void* to, const void* from, std::size_t bytes) const;
-  void clear(void* to, std::size_t bytes) const;
+  void clear(void* to, std::size_t bytes) const { fill(to, 0, bytes); }
+  void fill(void* to, unsigned char value, std::size_t bytes) const;
 
   /// Uninitialised memory of the device in a storage that goes back to the pool; `label` (may be null) is
   /// what a report of the memory in use calls it. Throws MemoryError.

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "croton/codegen/cuda_library.h"
+#include "croton/codegen/cuda_function_table.h"
 #include "croton/graph/error.h"
 
 namespace croton::cudnn {
@@ -11,38 +11,18 @@ namespace {
 
 constexpr std::size_t oldest_version = 90000;
 
-/// 91900 is 9.19.0.
-std::string version_text(std::size_t version) {
-  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-}
-
 Library open() {
-  Library result;
-  static const auto* const file = new CudaLibrary(
+  return open_cuda_function_table<Library>(
       {.name = "cuDNN",
        .sonames = {"libcudnn.so.9"},
        .loaded_first = {},
        .how_to_get = "NVIDIA offers it for itself, and as the Python wheels nvidia-cudnn-cu13 "
-                     "and nvidia-cudnn-cu12."});
-  if (!file->is_open()) {
-    result.problem = file->reason();
-    return result;
-  }
-  result.path = file->path();
-#define CROTON_CUDNN_FIND(member, symbol, type, parameters)                      \
-  if (result.problem.empty() && !file->find(symbol, result.member)) {            \
-    result.problem = fmt::format("{} has no function {}", file->path(), symbol); \
-  }
-  CROTON_CUDNN_FUNCTIONS(CROTON_CUDNN_FIND)
+                     "and nvidia-cudnn-cu12."},
+      oldest_version, [](Library& table, auto&& find) {
+#define CROTON_CUDNN_FIND(member, symbol, type, parameters) find(symbol, table.member);
+        CROTON_CUDNN_FUNCTIONS(CROTON_CUDNN_FIND)
 #undef CROTON_CUDNN_FIND
-  if (!result.problem.empty()) return result;
-  const std::size_t version = result.get_version();
-  result.version = version_text(version);
-  if (version < oldest_version) {
-    result.problem = fmt::format("{} is cuDNN {}; {} or later is needed", file->path(), result.version,
-                                 version_text(oldest_version));
-  }
-  return result;
+      });
 }
 
 }  // namespace
