@@ -8,12 +8,16 @@
 
 namespace croton {
 
-/// A kernel as CUDA C++: one function a phase, without the prelude (cuda_prelude.h). Names in it do not
-/// depend on the names in the kernel, but for those of the functions, which begin with the kernel's.
+/// A kernel as CUDA C++, without the prelude (cuda_prelude.h): one function a phase, but that short phases
+/// behind another one are in its function, run by the block that ends last. Names do not depend on the names
+/// in the kernel, but for those of the functions, which begin with the kernel's.
 struct CudaSource {
   std::string text;
   std::vector<CudaKernel::Phase> phases;
 };
 CROTON_API CudaSource emit_cuda(const Kernel& kernel, int multiprocessors);
+
+/// Whether all phases of `next`, run behind those of `kernel`, would be in the function of its last ones.
+CROTON_API bool joins_last_launch(const Kernel& kernel, const Kernel& next, int multiprocessors);
 
 }  // namespace croton

@@ -9,12 +9,13 @@
 namespace croton {
 
 CudaPhaseWriter::CudaPhaseWriter(const Kernel& kernel, const KernelUses& uses, const Phase& phase,
-                                 int multiprocessors, std::string function)
+                                 CudaSchedule schedule, std::string function, bool is_part)
     : k_(kernel),
       uses_(uses),
       phase_(phase),
       function_(std::move(function)),
-      s_(cuda_schedule(kernel, phase, multiprocessors)),
+      is_part_(is_part),
+      s_(std::move(schedule)),
       index_(kernel) {
   lanes_.varies.assign(kernel.instructions.size(), false);
 }
@@ -69,6 +70,10 @@ std::string CudaPhaseWriter::signature() const {
                               b.role == BufferInfo::Role::in ? "const " : "", cuda_memory_type(b.dtype),
                               b.may_alias ? "" : "__restrict__ ", id);
   }
+  if (is_part_) {
+    return fmt::format("DEVICE void {}(const i32 part{}{}) {{\n", function_, parameters.empty() ? "" : ", ",
+                       parameters);
+  }
   return fmt::format("extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n", s_.block, function_,
                      parameters);
 }
@@ -112,7 +117,8 @@ void CudaPhaseWriter::flat() {
   lanes_.variable = phase_.variable;
   if (tile == s_.block) {
     mark_varying(k_, s_.arrays, lanes_, phase_.body);
-    line(fmt::format("const {0} {1} = ({0})blockIdx.x * {2} + (i32)threadIdx.x;", type, variable, s_.block));
+    line(fmt::format("const {0} {1} = ({0}){3} * {2} + (i32)threadIdx.x;", type, variable, s_.block,
+                     block_number()));
     line(fmt::format("if ({} >= {}) return;", variable, n));
     declare_thread_arrays();
     block(phase_.body);
@@ -123,7 +129,7 @@ void CudaPhaseWriter::flat() {
   mark_varying(k_, s_.arrays, lanes_, phase_.body);
   std::set<std::int32_t> packed;
   packed_buffers(phase_.body, packed);
-  line(fmt::format("const {0} first = ({0})blockIdx.x * {1};", type, tile));
+  line(fmt::format("const {0} first = ({0}){2} * {1};", type, tile, block_number()));
   open(fmt::format("if (first + {} <= {} && {})", tile, n, aligned_condition(packed)));
   for (int pack = 0; pack < s_.packs; ++pack) {
     line(fmt::format("const {} {} = first + {} + (i32)threadIdx.x * {};", type,
@@ -152,7 +158,8 @@ void CudaPhaseWriter::threads() {
     open(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1})", type, variable, phase_.extent));
   } else {
     grid_ = static_cast<std::uint32_t>((phase_.extent + s_.block - 1) / s_.block);
-    line(fmt::format("const {0} {1} = ({0})blockIdx.x * {2} + (i32)threadIdx.x;", type, variable, s_.block));
+    line(fmt::format("const {0} {1} = ({0}){3} * {2} + (i32)threadIdx.x;", type, variable, s_.block,
+                     block_number()));
     line(fmt::format("if ({} >= {}) return;", variable, phase_.extent));
   }
   declare_thread_arrays();
@@ -197,10 +204,10 @@ void CudaPhaseWriter::groups() {
   } else {
     grid_ = static_cast<std::uint32_t>((phase_.extent + groups - 1) / groups);
     if (groups == 1) {
-      line(fmt::format("const {} {} = blockIdx.x;", type, variable));
+      line(fmt::format("const {} {} = {};", type, variable, block_number()));
     } else {
-      line(fmt::format("const {0} {1} = ({0})blockIdx.x * {2} + (i32)threadIdx.x / {3};", type, variable,
-                       groups, s_.group));
+      line(fmt::format("const {0} {1} = ({0}){4} * {2} + (i32)threadIdx.x / {3};", type, variable, groups,
+                       s_.group, block_number()));
     }
     if (groups > 1 && phase_.extent % groups != 0)
       line(fmt::format("if ({} >= {}) return;", variable, phase_.extent));

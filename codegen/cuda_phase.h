@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "croton/codegen/cuda_index.h"
@@ -11,11 +12,12 @@
 
 namespace croton {
 
-/// Writes one phase of a kernel as a __global__ function.
+/// Writes one phase of a kernel as a __global__ function, or as part of one: a function of the device that is
+/// called with the number of its block, `part`.
 class CudaPhaseWriter {
  public:
-  CudaPhaseWriter(const Kernel& kernel, const KernelUses& uses, const Phase& phase, int multiprocessors,
-                  std::string function);
+  CudaPhaseWriter(const Kernel& kernel, const KernelUses& uses, const Phase& phase, CudaSchedule schedule,
+                  std::string function, bool is_part = false);
 
   /// The function; afterwards the numbers below hold.
   std::string write();
@@ -44,6 +46,7 @@ class CudaPhaseWriter {
   void close();
   void find_buffers();
   std::string signature() const;
+  std::string_view block_number() const { return is_part_ ? "part" : "blockIdx.x"; }
   void flat();
   void groups();
   void threads();
@@ -96,6 +99,7 @@ class CudaPhaseWriter {
   const KernelUses& uses_;
   const Phase& phase_;
   std::string function_;
+  bool is_part_;
   CudaSchedule s_;
   CudaIndex index_;
   CudaLanes lanes_;

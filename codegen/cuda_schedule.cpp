@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <set>
 
 #include "croton/codegen/cuda_scalar.h"
@@ -32,6 +33,23 @@ class Scheduler {
         phase_(phase),
         index_(kernel),
         many_threads_(threads_per_multiprocessor * multiprocessors) {}
+
+  /// For one block of so many threads.
+  CudaSchedule schedule_in_block(int threads) {
+    s_.arrays.resize(k_.arrays.size());
+    scan(phase_.body, nullptr);
+    s_.block = threads;
+    if (phase_.mark.kind == LoopKind::vectorize || !groups_in_block()) {
+      s_.mode =
+          phase_.mark.kind == LoopKind::vectorize ? CudaSchedule::Mode::flat : CudaSchedule::Mode::thread;
+      s_.group = 1;
+      s_.array_bytes = 0;
+      place_arrays_in_threads();
+    }
+    return std::move(s_);
+  }
+  bool has_transpose() const { return has_transpose_; }
+  bool has_vector_loops() const { return !loops_.empty(); }
 
   CudaSchedule schedule() {
     s_.arrays.resize(k_.arrays.size());
@@ -115,7 +133,25 @@ class Scheduler {
     }
   }
 
+  /// end - begin where they move together; nothing otherwise.
+  std::optional<std::int64_t> distance(std::int32_t begin, std::int32_t end) const {
+    const IndexNode &from = node(begin), &to = node(end);
+    if (to.op == IndexOp::min) {
+      const auto first = distance(begin, to.operands[0]), second = distance(begin, to.operands[1]);
+      return first && second ? std::min(*first, *second) : first ? first : second;
+    }
+    // What is no sum is the sum of itself.
+    const auto sum = [](std::int32_t id, const IndexNode& n) {
+      return n.op == IndexOp::affine ? n : IndexNode{.terms = {{id, 1}}};
+    };
+    const IndexNode a = sum(begin, from), b = sum(end, to);
+    if (a.terms != b.terms) return std::nullopt;
+    return b.constant - a.constant;
+  }
+
   std::int64_t bounded_trip_count(const Statement& loop) const {
+    if (const auto together = distance(loop.begin, loop.end))
+      return std::max<std::int64_t>((*together + loop.step - 1) / loop.step, 1);
     const std::int64_t last = node(loop.end).high, first = node(loop.begin).low;
     if (last == std::numeric_limits<std::int64_t>::max() || first == std::numeric_limits<std::int64_t>::min())
       return usual_trip_count;
@@ -261,6 +297,23 @@ class Scheduler {
     return true;
   }
 
+  bool groups_in_block() {
+    constexpr int warp = 32;
+    constexpr std::int64_t most_bytes = 32 * 1024;
+    if (loops_.empty() || longest_ <= longest_thread_loop) return false;
+    const std::int64_t wanted = std::min(longest_, s_.block / std::max<std::int64_t>(phase_.extent, 1));
+    s_.group = 1;
+    while (2 * s_.group <= wanted) s_.group *= 2;
+    // The whole block, whose barriers everybody meets, or part of a warp.
+    if (s_.group > warp) s_.group = phase_.extent <= 2 && longest_ >= s_.block ? s_.block : warp;
+    if (s_.group == 1) return false;
+    s_.mode = CudaSchedule::Mode::group;
+    place_arrays();
+    if (s_.array_bytes * s_.groups_per_block() > most_bytes) return false;
+    for (const Statement* loop : loops_) s_.loop_lanes[loop->body] = 1;
+    return true;
+  }
+
   void place_arrays() {
     // In registers where all loops that use it run over the same constant bounds.
     for (const auto& [id, use] : array_uses_) {
@@ -333,6 +386,26 @@ class Scheduler {
 };
 
 }  // namespace
+
+CudaSchedule cuda_schedule_in_block(const Kernel& kernel, const Phase& phase, int threads) {
+  return Scheduler(kernel, phase, 1).schedule_in_block(threads);
+}
+
+bool is_short_in_block(const Kernel& kernel, const Phase& phase, int threads) {
+  // Microseconds, roughly: of the way to memory and back for every index of a thread, of a thread for what
+  // takes a core of a CPU a nanosecond, of a launch.
+  constexpr double latency = 0.4, thread = 0.02, launch = 2.5;
+  constexpr double cpu_lanes = 8;  // that the cost of a vector loop is shared by
+  if (phase.extent > std::int64_t{threads} * 8) return false;
+  Scheduler scheduler(kernel, phase, 1);
+  const CudaSchedule s = scheduler.schedule_in_block(threads);
+  if (s.one_after_other || scheduler.has_transpose()) return false;
+  const std::int64_t at_once = s.groups_per_block();
+  const auto rounds = static_cast<double>((phase.extent + at_once - 1) / at_once);
+  double cost = estimated_cost(kernel, phase);
+  if (scheduler.has_vector_loops()) cost *= cpu_lanes / s.group;
+  return rounds * (latency + thread * cost) <= launch;
+}
 
 CudaSchedule cuda_schedule(const Kernel& kernel, const Phase& phase, int multiprocessors) {
   return Scheduler(kernel, phase, multiprocessors).schedule();

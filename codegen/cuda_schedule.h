@@ -45,6 +45,12 @@ struct CudaSchedule {
 /// For a GPU of so many multiprocessors: few indices get more threads each, many share them.
 CudaSchedule cuda_schedule(const Kernel& kernel, const Phase& phase, int multiprocessors);
 
+/// The same for one block of so many threads (a power of two, 32 or more) that runs the phase alone, its
+/// indices in turns.
+CudaSchedule cuda_schedule_in_block(const Kernel& kernel, const Phase& phase, int threads);
+/// Whether one block runs the phase in less time than a launch of its own takes.
+bool is_short_in_block(const Kernel& kernel, const Phase& phase, int threads);
+
 /// Marks in lanes.varies what differs between lanes in a block and the blocks inside. Locals that are
 /// declared there differ.
 void mark_varying(const Kernel& kernel, const std::vector<CudaArray>& arrays, CudaLanes& lanes,

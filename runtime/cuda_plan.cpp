@@ -12,6 +12,13 @@
 
 namespace croton {
 
+namespace {
+
+// Fewer are enqueued faster one by one.
+constexpr std::size_t least_steps_of_a_graph = 3;
+
+}  // namespace
+
 void* CudaPlan::add_constant(const Tensor& value) {
   StorageRef storage = device_.allocate(value.bytes(), label_);
   device_.upload(storage->data(), value.raw_data(), value.bytes());
@@ -40,7 +47,7 @@ void CudaPlan::find_stretches(const std::vector<std::unique_ptr<Step>>& steps, s
       stretch.steps.push_back(step);
     }
     if (i < steps.size()) stretch.end_slot = steps[i]->first_slot;
-    if (!stretch.steps.empty()) stretches_.push_back(std::move(stretch));
+    if (stretch.steps.size() >= least_steps_of_a_graph) stretches_.push_back(std::move(stretch));
     if (i < steps.size()) ++i;
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ class CudaPlan {
 
   CudaDevice& device() const { return device_; }
   const std::shared_ptr<const std::string>& label() const { return label_; }
+  /// How many errors calls have ended with that fault checks have found.
+  const std::shared_ptr<std::uint64_t>& fault_count() const { return fault_count_; }
   /// Uploads a constant; it lives as long as the plan.
   void* add_constant(const Tensor& value);
   void set_arena(std::size_t bytes, std::vector<ArenaPointer> pointers, std::string largest);
@@ -69,6 +72,7 @@ class CudaPlan {
 
   CudaDevice& device_;
   std::shared_ptr<const std::string> label_;
+  std::shared_ptr<std::uint64_t> fault_count_ = std::make_shared<std::uint64_t>(0);
   std::vector<StorageRef> constants_;
   std::size_t constant_bytes_ = 0;
   std::size_t arena_bytes_ = 0;

@@ -48,14 +48,18 @@ const PlanBuilder::Place& PlanBuilder::device_place_of(const Variable& constant)
   const auto entry = device_constants_.find(constant);
   if (entry != device_constants_.end()) return entry->second;
   const Tensor value = constant.constant_value().to_host().contiguous();
-  device_constant_addresses_.push_back(plan_->cuda_->add_constant(value));
-  const std::int32_t root =
-      new_root({.kind = Root::Kind::constant,
-                .index = static_cast<std::uint32_t>(device_constant_addresses_.size() - 1),
-                .on_device = true});
+  const std::int32_t root = fixed_root(plan_->cuda_->add_constant(value));
   return device_constants_
       .emplace(constant, Place{root, 0, {value.dtype(), value.shape(), contiguous_strides(value.shape())}})
       .first->second;
+}
+
+/// Memory that the device reaches, at the same address at every call.
+std::int32_t PlanBuilder::fixed_root(void* address) {
+  device_constant_addresses_.push_back(address);
+  return new_root({.kind = Root::Kind::constant,
+                   .index = static_cast<std::uint32_t>(device_constant_addresses_.size() - 1),
+                   .on_device = true});
 }
 
 void* PlanBuilder::constant_address(const Root& root) const {
@@ -194,10 +198,7 @@ void PlanBuilder::add_device_kernels(const Node& node, NodeCode code, std::span<
                                 .bytes = static_cast<std::size_t>(bytes)}));
   }
   std::int32_t fault = -1;
-  if (code.may_fault) {
-    fault = new_root({.kind = Root::Kind::computed, .on_device = true, .bytes = sizeof(std::int64_t)});
-    add_draft(std::make_unique<CudaClearStep>(&node, device, sizeof(std::int64_t)), {{fault, 0}});
-  }
+  if (code.may_fault) fault = fixed_root(plan_->cuda_->add_constant(Tensor::zeros({1}, DType::int64)));
   for (LoweredKernel& lowered : code.kernels) {
     std::vector<Pointer> pointers;
     for (const StepBuffer& buffer : lowered.buffers) {
@@ -221,9 +222,15 @@ void PlanBuilder::add_device_kernels(const Node& node, NodeCode code, std::span<
     add_draft(std::make_unique<CudaKernelStep>(&node, device, device_kernels_.size()), std::move(pointers));
     device_kernels_.push_back(std::move(lowered.kernel));
   }
-  if (!code.may_fault) return;
-  auto cell = std::make_shared<CudaFaultCell>(device);
-  add_draft(std::make_unique<CudaFaultFetch>(&node, device, cell), {{fault, 0}});
+  if (code.may_fault) add_fault_report(node, fault, inputs);
+}
+
+/// A kernel of its own tells the host whether those before it have left word.
+void PlanBuilder::add_fault_report(const Node& node, std::int32_t fault, std::span<const Place> inputs) {
+  auto cell = std::make_shared<CudaFaultCell>(*request_.device, plan_->cuda_->fault_count());
+  add_draft(std::make_unique<CudaKernelStep>(&node, *request_.device, device_kernels_.size()),
+            {{fault, 0}, {fixed_root(cell->host()), 0}});
+  device_kernels_.push_back(fault_report_kernel());
   unchecked_faults_.push_back({&node, std::move(cell), {inputs.begin(), inputs.end()}});
 }
 

@@ -42,14 +42,18 @@ class CudaStep : public Step {
 /// Generated code.
 class CudaKernelStep final : public CudaStep {
  public:
-  CudaKernelStep(const Node* node, CudaDevice& device, std::size_t kernel)
-      : CudaStep(node, device), kernel_position(kernel) {}
+  /// `more`: how many nodes' code stands behind that of `node` in the kernel.
+  CudaKernelStep(const Node* node, CudaDevice& device, std::size_t kernel, std::size_t more = 0)
+      : CudaStep(node, device), kernel_position(kernel), more_(more) {}
   void enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const override;
   bool exchange(CUgraphExec graph, std::span<const CUgraphNode> nodes, void* const* pointers) const override;
-  std::string kind() const override { return "CUDA kernel"; }
+  std::string kind() const override;
 
   const std::size_t kernel_position;  // among the device's that are compiled together
   std::shared_ptr<const LoadedCudaKernel> kernel;
+
+ private:
+  std::size_t more_;
 };
 
 /// A library call. Pointers: inputs, outputs, scratch.
@@ -80,49 +84,30 @@ class CudaCopyStep final : public CudaStep {
   std::size_t bytes_;
 };
 
-/// Sets memory to zero. Pointers: the memory, which is the arena's.
-class CudaClearStep final : public CudaStep {
- public:
-  CudaClearStep(const Node* node, CudaDevice& device, std::size_t bytes)
-      : CudaStep(node, device), bytes_(bytes) {}
-  void enqueue(void* const* pointers, std::vector<CUgraphNode>*) const override;
-  bool is_exchangeable() const override { return false; }
-  std::string kind() const override { return "CUDA clear"; }
-
- private:
-  std::size_t bytes_;
-};
-
-/// Where kernels leave word that they met a value they cannot work with: the device's cell is copied to the
-/// host's, which a CudaFaultCheck reads.
+/// Where the host learns whether kernels have met a value that they cannot work with. They leave word in
+/// memory of the device; the fault_report_kernel behind them writes here what it finds there. A
+/// CudaFaultCheck reads it.
 class CudaFaultCell {
  public:
-  explicit CudaFaultCell(CudaDevice& device);
-  /// Where the device's cell is copied to.
+  /// `fault_count`: of all cells of a plan, of which a call that fails may leave some unread.
+  CudaFaultCell(CudaDevice& device, std::shared_ptr<std::uint64_t> fault_count);
+  /// What the report is written to.
   void* host() const { return host_->data(); }
-  const CudaEvent& arrived() const { return arrived_; }
-  /// Waits; whether a kernel left word.
-  bool take_fault() const;
+  /// Waits; whether a kernel left word. `is_stale`: a report that lies there may be that of an earlier call.
+  bool take_fault(bool is_stale);
 
  private:
-  static constexpr std::int64_t not_arrived = INT64_MIN;
   const CudaDevice& device_;
   StorageRef host_;  // one int64, pinned
-  CudaEvent arrived_;
+  std::shared_ptr<std::uint64_t> fault_count_;
+  std::uint64_t seen_faults_ = 0;
 };
 
-/// Fetches a fault cell. Pointers: the device's cell.
-class CudaFaultFetch final : public CudaStep {
- public:
-  CudaFaultFetch(const Node* node, CudaDevice& device, std::shared_ptr<CudaFaultCell> cell)
-      : CudaStep(node, device), cell_(std::move(cell)) {}
-  void enqueue(void* const* pointers, std::vector<CUgraphNode>* nodes) const override;
-  bool is_exchangeable() const override { return false; }
-  std::string kind() const override { return "CUDA fault fetch"; }
+/// The report's numbers.
+enum CudaFaultReport : std::int64_t { not_reported = 0, reported_good = 1, reported_fault = 2 };
 
- private:
-  std::shared_ptr<CudaFaultCell> cell_;
-};
+/// Buffers: the word that kernels leave (int64, 0 or not), which is taken back; the report.
+Kernel fault_report_kernel();
 
 /// Waits for a fault cell; where a kernel left word, the reference evaluator says what is wrong. Pointers:
 /// the node's inputs (on the device or the host).

@@ -43,10 +43,12 @@ std::unique_ptr<Plan> PlanBuilder::build(PlanTimes& times) {
     if (!draft()) throw InternalError("a plan that stores all updates in blocks of their own failed");
   }
   times.lower += watch.lap();
+  order_drafts();
+  merge_device_kernels();
+  times.plan += watch.lap();
   compile_kernels();
   compile_device_kernels();
   times.compile += watch.lap();
-  order_drafts();
   if (request_.checks.guard_bytes > 0) {
     place_guarded();
   } else {

@@ -126,8 +126,11 @@ class PlanBuilder {
                           std::span<const Place> outputs);
   void add_on_host_instead(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
   std::optional<std::vector<SharedCell*>> fixed_sources(std::span<const Place> inputs) const;
+  std::int32_t fixed_root(void* address);
+  void add_fault_report(const Node& node, std::int32_t fault, std::span<const Place> inputs);
   void add_fault_check();
   void order_drafts();
+  void merge_device_kernels();
   void compile_device_kernels();
   void* constant_address(const Root& root) const;
   std::string largest_buffers() const;

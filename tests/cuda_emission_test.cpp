@@ -6,6 +6,7 @@
 #include "codegen_random.h"
 #include "croton/codegen/kernel_builder.h"
 #include "croton/codegen/loop_interpreter.h"
+#include "croton/codegen/merge_kernels.h"
 #include "cuda_host.h"
 #include "random_cases.h"
 
@@ -216,4 +217,75 @@ TEST_CASE("flat phases, tiles and workers in CUDA code", "[codegen][cuda]") {
   kernels.push_back(by_worker(9, false));
   kernels.push_back(by_worker(9, true));
   compare_all(kernels, /*with_specials=*/true, /*is_exact=*/true);
+}
+
+TEST_CASE("kernels merged into one do what they do one after the other", "[codegen][cuda][merge]") {
+  std::vector<Kernel> merged;
+  for (int seed = 0; seed < random_cases(20); ++seed) {
+    std::mt19937 random(static_cast<unsigned>(1000 + seed));
+    std::vector<Kernel> parts;
+    for (int i = 0; i < 2 + seed % 3; ++i) parts.push_back(random_kernel(random, true));
+    merged.push_back(merge_kernels(parts, "merged"));
+    GuardedBuffers expected(merged.back(), true), got(merged.back(), true);
+    for (std::size_t b = 0; b < merged.back().buffers.size(); ++b) {
+      fill_random(merged.back().buffers[b], expected.as<char>(b), random, false);
+      std::memcpy(got.as<char>(b), expected.as<char>(b), expected.bytes(b));
+    }
+    void* const* pointers = expected.pointers();
+    for (const Kernel& part : parts) {
+      interpret(part, pointers);
+      pointers += part.buffers.size();
+    }
+    interpret(merged.back(), got.pointers());
+    INFO(to_text(merged.back()));
+    for (std::size_t b = 0; b < merged.back().buffers.size(); ++b)
+      REQUIRE(same_contents(merged.back().buffers[b], expected.as<char>(b), got.as<char>(b)));
+  }
+  compare_all(merged, /*with_specials=*/true, /*is_exact=*/true);
+}
+
+namespace {
+
+/// Sums of chunks, then of these, then a few more steps with what comes out: phases of every width.
+Kernel chain_of_sums(std::int64_t n, std::int64_t chunks) {
+  KernelBuilder b("chain");
+  const std::int64_t length = n / chunks;
+  const Buffer x = b.input("x", DType::int64, n), parts = b.output("parts", DType::int64, chunks);
+  const Buffer total = b.output("total", DType::int64, 1), y = b.output("y", DType::int64, chunks);
+  const Buffer rows = b.output("rows", DType::int64, chunks / 3);
+  const auto sum = [&](Buffer from, Index begin, Index end) {
+    const Local s = b.local("s", b.integer_constant(0, DType::int64));
+    b.loop("j", begin, end, vectorize, [&](Index j) { b.reduce(ScalarOp::add, s, b.load(from, j)); });
+    return b.get(s);
+  };
+  b.parallel("c", chunks, [&](Index c) {
+    b.store(parts, c, sum(x, c * Index(length), c * Index(length) + Index(length)));
+  });
+  b.once([&] { b.store(total, 0, sum(parts, 0, chunks)); });
+  b.parallel(
+      "i", chunks,
+      [&](Index i) { b.store(y, i, b.emit(ScalarOp::sub, b.load(parts, chunks - 1 - i), b.load(total, 0))); },
+      vectorize);
+  b.parallel("r", chunks / 3, [&](Index r) {
+    const Local s = b.local("s", b.integer_constant(0, DType::int64));
+    b.loop("j", 0, 3, vectorize, [&](Index j) { b.reduce(ScalarOp::add, s, b.load(y, r * Index(3) + j)); });
+    b.store(rows, r, b.get(s));
+  });
+  return b.build();
+}
+
+}  // namespace
+
+TEST_CASE("short phases are run by the block that ends last", "[codegen][cuda][merge]") {
+  std::vector<Kernel> kernels;
+  int with_last_block = 0;
+  for (const auto& [n, chunks] : {std::pair{21, 3}, {640, 64}, {70000, 10}, {70000, 700}, {90000, 900}}) {
+    kernels.push_back(chain_of_sums(n, chunks));
+    const CudaSource source = emit_cuda(kernels.back(), 132);
+    INFO(source.text);
+    CHECK(source.phases.size() <= 2);
+    with_last_block += source.text.find("is_last_block") != std::string::npos ? 1 : 0;
+  }
+  CHECK((with_last_block > 0 && with_last_block < 5));
+  compare_all(kernels, /*with_specials=*/false, /*is_exact=*/true);
 }

@@ -67,3 +67,33 @@ TEST_CASE("golden: an array that threads share needs barriers", "[codegen][cuda]
   });
   check_golden("reversed", b.build());
 }
+
+TEST_CASE("golden: the block that ends last sums what all have summed", "[codegen][cuda][golden]") {
+  KernelBuilder b("sum_all");
+  const Buffer x = b.input("x", DType::float32, 512 * 8192), parts = b.scratch("parts", DType::float32, 512);
+  const Buffer y = b.output("y", DType::float32, 1);
+  b.parallel("c", 512, [&](Index c) {
+    const Local sum = b.local("sum", b.constant(0, DType::float32));
+    b.loop("j", 0, 8192, vectorize, [&](Index j) { b.reduce(ScalarOp::add, sum, b.load(x, c * 8192 + j)); });
+    b.store(parts, c, b.get(sum));
+  });
+  b.once([&] {
+    const Local sum = b.local("sum", b.constant(0, DType::float32));
+    b.loop("c", 0, 512, vectorize, [&](Index c) { b.reduce(ScalarOp::add, sum, b.load(parts, c)); });
+    b.store(y, 0, b.get(sum));
+  });
+  check_golden("sum_all", b.build());
+}
+
+TEST_CASE("golden: one block runs phases of little work", "[codegen][cuda][golden]") {
+  KernelBuilder b("short_phases");
+  const Buffer x = b.input("x", DType::float32, 300), y = b.output("y", DType::float32, 300);
+  const Buffer z = b.output("z", DType::float32, 3);
+  b.parallel("i", 300, [&](Index i) { b.store(y, i, b.emit(ScalarOp::tanh, b.load(x, i))); }, vectorize);
+  b.parallel("r", 3, [&](Index r) {
+    const Local sum = b.local("sum", b.constant(0, DType::float32));
+    b.loop("j", 0, 100, vectorize, [&](Index j) { b.reduce(ScalarOp::add, sum, b.load(y, r * 100 + j)); });
+    b.store(z, r, b.get(sum));
+  });
+  check_golden("short_phases", b.build());
+}

@@ -64,7 +64,8 @@ CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
       const std::string body = source.substr(begin, end == std::string::npos ? end : end - begin);
       const bool has_barriers = body.find("shuffle(") != std::string::npos ||
                                 body.find("group_barrier(") != std::string::npos ||
-                                body.find("block_barrier(") != std::string::npos;
+                                body.find("block_barrier(") != std::string::npos ||
+                                body.find("is_last_block(") != std::string::npos;
       callers += caller(p, i, phase, has_barriers);
     }
     for (std::size_t at = 0; (at = source.find("extern \"C\" ", at)) != std::string::npos;)

@@ -155,7 +155,7 @@ TEST_CASE("device memory is cut, kept and joined again", "[.fake_cuda][runtime][
   CHECK(memory.usage().reserved <= memory.usage().in_use + (std::size_t{64} << 20));
 }
 
-TEST_CASE("a training step stays on the device and is replayed", "[.fake_cuda][runtime][cuda]") {
+TEST_CASE("a training step stays on the device in few launches", "[.fake_cuda][runtime][cuda]") {
   const Variable x = matrix("x"), y = ivector("y");
   const Tensor images = ramp({20, 8}), labels = Tensor::zeros({20}, DType::int32);
   const Tensor first = ramp({8, 4}, -0.02);
@@ -175,7 +175,7 @@ TEST_CASE("a training step stays on the device and is replayed", "[.fake_cuda][r
   std::string text;
   const std::vector<float> expected = train(6, on_host, text);
   const OnFakeDevice fake;
-  const long graphs = calls("cuGraphLaunch");
+  const long launches = calls("cuLaunchKernel");
   const std::vector<float> losses = train(6, on_device, text);
   INFO(text);
   REQUIRE(losses.size() == expected.size());
@@ -183,8 +183,9 @@ TEST_CASE("a training step stays on the device and is replayed", "[.fake_cuda][r
   CHECK(allclose(on_device.get_value(), on_host.get_value()));
   CHECK(on_device.cell()->value().device() == Device::cuda(0));
   CHECK(on_device.get_value(true).on_host());
-  CHECK(calls("cuGraphLaunch") >= graphs + 4);
-  CHECK_THAT(text, Contains("one CUDA graph") && Contains("CUDA kernel") && Contains("fault check"));
+  // What is short is one launch; a fault check stands between it and what writes over the variables.
+  CHECK_THAT(text, Contains("CUDA kernel of 5 nodes, from GpuDot22") && Contains("fault check"));
+  CHECK(calls("cuLaunchKernel") <= launches + 6 * 8);
   CHECK_THAT(text, !Contains("reference"));
 }
 
@@ -192,9 +193,9 @@ TEST_CASE("a call on the device in the steady state takes nothing of the driver"
           "[.fake_cuda][runtime][cuda]") {
   const OnFakeDevice fake;
   const Variable x = matrix("x");
-  SharedVariable w = shared(ramp({8, 8}), "w");
-  const Function f = function({x}, sum(tanh(dot(x, w))), {.updates = {{w, w * 0.99}}});
-  const Tensor a = ramp({5, 8});
+  SharedVariable w = shared(ramp({64, 64}, 1e-6), "w");
+  const Function f = function({x}, sum(tanh(dot(tanh(dot(x, w)), w))), {.updates = {{w, w * 0.99}}});
+  const Tensor a = ramp({200, 64});
   for (int i = 0; i < 4; ++i) f(a);
   const long launches = calls("cuLaunchKernel"), device = calls("cuMemAlloc_v2"),
              host = calls("cuMemHostAlloc"), waits = calls("cuStreamSynchronize"),
@@ -210,9 +211,10 @@ TEST_CASE("a call on the device in the steady state takes nothing of the driver"
 
 TEST_CASE("batches of data on the device by a run-time index", "[.fake_cuda][runtime][cuda]") {
   const Variable index = lscalar("index");
-  const Tensor images = ramp({20, 8});
-  const SharedVariable data = shared(images, "data");
-  const auto expression = [&] { return exp(data(slice(index * 5, (index + 1) * 5))) + 1; };
+  const SharedVariable data = shared(ramp({400, 100}, 1e-6), "data"), w = shared(ramp({100, 100}, 1e-4), "w");
+  const auto expression = [&] {
+    return tanh(dot(tanh(dot(data(slice(index * 100, (index + 1) * 100)), w)), w));
+  };
   const Function reference = function({index}, expression());
   const OnFakeDevice fake;
   const Function f = function({index}, expression());
