@@ -182,7 +182,7 @@ TEST_CASE("the programs refuse bad options before they work", "[tools][programs]
 }
 
 TEST_CASE("lenet goes on from a file bit for bit, and refuses others", "[tools][programs]") {
-  const std::string common = data(digits("resumed")) + small_network + "--seed 5 ";
+  const std::string common = data(digits("resumed")) + small_network + "--seed 5 --flags deterministic=true ";
   const auto train = [&](const std::string& more) {
     const Result result = run("lenet", common + more);
     INFO(more << "\n" << result.err);
