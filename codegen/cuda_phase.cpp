@@ -66,9 +66,13 @@ std::string CudaPhaseWriter::signature() const {
   std::string parameters;
   for (const std::int32_t id : buffers_) {
     const BufferInfo& b = k_.buffers[static_cast<std::size_t>(id)];
+    // What one part writes, another may read under another name: from __restrict__ the compiler concludes
+    // that nothing changes what is read, and reads it through the cache that sees no writes of the same
+    // launch.
+    const bool may_alias = b.may_alias || is_part_;
     parameters += fmt::format("{}{}{}* {}b{}", parameters.empty() ? "" : ", ",
                               b.role == BufferInfo::Role::in ? "const " : "", cuda_memory_type(b.dtype),
-                              b.may_alias ? "" : "__restrict__ ", id);
+                              may_alias ? "" : "__restrict__ ", id);
   }
   if (is_part_) {
     return fmt::format("DEVICE void {}(const i32 part{}{}) {{\n", function_, parameters.empty() ? "" : ", ",

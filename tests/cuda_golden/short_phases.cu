@@ -1,12 +1,12 @@
 // croton_short_phases_0: grid 1, block 1024, shared 0
-DEVICE void croton_short_phases_0_0(const i32 part, const float* __restrict__ b0, float* __restrict__ b1) {
+DEVICE void croton_short_phases_0_0(const i32 part, const float* b0, float* b1) {
   const i32 j0 = (i32)part * 1024 + (i32)threadIdx.x;
   if (j0 >= 300) return;
   const float v0 = b0[j0];
   const float v1 = tanhf(v0);
   b1[j0] = v1;
 }
-DEVICE void croton_short_phases_0_1(const i32 part, float* __restrict__ b1, float* __restrict__ b2) {
+DEVICE void croton_short_phases_0_1(const i32 part, float* b1, float* b2) {
   const i32 t = (i32)threadIdx.x % 32;
   const u32 group = 0xffffffffu;
   const i32 j1 = (i32)part * 32 + (i32)threadIdx.x / 32;

@@ -1,5 +1,5 @@
 // croton_sum_all_0: grid 512, block 512, shared 256
-DEVICE void croton_sum_all_0_0(const i32 part, const float* __restrict__ b0, float* __restrict__ b1) {
+DEVICE void croton_sum_all_0_0(const i32 part, const float* b0, float* b1) {
   SHARED
   const i32 t = (i32)threadIdx.x;
   const u32 group = 0xffffffffu;  // of each warp
@@ -75,7 +75,7 @@ DEVICE void croton_sum_all_0_0(const i32 part, const float* __restrict__ b0, flo
     if (t == 0) b1[j0] = v2;
   }
 }
-DEVICE void croton_sum_all_0_1(const i32 part, float* __restrict__ b1, float* __restrict__ b2) {
+DEVICE void croton_sum_all_0_1(const i32 part, float* b1, float* b2) {
   SHARED
   const i32 t = (i32)threadIdx.x;
   const u32 group = 0xffffffffu;  // of each warp
