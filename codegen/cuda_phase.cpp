@@ -199,7 +199,7 @@ void CudaPhaseWriter::groups() {
       line(fmt::format("{0}* const a{1} = ({0}*)(shared_memory{2} + {3});", element, i, place, a.offset));
     }
     if (a.place == CudaArray::Place::registers) {
-      line(fmt::format("{} a{}[{}];", cuda_value_type(k_.arrays[i].dtype), i, std::max(a.slots, 1)));
+      line(fmt::format("{} a{}[{}];", cuda_value_type(k_.arrays[i].dtype), i, a.slots));
     }
   }
   if (s_.one_after_other) {

@@ -331,6 +331,7 @@ class Scheduler {
       if (use.is_own_element && share <= most_register_elements &&
           std::ranges::all_of(use.loops, same_bounds)) {
         array.place = CudaArray::Place::registers;
+        array.slots = static_cast<int>(share);
         continue;
       }
       array.place = CudaArray::Place::shared;

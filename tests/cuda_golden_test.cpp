@@ -97,3 +97,22 @@ TEST_CASE("golden: one block runs phases of little work", "[codegen][cuda][golde
   });
   check_golden("short_phases", b.build());
 }
+
+TEST_CASE("golden: a part of a warp keeps a row longer than itself", "[codegen][cuda][golden]") {
+  KernelBuilder b("kept_rows");
+  const Buffer x = b.input("x", DType::float32, 60 * 10), y = b.scratch("y", DType::float32, 60 * 10);
+  const Buffer z = b.output("z", DType::float32, 60 * 10);
+  b.parallel("i", 600, [&](Index i) { b.store(y, i, b.emit(ScalarOp::tanh, b.load(x, i))); }, vectorize);
+  b.parallel("r", 60, [&](Index r) {
+    const LocalArray row = b.array("row", DType::float32, 10);
+    const Local largest = b.local("largest", b.constant(0, DType::float32));
+    b.loop("j", 0, 10, vectorize, [&](Index j) {
+      const ScalarValue v = b.load(y, r * 10 + j);
+      b.store(row, j, v);
+      b.reduce(ScalarOp::max, largest, v);
+    });
+    b.loop("j", 0, 10, vectorize,
+           [&](Index j) { b.store(z, r * 10 + j, b.emit(ScalarOp::sub, b.load(row, j), b.get(largest))); });
+  });
+  check_golden("kept_rows", b.build());
+}
