@@ -75,7 +75,7 @@ TEST_CASE("profiles sum nodes by op and class, beside the machine's peak", "[run
   CHECK_THAT(text, StartsWith("function 'layer': 3 calls in "));
   for (const char* section :
        {"\nmeasured: ", "\nmachine: ", "\ncompiling: ", "\nby class\n", "\nby op\n", "\nby node\n",
-        "\ntransfers between host and device: none\n", "\nMemory ", "\nrewriting "})
+        "\ntransfers between host and device: ", "\nMemory ", "\nrewriting "})
     CHECK_THAT(text, Contains(section));
   const std::string little = profile.to_text({.nodes = 1, .memory = false, .rewriting = false});
   CHECK_THAT(little, !Contains("\nMemory ") && !Contains("\nrewriting ") && Contains("(remaining "));
@@ -150,9 +150,10 @@ TEST_CASE("croton profile runs a graph and writes a trace", "[tools][profile][tr
   for (const auto& event : json.at("traceEvents")) {
     if (event.at("ph") != "X") continue;
     calls += event.at("name") == "graph";
-    products += event.at("name") == "Dot22";
+    const auto name = event.at("name").get<std::string>();
+    products += name.ends_with("Dot22");  // GpuDot22 on a GPU
     phases += event.at("name") == "machine code";
-    if (event.at("name") == "Dot22") CHECK(event.at("args").at("node") == "Dot22");
+    if (name.ends_with("Dot22")) CHECK(event.at("args").at("node") == name);
   }
   CHECK(calls == 3);
   CHECK(products == 3);
