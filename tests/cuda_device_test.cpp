@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <map>
@@ -112,6 +114,14 @@ void check_on_device(CudaDevice& device, const std::vector<GpuCase>& cases, int 
   }
 }
 
+std::string first_bytes(const GuardedBuffers& buffers, std::size_t b) {
+  std::string text;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(buffers.as<char>(b));
+  for (std::size_t i = 0; i < std::min<std::size_t>(buffers.bytes(b), 64); ++i)
+    text += fmt::format("{}{:02x}", i % 4 == 0 ? " " : "", bytes[i]);
+  return text;
+}
+
 }  // namespace
 
 TEST_CASE("random kernels on the device", "[cuda][device][random]") {
@@ -145,8 +155,9 @@ TEST_CASE("random kernels on the device", "[cuda][device][random]") {
     }
     for (std::size_t b = 0; b < kernel.buffers.size(); ++b) {
       copies[b].fetch();
-      INFO("buffer " << kernel.buffers[b].name);
-      REQUIRE(same_contents(kernel.buffers[b], expected.as<char>(b), got.as<char>(b)));
+      INFO("buffer " << kernel.buffers[b].name << "\nexpected" << first_bytes(expected, b) << "\ngot     "
+                     << first_bytes(got, b));
+      CHECK(same_contents(kernel.buffers[b], expected.as<char>(b), got.as<char>(b)));
     }
   }
 }
