@@ -57,6 +57,8 @@ constexpr Lowering lowerings[] = {
     {random_normal_op, lower_random},
     {direct_conv_op, lower_conv},
     {dnn_conv_op, lower_conv},  // where the library has no algorithm
+    {winograd_conv_op, lower_transformed_conv},
+    {fft_conv_op, lower_transformed_conv},
     {dot_op, lower_matmul},
     {dot22_op, lower_matmul},
     {dot22_scalar_op, lower_matmul},

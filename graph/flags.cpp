@@ -52,6 +52,8 @@ std::string values_of() {
     return "true or false";
   } else if constexpr (std::is_same_v<T, int>) {
     return "an integer from 0 on";
+  } else if constexpr (std::is_same_v<T, double>) {
+    return "a number from 0 on";
   } else if constexpr (std::is_same_v<T, DType>) {
     return "one of float32, float64, float16";
   } else if constexpr (std::is_same_v<T, DeviceName>) {
@@ -80,6 +82,11 @@ Parsed parse(std::string_view value) {
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
     if (error != std::errc{} || end != value.data() + value.size() || number < 0) throw BadValue{};
     return {std::to_string(number), number};
+  } else if constexpr (std::is_same_v<T, double>) {
+    double number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc{} || end != value.data() + value.size() || !(number >= 0)) throw BadValue{};
+    return {std::string(value)};
   } else if constexpr (std::is_same_v<T, DType>) {
     const std::string name =
         value == "16" || value == "32" || value == "64" ? fmt::format("float{}", value) : std::string(value);

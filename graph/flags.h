@@ -69,6 +69,8 @@ class CROTON_API Config {
       return split(text(id));
     else if constexpr (std::is_same_v<T, DeviceName>)
       return text(id);
+    else if constexpr (std::is_same_v<T, double>)
+      return std::stod(text(id));
     else
       return T(text(id));
   }

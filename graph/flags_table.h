@@ -26,6 +26,7 @@ CROTON_CHOICE(AssertNoCpuOp, ignore, warn, raise)
 CROTON_CHOICE(Transfers, allow, warn, raise)
 CROTON_CHOICE(Precision, ieee, tf32, bf16)
 CROTON_CHOICE(Verbosity, low, high)
+CROTON_CHOICE(LedgerReplay, on, strict, off)
 #undef CROTON_CHOICE
 
 /// Text of words with ':' between.
@@ -36,8 +37,8 @@ struct DeviceName {
 };
 
 /// Every flag, a row each: F(member, name, type, default, doc). The member reads it: `config().floatX()`.
-/// Types: bool, int (not negative), DType (floating), the choices above, DeviceName, FlagList,
-/// std::filesystem::path.
+/// Types: bool, int (not negative), double (not negative), DType (floating), the choices above, DeviceName,
+/// FlagList, std::filesystem::path.
 #define CROTON_FLAG_TABLE(F)                                                                                 \
   F(floatX, "floatX", DType, "float32",                                                                      \
     "The dtype of matrix(\"x\"), Tensor::zeros and what / makes of integers; 16, 32 and 64 are short "       \
@@ -130,6 +131,24 @@ struct DeviceName {
     "devices "                                                                                               \
     "round the factors of products and convolutions to 11 and 8 significant bits.")                          \
   F(exception_verbosity, "exception_verbosity", Verbosity, "low",                                            \
-    "How much an error in a running function shows: high adds the graph of the node and the memory in use.")
+    "How much an error in a running function shows: high adds the graph of the node and the memory in use.") \
+  F(metaopt_verbose, "metaopt.verbose", int, "0",                                                            \
+    "What optimizer_including=conv_meta reports: 1 the candidates of each convolution that is measured and " \
+    "the "                                                                                                   \
+    "fastest, 2 every sample too.")                                                                          \
+  F(metaopt_budget, "metaopt.budget", int, "3000",                                                           \
+    "Milliseconds after which no further candidate of a convolution is compiled and no further round of "    \
+    "measurements begun.")                                                                                   \
+  F(metaopt_max_workspace, "metaopt.max_workspace", int, "0",                                                \
+    "MiB beside operands and result that an implementation of a convolution may take; 0 sets no bound.")     \
+  F(metaopt_max_error, "metaopt.max_error", double, "0",                                                     \
+    "The error relative to the largest result that an implementation of a convolution may have; 0 is twice " \
+    "that of sums in float32, more where precision allows it.")                                              \
+  F(metaopt_replay, "metaopt.replay", LedgerReplay, "on",                                                    \
+    "Whether measurements of convolutions are taken from the ledger: on measures what is missing, strict "   \
+    "makes that an error, off leaves the ledger alone.")                                                     \
+  F(metaopt_ledger, "metaopt.ledger", std::filesystem::path, "",                                             \
+    "The file of these measurements; empty is convolutions.sqlite in the folder of compiled kernels, none "  \
+    "keeps none.")
 
 }  // namespace croton

@@ -5,9 +5,7 @@
 #include <algorithm>
 
 #include "croton/graph/error.h"
-#include "croton/graph/tensor.h"
-#include "croton/ops/elementwise.h"
-#include "croton/ops/shape_ops.h"
+#include "croton/ops/conv_arguments.h"
 
 namespace croton {
 
@@ -19,12 +17,7 @@ Attributes attributes_of(const ConvOptions& o) {
                            {"dilation", o.filter_dilation},
                            {"num_groups", o.num_groups},
                            {"filter_flip", o.filter_flip}};
-  if (!o.version.empty()) {
-    if (o.version != "no_fft") {
-      throw ValueError(fmt::format("conv2d: version '{}' is not known; there is 'no_fft'", o.version));
-    }
-    attributes = attributes.with("version", o.version);
-  }
+  attributes = with_conv_version(attributes, o.version, "conv2d");
   for (const auto& [name, value] :
        {std::pair{"unroll_batch", o.unroll_batch}, std::pair{"unroll_kern", o.unroll_kern}}) {
     if (!value) continue;
@@ -34,52 +27,6 @@ Attributes attributes_of(const ConvOptions& o) {
   if (o.unroll_patch) attributes = attributes.with("unroll_patch", *o.unroll_patch);
   if (o.openmp) attributes = attributes.with("openmp", *o.openmp);
   return attributes;
-}
-
-// x with what the hint says of its shape.
-Variable with_hint(const Variable& x, const std::optional<Shape>& hint, const char* name) {
-  if (!hint) return x;
-  if (hint->rank() != x.rank()) {
-    throw ValueError(fmt::format("conv2d: {} {} has {} entries, {} has rank {}", name, to_string(*hint),
-                                 hint->rank(), describe(x), x.rank()));
-  }
-  if (!compatible(x.type(), {x.dtype(), *hint})) {
-    throw ShapeError(
-        fmt::format("conv2d: {} says {}, but the operand is {}", name, to_string(*hint), describe(x)));
-  }
-  bool tells = false;
-  for (std::size_t i = 0; i < hint->size(); ++i) {
-    tells = tells || ((*hint)[i] != unknown && x.type().shape[i] == unknown);
-  }
-  return tells ? specify_shape(x, *hint) : x;
-}
-
-// Two floating operands of one dtype; ranks are the op's to check.
-std::pair<Variable, Variable> floating_pair(const Operand& a, const Operand& b) {
-  const std::vector<Operand> operands = {a, b};
-  DType dtype = promoted_dtype(operands);
-  if (!is_floating(dtype)) dtype = float_x();
-  return {as_dtype(a, dtype), as_dtype(b, dtype)};
-}
-
-// The inputs of a gradient: the two tensors and the last entries of the shape.
-std::vector<Variable> with_extents(const Variable& a, const Variable& b, const std::vector<Operand>& shape,
-                                   const char* name) {
-  if (shape.size() != 4) throw ValueError(fmt::format("{} has {} entries; it needs 4", name, shape.size()));
-  std::vector<Variable> inputs = {a, b};
-  const SymbolicShape extents(std::vector<Operand>(shape.begin() + 2, shape.end()));
-  inputs.insert(inputs.end(), extents.extents().begin(), extents.extents().end());
-  return inputs;
-}
-
-// What the first two entries of a gradient's shape say, against what its operands give.
-Variable with_leading_extents(const Variable& gradient, const std::vector<Operand>& shape, const char* name) {
-  Shape hint = Shape::filled(4, unknown);
-  for (std::size_t i = 0; i < 2; ++i) {
-    const Variable& extent = shape[i].variable();
-    if (extent.is_constant()) hint[i] = extent.constant_value().item<std::int64_t>();
-  }
-  return with_hint(gradient, hint, name);
 }
 
 }  // namespace
@@ -115,32 +62,33 @@ AttributeValue BorderMode::attribute(int rank) const {
 Variable conv2d(const Operand& input, const Operand& filters, const ConvOptions& options) {
   const LocationScope scope(input.where());
   const auto [x, w] = floating_pair(input, filters);
-  return apply_op(
-      conv2d_op(),
-      {with_hint(x, options.input_shape, "input_shape"), with_hint(w, options.filter_shape, "filter_shape")},
-      attributes_of(options));
+  return apply_op(conv2d_op(),
+                  {with_shape_hint(x, options.input_shape, "conv2d", "input_shape"),
+                   with_shape_hint(w, options.filter_shape, "conv2d", "filter_shape")},
+                  attributes_of(options));
 }
 
 Variable conv2d_grad_wrt_inputs(const Operand& output_grad, const Operand& filters,
                                 const std::vector<Operand>& input_shape, const ConvOptions& options) {
   const LocationScope scope(output_grad.where());
   const auto [gy, w] = floating_pair(output_grad, filters);
-  const Variable gx = apply_op(
-      conv2d_grad_inputs_op(),
-      with_extents(with_hint(w, options.filter_shape, "filter_shape"), gy, input_shape, "input_shape"),
-      attributes_of(options));
-  return with_leading_extents(gx, input_shape, "input_shape");
+  const Variable gx =
+      apply_op(conv2d_grad_inputs_op(),
+               with_extents(with_shape_hint(w, options.filter_shape, "conv2d", "filter_shape"), gy,
+                            input_shape, 4, "input_shape"),
+               attributes_of(options));
+  return with_leading_extents(gx, input_shape, "conv2d", "input_shape");
 }
 
 Variable conv2d_grad_wrt_weights(const Operand& input, const Operand& output_grad,
                                  const std::vector<Operand>& filter_shape, const ConvOptions& options) {
   const LocationScope scope(input.where());
   const auto [x, gy] = floating_pair(input, output_grad);
-  const Variable gw = apply_op(
-      conv2d_grad_weights_op(),
-      with_extents(with_hint(x, options.input_shape, "input_shape"), gy, filter_shape, "filter_shape"),
-      attributes_of(options));
-  return with_leading_extents(gw, filter_shape, "filter_shape");
+  const Variable gw = apply_op(conv2d_grad_weights_op(),
+                               with_extents(with_shape_hint(x, options.input_shape, "conv2d", "input_shape"),
+                                            gy, filter_shape, 4, "filter_shape"),
+                               attributes_of(options));
+  return with_leading_extents(gw, filter_shape, "conv2d", "filter_shape");
 }
 
 }  // namespace croton

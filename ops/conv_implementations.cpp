@@ -60,8 +60,14 @@ class ConcreteConv final : public Op {
 
   std::string label(const Node& node) const override {
     const auto& direction = node.attributes().get<std::string>("direction");
-    if (direction == "forward") return label_;
-    return label_ + (direction == "backward_inputs" ? "{grad_inputs}" : "{grad_weights}");
+    std::string options = direction == "forward"           ? ""
+                          : direction == "backward_inputs" ? "grad_inputs"
+                                                           : "grad_weights";
+    if (const AttributeValue* tile = node.attributes().find("tile")) {
+      if (!options.empty()) options += ", ";
+      options += "tile=" + to_string(Shape(std::get<std::vector<std::int64_t>>(*tile)));
+    }
+    return options.empty() ? label_ : label_ + "{" + options + "}";
   }
 
  private:
@@ -71,8 +77,8 @@ class ConcreteConv final : public Op {
 }  // namespace
 
 // Known by name from the start, whether or not this process has made one.
-[[maybe_unused]] const Op* const conv_implementations_registered_at_start[] = {&dnn_conv_op(), &corr_mm_op(),
-                                                                               &direct_conv_op()};
+[[maybe_unused]] const Op* const conv_implementations_registered_at_start[] = {
+    &dnn_conv_op(), &corr_mm_op(), &direct_conv_op(), &winograd_conv_op(), &fft_conv_op()};
 
 const Op& dnn_conv_op() {
   static const ConcreteConv op("dnn_conv", "DnnConv");
@@ -84,6 +90,15 @@ const Op& corr_mm_op() {
 }
 const Op& direct_conv_op() {
   static const ConcreteConv op("direct_conv", "DirectConv");
+  return op;
+}
+
+const Op& winograd_conv_op() {
+  static const ConcreteConv op("winograd_conv", "WinogradConv");
+  return op;
+}
+const Op& fft_conv_op() {
+  static const ConcreteConv op("fft_conv", "FftConv");
   return op;
 }
 

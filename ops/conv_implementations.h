@@ -18,6 +18,10 @@ CROTON_API const Op& dnn_conv_op();
 CROTON_API const Op& corr_mm_op();
 /// Direct loops, generated for the problem.
 CROTON_API const Op& direct_conv_op();
+/// Winograd's minimal filtering; the attribute `tile` says how much of the result is computed at once.
+CROTON_API const Op& winograd_conv_op();
+/// Products of spectra; the attribute `tile` gives the lengths of the transforms.
+CROTON_API const Op& fft_conv_op();
 
 /// The problem of a node of one of these ops.
 CROTON_API ConvProblem concrete_conv_problem(const Node& node);

@@ -4,6 +4,7 @@
 #include "croton/graph/tensor.h"
 #include "croton/graph/text.h"
 #include "croton/ops/conv.h"
+#include "croton/ops/conv3d.h"
 #include "croton/ops/conv_shapes.h"
 #include "croton/ops/static_value.h"
 
@@ -21,22 +22,27 @@ void add_extents(std::vector<Variable>& inputs, const Variable& x) {
   }
 }
 
+// By the number of spatial axes.
+const Op& of_rank(int rank, const Op& (*two)(), const Op& (*three)()) { return rank == 2 ? two() : three(); }
+
 Variable forward(const Variable& x, const Variable& w, const Attributes& attributes) {
-  return apply_op(conv2d_op(), {x, w}, attributes);
+  return apply_op(of_rank(x.rank() - 2, conv2d_op, conv3d_op), {x, w}, attributes);
 }
 
 Variable backward_inputs(const Variable& w, const Variable& gy, const Variable& like,
                          const Attributes& attributes) {
   std::vector<Variable> inputs = {w, gy};
   add_extents(inputs, like);
-  return apply_op(conv2d_grad_inputs_op(), std::move(inputs), attributes);
+  return apply_op(of_rank(w.rank() - 2, conv2d_grad_inputs_op, conv3d_grad_inputs_op), std::move(inputs),
+                  attributes);
 }
 
 Variable backward_weights(const Variable& x, const Variable& gy, const Variable& like,
                           const Attributes& attributes) {
   std::vector<Variable> inputs = {x, gy};
   add_extents(inputs, like);
-  return apply_op(conv2d_grad_weights_op(), std::move(inputs), attributes);
+  return apply_op(of_rank(x.rank() - 2, conv2d_grad_weights_op, conv3d_grad_weights_op), std::move(inputs),
+                  attributes);
 }
 
 // The three abstract convolutions are bilinear, and each one's gradients are the two others.
@@ -181,7 +187,22 @@ const Op& conv2d_grad_weights_op() {
                                ConvDirection::backward_weights, 2);
   return op;
 }
-[[maybe_unused]] const Op* const conv_ops_registered_at_start[] = {&conv2d_op(), &conv2d_grad_inputs_op(),
-                                                                   &conv2d_grad_weights_op()};
+const Op& conv3d_op() {
+  static const AbstractConv op("conv3d", "AbstractConv3d", ConvDirection::forward, 3);
+  return op;
+}
+const Op& conv3d_grad_inputs_op() {
+  static const AbstractConv op("conv3d_grad_inputs", "AbstractConv3d_gradInputs",
+                               ConvDirection::backward_inputs, 3);
+  return op;
+}
+const Op& conv3d_grad_weights_op() {
+  static const AbstractConv op("conv3d_grad_weights", "AbstractConv3d_gradWeights",
+                               ConvDirection::backward_weights, 3);
+  return op;
+}
+[[maybe_unused]] const Op* const conv_ops_registered_at_start[] = {
+    &conv2d_op(), &conv2d_grad_inputs_op(), &conv2d_grad_weights_op(),
+    &conv3d_op(), &conv3d_grad_inputs_op(), &conv3d_grad_weights_op()};
 
 }  // namespace croton

@@ -93,4 +93,19 @@ ConvProblem conv_problem(ConvDirection direction, const Attributes& attributes, 
   return problem;
 }
 
+Attributes conv_attributes(const ConvProblem& p) {
+  const auto list = [](const Shape& shape) { return std::vector<std::int64_t>(shape.begin(), shape.end()); };
+  std::vector<std::int64_t> pads;
+  for (std::size_t axis = 0; axis < p.pad_lo.size(); ++axis) {
+    pads.push_back(p.pad_lo[axis]);
+    pads.push_back(p.pad_hi[axis]);
+  }
+  Attributes attributes = {{"border_mode", pads},
+                           {"subsample", list(p.stride)},
+                           {"dilation", list(p.dilation)},
+                           {"num_groups", p.groups},
+                           {"filter_flip", p.flip}};
+  return p.version.empty() ? attributes : attributes.with("version", p.version);
+}
+
 }  // namespace croton

@@ -59,6 +59,9 @@ CROTON_API ConvProblem conv_problem(const Node& node);
 CROTON_API ConvProblem conv_problem(ConvDirection direction, const Attributes& attributes, const Shape& first,
                                     const Shape& second, const Shape& extents, DType dtype);
 
+/// The attributes of a convolution that a problem has: the way back.
+CROTON_API Attributes conv_attributes(const ConvProblem& problem);
+
 /// The slow reference: direct loops, sums in double. Operands as in conv_problem; any strides.
 CROTON_API Tensor conv_reference(const ConvProblem& problem, const Tensor& first, const Tensor& second);
 

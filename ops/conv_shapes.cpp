@@ -6,6 +6,7 @@
 
 #include "croton/graph/error.h"
 #include "croton/ops/conv.h"
+#include "croton/ops/conv3d.h"
 
 namespace croton {
 
@@ -120,9 +121,11 @@ Shape spatial(const Shape& shape) {
 }  // namespace
 
 std::optional<ConvDirection> conv_direction(const Op& op) {
-  if (&op == &conv2d_op()) return ConvDirection::forward;
-  if (&op == &conv2d_grad_inputs_op()) return ConvDirection::backward_inputs;
-  if (&op == &conv2d_grad_weights_op()) return ConvDirection::backward_weights;
+  if (&op == &conv2d_op() || &op == &conv3d_op()) return ConvDirection::forward;
+  if (&op == &conv2d_grad_inputs_op() || &op == &conv3d_grad_inputs_op())
+    return ConvDirection::backward_inputs;
+  if (&op == &conv2d_grad_weights_op() || &op == &conv3d_grad_weights_op())
+    return ConvDirection::backward_weights;
   return std::nullopt;
 }
 

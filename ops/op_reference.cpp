@@ -37,6 +37,10 @@ constexpr Sentence sentences[] = {
     {"conv2d_grad_inputs", "conv2d_grad_inputs(w, gy, …)", "Gradient of conv2d with respect to the images."},
     {"conv2d_grad_weights", "conv2d_grad_weights(x, gy, …)",
      "Gradient of conv2d with respect to the filters."},
+    {"conv3d", "conv3d(x, w)", "Convolution along three axes, still without implementation."},
+    {"conv3d_grad_inputs", "conv3d_grad_inputs(w, gy, …)", "Gradient of conv3d with respect to the images."},
+    {"conv3d_grad_weights", "conv3d_grad_weights(x, gy, …)",
+     "Gradient of conv3d with respect to the filters."},
     {"crossentropy_categorical_1hot", "crossentropy_categorical_1hot(p, y)",
      "-log p[i, y[i]] for rows of probabilities and integer labels."},
     {"crossentropy_categorical_1hot_grad", "crossentropy_categorical_1hot_grad(g, p, y)",
@@ -50,6 +54,7 @@ constexpr Sentence sentences[] = {
     {"dot", "dot(x, y)", "Product of vectors and matrices: the last axis of x with the first of y."},
     {"dot22", "dot22(x, y)", "Product of two floating matrices."},
     {"dot22_scalar", "dot22_scalar(x, y, a)", "a * x @ y."},
+    {"fft_conv", "fft_conv(a, b)", "A convolution by products of spectra."},
     {"gemm", "gemm(z, a, x, y, b)", "b * z + a * x @ y; may be computed over z."},
     {"gemv", "gemv(y, a, A, x, b)", "b * y + a * A @ x; may be computed over y."},
     {"ger", "ger(A, a, x, y)", "A + a * x y^T; may be computed over A."},
@@ -80,6 +85,7 @@ constexpr Sentence sentences[] = {
     {"softmax_with_bias", "softmax_with_bias(x, b)", "softmax(x + b) of the rows of a matrix."},
     {"specify_shape", "specify_shape(x) {shape}", "x itself, whose shape is checked and then known; a view."},
     {"subtensor", "subtensor(x, i0, …) {index}", "What a basic index selects of x; a view."},
+    {"winograd_conv", "winograd_conv(a, b)", "A convolution by minimal filtering (Winograd), tile by tile."},
 };
 
 const Sentence* sentence_of(std::string_view name) {

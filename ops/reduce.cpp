@@ -26,7 +26,7 @@ DType boolean(DType) { return DType::bool_; }
 
 /// What the reference folds in: integers wrap around in 64 bits, floating numbers have digits to spare.
 template <class T, class R>
-using Accumulator = std::conditional_t<is_floating(dtype_of<R>), long double, R>;
+using ReduceAccumulator = std::conditional_t<is_floating(dtype_of<R>), long double, R>;
 
 template <class A>
 A fold(std::string_view name, A total, A x) {
@@ -62,7 +62,7 @@ Tensor ReduceOp::reduce(const Tensor& x, std::span<const std::int64_t> axes) con
     using T = typename decltype(in_tag)::type;
     visit_dtype(result.dtype(), [&](auto out_tag) {
       using R = typename decltype(out_tag)::type;
-      using A = Accumulator<T, R>;
+      using A = ReduceAccumulator<T, R>;
       R* out = result.data<R>();
       for_each_index(kept, [&](const Shape& index) {
         T* first = lines.data<T>();

@@ -34,10 +34,12 @@ struct ConvCandidate {
   std::string_view tag;
   /// It makes machine code for the problem: FAST_COMPILE takes any other that can compute it.
   bool costly = false;
+  /// Taken only when it is asked for by its tag, or by measurement.
+  bool opt_in = false;
   Support (*support)(const ConvProblem& problem);
   /// Bytes of memory beside operands and result, about.
   std::size_t (*workspace)(const ConvProblem& problem);
-  /// The largest error to expect, relative to the largest result of operands of like size.
+  /// The largest error to expect of operands that are uniform on (-1, 1), relative to the largest result.
   double (*error)(const ConvProblem& problem);
   /// The result from the operands of that direction (see ops/conv_implementations.h). `attributes`: those of
   /// the abstract node.
@@ -45,14 +47,34 @@ struct ConvCandidate {
                     const Attributes& attributes);
 };
 
-extern const ConvCandidate conv_dnn;
-extern const ConvCandidate conv_gemm;
-extern const ConvCandidate conv_legacy;
+extern CROTON_API const ConvCandidate conv_dnn;
+extern CROTON_API const ConvCandidate conv_gemm;
+extern CROTON_API const ConvCandidate conv_legacy;
+extern CROTON_API const ConvCandidate conv_fft;
+extern CROTON_API const ConvCandidate conv_fft_tiling;
+extern CROTON_API const ConvCandidate conv_winograd;
+extern CROTON_API const ConvCandidate conv_winograd_4x4;
+extern CROTON_API const ConvCandidate conv_conv3d2d;
 
 /// All of them; the order is the default priority.
-std::span<const ConvCandidate* const> conv_candidates();
+CROTON_API std::span<const ConvCandidate* const> conv_candidates();
+
+/// Adds an implementation that a program defines, behind the others. It must live as long as the process.
+/// Before the first function is made, and before a mode or query names its tag; ValueError when it is too
+/// late.
+CROTON_API void register_conv_candidate(const ConvCandidate& candidate);
+
+/// A kernel of one element, stride 1, no padding, one group: a product of matrices for each image.
+CROTON_API bool is_matrix_product(const ConvProblem& problem);
 
 /// The terms of one sum of a result: what rounding errors grow with.
-std::int64_t conv_terms(const ConvProblem& problem);
+CROTON_API std::int64_t conv_terms(const ConvProblem& problem);
+/// What ConvCandidate::error is when every sum is made of its products one after the other, in float32
+/// (float64 for float64), and rounded to the dtype at the end: partial sums of n terms grow with sqrt(n), so
+/// the roundings of all of them together do, relative to the result.
+CROTON_API double sequential_error(const ConvProblem& problem);
+/// The unit roundoff of the arithmetic (float32's for float16 and bfloat16), and of storing a result.
+CROTON_API double arithmetic_roundoff(DType dtype);
+CROTON_API double storage_roundoff(DType dtype);
 
 }  // namespace croton

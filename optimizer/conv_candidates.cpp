@@ -1,11 +1,54 @@
 #include "croton/optimizer/conv_candidate.h"
 
+#include <cmath>
+#include <mutex>
+#include <vector>
+
+#include "croton/graph/error.h"
+
 namespace croton {
 
+namespace {
+
+struct CandidateList {
+  // The order is the default priority.
+  std::vector<const ConvCandidate*> candidates = {&conv_dnn,          &conv_gemm,       &conv_legacy,
+                                                  &conv_fft,          &conv_fft_tiling, &conv_winograd,
+                                                  &conv_winograd_4x4, &conv_conv3d2d};
+  std::mutex mutex;
+  bool is_closed = false;
+};
+
+CandidateList& candidate_list() {
+  static CandidateList& instance = *new CandidateList;
+  return instance;
+}
+
+}  // namespace
+
 std::span<const ConvCandidate* const> conv_candidates() {
-  // The only registration. The order is the default priority.
-  static constexpr const ConvCandidate* candidates[] = {&conv_dnn, &conv_gemm, &conv_legacy};
-  return candidates;
+  CandidateList& list = candidate_list();
+  const std::lock_guard guard(list.mutex);
+  list.is_closed = true;
+  return list.candidates;
+}
+
+void register_conv_candidate(const ConvCandidate& candidate) {
+  CandidateList& list = candidate_list();
+  const std::lock_guard guard(list.mutex);
+  if (list.is_closed) {
+    throw ValueError(
+        "the convolution '" + std::string(candidate.name) +
+        "' is registered too late: implementations are registered before the first function is made");
+  }
+  list.candidates.push_back(&candidate);
+}
+
+bool is_matrix_product(const ConvProblem& p) {
+  bool is_plain = p.kernel.count() == 1 && p.groups == 1;
+  for (std::size_t axis = 0; axis < p.kernel.size(); ++axis)
+    is_plain = is_plain && p.stride[axis] == 1 && p.pad_lo[axis] == 0 && p.pad_hi[axis] == 0;
+  return is_plain;
 }
 
 std::int64_t conv_terms(const ConvProblem& p) {
@@ -17,6 +60,24 @@ std::int64_t conv_terms(const ConvProblem& p) {
     default:
       return p.batch * p.out.count();
   }
+}
+
+double arithmetic_roundoff(DType dtype) { return dtype == DType::float64 ? 0x1p-53 : 0x1p-24; }
+
+double storage_roundoff(DType dtype) {
+  switch (dtype) {
+    case DType::float16:
+      return 0x1p-11;
+    case DType::bfloat16:
+      return 0x1p-8;
+    default:
+      return 0;
+  }
+}
+
+double sequential_error(const ConvProblem& p) {
+  return arithmetic_roundoff(p.dtype) * (1 + 0.4 * std::sqrt(static_cast<double>(conv_terms(p)))) +
+         storage_roundoff(p.dtype);
 }
 
 }  // namespace croton

@@ -5,11 +5,14 @@
 #include <algorithm>
 
 #include "croton/graph/error.h"
-#include "croton/ops/conv.h"
+#include "croton/graph/message.h"
+#include "croton/ops/conv_shapes.h"
 
 namespace croton {
 
 namespace {
+
+constexpr std::string_view meta_tag = "conv_meta";
 
 bool has_static_shapes(const Node& node) {
   return node.type().shape.is_known() && node.input(0).type().shape.is_known() &&
@@ -30,7 +33,21 @@ std::vector<const ConvCandidate*> in_order(const Query& query) {
   return order;
 }
 
+std::string measured(const ConvChoice::Entry& entry) {
+  const ConvTrial& trial = *entry.trial;
+  if (trial.has_failed) return "failed: " + trial.reason;
+  if (trial.seconds.empty()) return trial.reason;
+  return fmt::format("{:.6g} ms of {} samples, workspace {:.1f} MiB, error {:.1e}{}", trial.best() * 1e3,
+                     trial.seconds.size(), static_cast<double>(trial.workspace) / (1 << 20), trial.error,
+                     trial.reason.empty() ? "" : "; " + trial.reason);
+}
+
+bool are_measured(std::span<const ConvChoice::Entry> entries) {
+  return std::ranges::any_of(entries, [](const auto& entry) { return entry.trial.has_value(); });
+}
+
 std::string answer(const ConvChoice::Entry& entry) {
+  if (entry.trial) return measured(entry);
   if (entry.is_excluded) return fmt::format("excluded by optimizer_excluding={}", entry.candidate->tag);
   switch (entry.support.kind) {
     case Support::Kind::accept:
@@ -42,10 +59,98 @@ std::string answer(const ConvChoice::Entry& entry) {
   }
 }
 
+/// What metaopt.verbose prints of a convolution that was measured.
+std::string report(const ConvChoice& choice, bool all_samples) {
+  const auto tried =
+      std::ranges::count_if(choice.entries, [](const auto& entry) { return entry.trial.has_value(); });
+  std::string text =
+      fmt::format("ConvMetaOptimizer meta-optimizing {} ({} choices):\n", to_string(choice.problem), tried);
+  for (const ConvChoice::Entry& entry : choice.entries) {
+    if (entry.trial && entry.trial->is_measured()) {
+      text += fmt::format("* {}: {:.6g} ms\n", entry.candidate->name, entry.trial->best() * 1e3);
+      if (!all_samples) continue;
+      for (const double seconds : entry.trial->seconds) text += fmt::format("    {:.6g} ms\n", seconds * 1e3);
+    } else {
+      text += fmt::format("* {}: {}{}\n", entry.candidate->name, entry.trial ? "" : "not applicable: ",
+                          entry.trial ? entry.trial->reason : answer(entry));
+    }
+  }
+  return text + fmt::format("= {}", choice.chosen == nullptr ? "none" : choice.chosen->name);
+}
+
+/// The first that takes it. What the user asks for by name is taken where it is poor, too, unless another of
+/// that name is not. Where all are poor, the first is as good as any.
+const ConvCandidate* first_choice(std::span<const ConvChoice::Entry> entries, const Query& query) {
+  const auto accepts = [](const ConvChoice::Entry& entry) {
+    return !entry.is_excluded && entry.support.kind == Support::Kind::accept;
+  };
+  const ConvCandidate* first_poor = nullptr;
+  for (const ConvChoice::Entry& entry : entries) {
+    if (accepts(entry)) return entry.candidate;
+    if (entry.is_excluded || entry.support.kind == Support::Kind::refuse) continue;
+    const bool has_better = std::ranges::any_of(entries, [&](const ConvChoice::Entry& other) {
+      return other.candidate->tag == entry.candidate->tag && accepts(other);
+    });
+    if (query.includes(entry.candidate->tag) && !has_better) return entry.candidate;
+    if (first_poor == nullptr && !entry.candidate->opt_in) first_poor = entry.candidate;
+  }
+  return first_poor;
+}
+
+void choose_by_order(ConvChoice& choice, const Query& query) {
+  for (ConvChoice::Entry& entry : choice.entries) {
+    if (entry.is_excluded || entry.support.kind == Support::Kind::refuse) continue;
+    if (entry.candidate->costly && query.mode() == ModeName::FAST_COMPILE &&
+        entry.support.kind == Support::Kind::accept) {
+      entry.support = poor("FAST_COMPILE makes no machine code for a convolution");
+    }
+    if (entry.candidate->opt_in && !query.includes(entry.candidate->tag))
+      entry.support = poor(fmt::format("only with optimizer_including={}", entry.candidate->tag));
+  }
+  choice.chosen = first_choice(choice.entries, query);
+  choice.reason = "the first that takes it";
+}
+
+/// False when nobody can measure.
+bool choose_by_measurement(ConvChoice& choice) {
+  const ConvMeasurer measure = conv_measurer();
+  if (measure == nullptr) return false;
+  std::vector<const ConvCandidate*> candidates;
+  for (const ConvChoice::Entry& entry : choice.entries) {
+    if (!entry.is_excluded && entry.support.kind != Support::Kind::refuse)
+      candidates.push_back(entry.candidate);
+  }
+  if (candidates.empty()) return true;
+  const ConvMeasurement measurement = measure(choice.problem, candidates);
+  for (ConvChoice::Entry& entry : choice.entries) {
+    const auto trial = std::ranges::find(measurement.trials, entry.candidate->name, &ConvTrial::name);
+    if (trial == measurement.trials.end()) continue;
+    entry.trial = *trial;
+    if (trial->name == measurement.winner) choice.chosen = entry.candidate;
+  }
+  choice.reason = measurement.origin;
+  const bool is_new = measurement.origin == "measured now";
+  if (const int verbose = config().metaopt_verbose(); verbose > 0 && is_new)
+    send_message(Severity::info, report(choice, verbose > 1));
+  return true;
+}
+
+/// By age, so that two compilations of one graph make their nodes in the same order.
+std::vector<Ref<Node>> open_convolutions(const FunctionGraph& graph) {
+  std::vector<Ref<Node>> found;
+  for (const Ref<Node>& node : graph.nodes()) {
+    if (is_open_convolution(*node)) found.push_back(node);
+  }
+  std::ranges::sort(found, {}, [](const Ref<Node>& node) { return node->id(); });
+  return found;
+}
+
 }  // namespace
 
 std::string ConvChoice::text() const {
   std::string text = to_string(problem) + "\n";
+  if (chosen != nullptr && are_measured(entries))
+    text += fmt::format("  {} is the fastest, {}\n", chosen->name, reason);
   for (const Entry& entry : entries) {
     text += fmt::format("  {} {}: {}\n", entry.candidate == chosen ? "*" : " ", entry.candidate->name,
                         answer(entry));
@@ -53,28 +158,46 @@ std::string ConvChoice::text() const {
   return text;
 }
 
+double allowed_error(const ConvProblem& problem) {
+  if (const double said = config().metaopt_max_error(); said > 0) return said;
+  const double sums = 2 * sequential_error(problem);
+  if (problem.dtype != DType::float32) return sums;
+  switch (config().precision()) {
+    case Precision::tf32:
+      return std::max(sums, 0x1p-11);
+    case Precision::bf16:
+      return std::max(sums, 0x1p-8);
+    default:
+      return sums;
+  }
+}
+
+Support ask(const ConvCandidate& candidate, const ConvProblem& problem) {
+  Support support = candidate.support(problem);
+  if (support.kind == Support::Kind::refuse) return support;
+  const double error = candidate.error(problem), allowed = allowed_error(problem);
+  if (error > allowed) {
+    return refuse(
+        fmt::format("its error is up to {:.1e} of the largest result; {:.1e} is allowed", error, allowed));
+  }
+  const double workspace = static_cast<double>(candidate.workspace(problem)) / (1 << 20);
+  const int most = config().metaopt_max_workspace();
+  if (most > 0 && workspace > most) {
+    return refuse(fmt::format("a workspace of {:.1f} MiB; metaopt.max_workspace is {}", workspace, most));
+  }
+  return support;
+}
+
 ConvChoice choose_convolution(const ConvProblem& problem, const Query& query) {
   ConvChoice choice;
   choice.problem = problem;
-  const ConvCandidate* first_poor = nullptr;
   for (const ConvCandidate* candidate : in_order(query)) {
-    ConvChoice::Entry entry{candidate, query.excludes(candidate->tag), {}};
-    if (!entry.is_excluded) {
-      entry.support = candidate->support(problem);
-      if (candidate->costly && query.mode() == ModeName::FAST_COMPILE &&
-          entry.support.kind == Support::Kind::accept) {
-        entry.support = poor("FAST_COMPILE makes no machine code for a convolution");
-      }
-      // What the user asks for by name is taken, poor or not.
-      const bool is_wanted = query.includes(candidate->tag) && entry.support.kind != Support::Kind::refuse;
-      if (choice.chosen == nullptr && (is_wanted || entry.support.kind == Support::Kind::accept)) {
-        choice.chosen = candidate;
-      }
-      if (first_poor == nullptr && entry.support.kind == Support::Kind::poor) first_poor = candidate;
-    }
-    choice.entries.push_back(std::move(entry));
+    choice.entries.push_back({candidate, query.excludes(candidate->tag), {}});
+    ConvChoice::Entry& entry = choice.entries.back();
+    if (!entry.is_excluded) entry.support = ask(*candidate, problem);
   }
-  if (choice.chosen == nullptr) choice.chosen = first_poor;
+  const bool is_measured = query.includes(meta_tag) && !query.excludes(meta_tag);
+  if (!is_measured || !choose_by_measurement(choice)) choose_by_order(choice, query);
   if (choice.chosen == nullptr) {
     throw DeviceError("no implementation takes this convolution:\n" + choice.text() +
                       "exclude fewer of them, or change the options of the convolution");
@@ -83,9 +206,7 @@ ConvChoice choose_convolution(const ConvProblem& problem, const Query& query) {
 }
 
 bool is_abstract_convolution(const Node& node) {
-  if (!node.is_apply()) return false;
-  const Op* op = &node.op();
-  return op == &conv2d_op() || op == &conv2d_grad_inputs_op() || op == &conv2d_grad_weights_op();
+  return node.is_apply() && conv_direction(node.op()).has_value();
 }
 
 bool is_open_convolution(const Node& node) {
@@ -93,24 +214,24 @@ bool is_open_convolution(const Node& node) {
 }
 
 void choose_convolutions(FunctionGraph& graph, const Query& query) {
-  std::vector<Ref<Node>> found;
-  for (const Ref<Node>& node : graph.nodes()) {
-    if (is_open_convolution(*node)) found.push_back(node);
-  }
-  // By age, so that two compilations of one graph make their nodes in the same order.
-  std::ranges::sort(found, {}, [](const Ref<Node>& node) { return node->id(); });
-  for (const Ref<Node>& node : found) {
-    const ConvProblem problem = conv_problem(*node);
-    const ConvCandidate& chosen = *choose_convolution(problem, query).chosen;
-    const Variable result = chosen.build(problem, node->input(0), node->input(1), node->attributes());
-    graph.replace(node->output(), result, chosen.tag);
+  // What is put in the place of one may be made of others.
+  for (std::vector<Ref<Node>> open = open_convolutions(graph); !open.empty();
+       open = open_convolutions(graph)) {
+    for (const Ref<Node>& node : open) {
+      const ConvProblem problem = conv_problem(*node);
+      const ConvCandidate& chosen = *choose_convolution(problem, query).chosen;
+      const Variable result = chosen.build(problem, node->input(0), node->input(1), node->attributes());
+      graph.replace(node->output(), result, chosen.tag);
+    }
   }
 }
 
 std::span<const std::string_view> conv_tags() {
   static const std::vector<std::string_view> tags = [] {
-    std::vector<std::string_view> all;
-    for (const ConvCandidate* candidate : conv_candidates()) all.push_back(candidate->tag);
+    std::vector<std::string_view> all = {meta_tag};
+    for (const ConvCandidate* candidate : conv_candidates()) {
+      if (std::ranges::find(all, candidate->tag) == all.end()) all.push_back(candidate->tag);
+    }
     return all;
   }();
   return tags;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -7,29 +8,44 @@
 
 #include "croton/graph/function_graph.h"
 #include "croton/optimizer/conv_candidate.h"
+#include "croton/optimizer/conv_measurement.h"
 #include "croton/optimizer/query.h"
 
 namespace croton {
 
 /// How an implementation was chosen for one problem: every candidate in the order in which it was asked, with
-/// its answer. A pure function of problem and query, so that `why` can ask again.
+/// its answer. Asked again for the same problem and query it is the same (measurements are remembered), so
+/// that `why` can ask.
 struct CROTON_API ConvChoice {
   struct Entry {
     const ConvCandidate* candidate = nullptr;
     bool is_excluded = false;  // by the query; not asked
     Support support;
+    /// What was measured, under conv_meta.
+    std::optional<ConvTrial> trial = std::nullopt;
   };
   ConvProblem problem;
   std::vector<Entry> entries;
   const ConvCandidate* chosen = nullptr;
+  /// What decided: "the first that takes it", "measured now", "from the ledger", …
+  std::string reason;
 
   /// A line for the problem, one for the choice, one for each candidate.
   std::string text() const;
 };
 
+/// The error (ConvCandidate::error) that an implementation may have: the flag metaopt.max_error, else
+/// twice that of sums in float32 (float64 for float64), more where the flag precision allows less exact
+/// factors.
+CROTON_API double allowed_error(const ConvProblem& problem);
+
+/// What a candidate answers, and whether its error and its workspace are allowed.
+CROTON_API Support ask(const ConvCandidate& candidate, const ConvProblem& problem);
+
 /// The first candidate that accepts the problem, else the first that takes it though it is poor at it; those
 /// that the query includes by their tag go first, in the order written. In FAST_COMPILE costly ones are poor.
-/// Throws DeviceError where none takes it, with every candidate's reason.
+/// With conv_meta the fastest of all that take it, as measured. Throws DeviceError where none takes it, with
+/// every candidate's reason.
 CROTON_API ConvChoice choose_convolution(const ConvProblem& problem, const Query& query);
 
 /// Whether a node is a convolution without an implementation.

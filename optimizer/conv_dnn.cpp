@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "croton/ops/conv_implementations.h"
 #include "croton/ops/cudnn_problem.h"
 #include "croton/optimizer/conv_candidate.h"
@@ -17,6 +15,8 @@ constexpr std::int64_t least_first_layer_terms = 64;
 /// oneDNN works on blocks of 16 channels and 16 filters and fills them up with zeros; only the forward pass
 /// and the gradient of the filters know first layers of up to 3 channels.
 Support preference(const ConvProblem& p) {
+  // oneDNN moves operands to blocked formats and back; the product takes them as they lie.
+  if (is_matrix_product(p)) return poor("it is a product of matrices; gemm moves nothing for it");
   const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
   if (filters % 16 != 0) return poor(fmt::format("{} filters a group do not fill blocks of 16", filters));
   if (channels % 16 == 0) return accept();
@@ -69,9 +69,7 @@ const ConvCandidate conv_dnn = {
                                       p.out_shape().count()) *
              sizeof(float);
     },
-    .error = [](const ConvProblem& p) -> double {
-      return std::sqrt(static_cast<double>(conv_terms(p))) * 0x1p-24 + 0x1p-24;
-    },
+    .error = [](const ConvProblem& p) -> double { return 1.6 * sequential_error(p); },
     .build =
         [](const ConvProblem& p, const Variable& first, const Variable& second,
            const Attributes& attributes) {

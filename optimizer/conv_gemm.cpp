@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "croton/ops/conv_implementations.h"
 #include "croton/optimizer/conv_candidate.h"
 
@@ -31,6 +29,7 @@ const ConvCandidate conv_gemm = {
         return poor(
             fmt::format("a product of {} filters with {} kernel elements a group is too thin", filters, row));
       }
+      if (is_matrix_product(p)) return accept();
       if (p.batch >= generated_batch) {
         return poor(fmt::format(
             "im2col copies every image element {} times; generated loops over a batch of {} do not",
@@ -39,12 +38,11 @@ const ConvCandidate conv_gemm = {
       return accept();
     },
     .workspace = [](const ConvProblem& p) -> std::size_t {
+      if (is_matrix_product(p)) return 0;
       return static_cast<std::size_t>(p.channels / p.groups * p.kernel.count() * p.out.count()) *
              sizeof(float);
     },
-    .error = [](const ConvProblem& p) -> double {
-      return std::sqrt(static_cast<double>(conv_terms(p))) * 0x1p-24 + 0x1p-24;
-    },
+    .error = [](const ConvProblem& p) -> double { return 1.6 * sequential_error(p); },
     .build =
         [](const ConvProblem& p, const Variable& first, const Variable& second,
            const Attributes& attributes) {

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "croton/ops/conv_implementations.h"
 #include "croton/optimizer/conv_candidate.h"
@@ -11,19 +11,6 @@ namespace {
 
 // The lanes of the vectors are images.
 constexpr std::int64_t least_batch = 8;
-
-double unit_roundoff(DType dtype) {
-  switch (dtype) {
-    case DType::float16:
-      return 0x1p-11;
-    case DType::bfloat16:
-      return 0x1p-8;
-    case DType::float64:
-      return 0x1p-53;
-    default:
-      return 0x1p-24;
-  }
-}
 
 }  // namespace
 
@@ -44,12 +31,7 @@ const ConvCandidate conv_legacy = {
       return static_cast<std::size_t>(images * (p.channels * p.image.count() + p.filters * p.out.count())) *
              size_of(p.dtype);
     },
-    // One sum after the other, in float32 at least; then rounded to the dtype.
-    .error = [](const ConvProblem& p) -> double {
-      const double sums =
-          std::sqrt(static_cast<double>(conv_terms(p))) * (p.dtype == DType::float64 ? 0x1p-53 : 0x1p-24);
-      return sums + unit_roundoff(p.dtype);
-    },
+    .error = [](const ConvProblem& p) -> double { return 1.6 * sequential_error(p); },
     .build =
         [](const ConvProblem& p, const Variable& first, const Variable& second,
            const Attributes& attributes) {

@@ -1,29 +1,16 @@
 #include "croton/runtime/cuda_support.h"
 
-#include <array>
-
 #include "croton/codegen/lower.h"
 #include "croton/graph/op.h"
-#include "croton/ops/conv.h"
+#include "croton/ops/conv_shapes.h"
 #include "croton/runtime/cuda_library_step.h"
 
 namespace croton {
 
-namespace {
-
-bool is_abstract_convolution(const Op& op) {
-  for (const Op* conv : {&conv2d_op(), &conv2d_grad_inputs_op(), &conv2d_grad_weights_op()}) {
-    if (conv == &op) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
 bool cuda_supports(const Node& node) {
   const Op& op = node.op();
   if (!op.view_map(node).empty() || has_cuda_library_step(op)) return true;
-  if (is_abstract_convolution(op)) return true;  // one implementation is generated
+  if (conv_direction(op)) return true;  // one implementation is generated
   std::vector<Layout> inputs, outputs;
   const auto add = [](std::vector<Layout>& layouts, const TensorType& type) {
     if (!type.shape.is_known()) return false;

@@ -421,4 +421,10 @@ std::unique_ptr<LibraryStep> make_dnn_convolution(const Node& node, std::span<co
   }
 }
 
+std::string dnn_version() {
+  const dnnl_version_t* version = ::dnnl_version();
+  return std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+         std::to_string(version->patch);
+}
+
 }  // namespace croton

@@ -12,4 +12,7 @@ namespace croton {
 std::unique_ptr<LibraryStep> make_dnn_convolution(const Node& node, std::span<const Layout> inputs,
                                                   std::span<const Layout> outputs);
 
+/// "2.6.3": of the library that is loaded.
+std::string dnn_version();
+
 }  // namespace croton

@@ -18,6 +18,8 @@ namespace {
 
 // Positions that make a product wide enough, and floats of one matrix of columns.
 constexpr std::int64_t good_width = 512;
+// From here on the product with one image as it lies is better than with several that are copied together.
+constexpr std::int64_t good_image = 128;
 constexpr std::int64_t most_columns = 1 << 20;
 
 /// What one thread does: some images, and where there are fewer images than threads, some of the rows
@@ -35,7 +37,8 @@ class CorrMM final : public LibraryStep {
         channels_(p_.channels / p_.groups),
         filters_(p_.filters / p_.groups),
         taps_(p_.kernel.count()),
-        positions_(p_.out.count()) {
+        positions_(p_.out.count()),
+        is_direct_(is_pointwise(problem) && positions_ >= good_image) {
     plan_tasks(threads);
     plan_blocks();
   }
@@ -106,8 +109,21 @@ class CorrMM final : public LibraryStep {
     }
   }
 
+  /// A kernel of one element that visits every element of the image: the image is its own Toeplitz matrix.
+  static bool is_pointwise(const ConvProblem& p) {
+    bool is_plain = p.kernel.count() == 1;
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      is_plain = is_plain && p.stride[axis] == 1 && p.pad_lo[axis] == 0 && p.pad_hi[axis] == 0;
+    }
+    return is_plain;
+  }
+
   /// Several whole images where they are small, some rows of one where they are large.
   void plan_blocks() {
+    if (is_direct_) {
+      block_rows_ = p_.out[0];
+      return;
+    }
     const std::int64_t terms = std::max<std::int64_t>(1, channels_ * taps_);
     const std::int64_t width = std::max<std::int64_t>(1, p_.out[1]);
     const std::int64_t most = std::max<std::int64_t>(width, most_columns / terms);  // positions
@@ -143,7 +159,7 @@ class CorrMM final : public LibraryStep {
       weights_sum =
           run.scratch + tasks_.size() * task_scratch_ + index / parts_ * static_cast<std::size_t>(weights());
     }
-    if (p_.direction == ConvDirection::backward_inputs) clear_image(run, task);
+    if (p_.direction == ConvDirection::backward_inputs && !is_direct_) clear_image(run, task);
     for (std::int64_t g = 0; g < p_.groups; ++g) {
       bool is_first = true;
       for (std::int64_t n = task.image; n < task.image + task.images; n += block_images_) {
@@ -190,6 +206,7 @@ class CorrMM final : public LibraryStep {
     float* const gathered = columns + columns_;
     const std::int64_t lead = is_gathered ? width : positions_;
     const std::int64_t filter = g * filters_ * all_terms + task.channel * taps_;
+    if (is_direct_) return compute_directly(run, g, task, block, weights_sum, is_first);
     if (p_.direction == ConvDirection::forward) {
       image_to_columns(p_, block, run.first, columns);
       float* const out = is_gathered ? gathered : run.result + output;
@@ -222,6 +239,26 @@ class CorrMM final : public LibraryStep {
     }
   }
 
+  /// The same without a copy of anything.
+  void compute_directly(const Run& run, std::int64_t g, const Task& task, const ColumnBlock& block,
+                        float* weights_sum, bool is_first) const {
+    const std::int64_t from = block.row * p_.out[1], width = block.rows * p_.out[1];
+    const std::int64_t image = (block.image * p_.channels + block.channel) * positions_ + from;
+    const std::int64_t output = (block.image * p_.filters + g * filters_) * positions_ + from;
+    const std::int64_t filter = g * filters_ * channels_ + task.channel;
+    switch (p_.direction) {
+      case ConvDirection::forward:
+        return multiply(run, 'N', 'N', filters_, width, channels_, run.second + filter, channels_,
+                        run.first + image, positions_, 0, run.result + output, positions_);
+      case ConvDirection::backward_inputs:
+        return multiply(run, 'T', 'N', task.channels, width, filters_, run.first + filter, channels_,
+                        run.second + output, positions_, 0, run.result + image, positions_);
+      case ConvDirection::backward_weights:
+        return multiply(run, 'N', 'T', filters_, task.channels, width, run.second + output, positions_,
+                        run.first + image, positions_, is_first ? 0.f : 1.f, weights_sum + filter, channels_);
+    }
+  }
+
   /// Calls f(place in the gathered matrix, place in the tensor) for the positions of each filter and image.
   template <class F>
   void move(const ColumnBlock& block, std::int64_t g, const F& f) const {
@@ -247,6 +284,7 @@ class CorrMM final : public LibraryStep {
   ConvProblem p_;
   std::int64_t channels_, filters_;  // of a group
   std::int64_t taps_, positions_;
+  bool is_direct_;
   std::vector<Task> tasks_;
   std::size_t parts_ = 1;     // tasks with the same images
   std::size_t partials_ = 0;  // sums over images that are added at the end

@@ -30,8 +30,10 @@ double convolution_count(const Node& node, Layouts in, Layouts out) {
     }
     return node.op().name();
   }();
-  const bool of_inputs = direction == "backward_inputs" || direction == "conv2d_grad_inputs";
-  const bool of_weights = direction == "backward_weights" || direction == "conv2d_grad_weights";
+  const bool of_inputs = direction == "backward_inputs" || direction == "conv2d_grad_inputs" ||
+                         direction == "conv3d_grad_inputs";
+  const bool of_weights = direction == "backward_weights" || direction == "conv2d_grad_weights" ||
+                          direction == "conv3d_grad_weights";
   const Layout& filters = of_inputs ? in[0] : of_weights ? out[0] : in[1];
   const Layout& images = of_inputs || of_weights ? in[1] : out[0];
   const double filter_count = static_cast<double>(filters.shape.front());
@@ -54,9 +56,14 @@ constexpr Counter counters[] = {
     {"conv2d", convolution_count},
     {"conv2d_grad_inputs", convolution_count},
     {"conv2d_grad_weights", convolution_count},
+    {"conv3d", convolution_count},
+    {"conv3d_grad_inputs", convolution_count},
+    {"conv3d_grad_weights", convolution_count},
     {"dnn_conv", convolution_count},
     {"corr_mm", convolution_count},
     {"direct_conv", convolution_count},
+    {"winograd_conv", convolution_count},
+    {"fft_conv", convolution_count},
     {"pool_2d", [](const Node&, Layouts in, Layouts) { return elements(in[0]); }},
     {"pool_2d_grad", [](const Node&, Layouts in, Layouts) { return elements(in[0]); }},
     {"softmax", [](const Node&, Layouts in, Layouts) { return 5 * elements(in[0]); }},

@@ -296,6 +296,17 @@ class Cases {
       if (c.problem.rank != 2) continue;
       cases_.push_back({c.node(direct_conv_op()), {c.first, c.second}, 1e-4, 1e-4});
     }
+    for (const ConvDirection direction :
+         {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
+      const auto add_tiled = [&](const Op& op, ConcreteConvCase c, std::int64_t tile) {
+        c.attributes = c.attributes.with("tile", std::vector<std::int64_t>{tile, tile});
+        cases_.push_back({c.node(op), {c.first, c.second}, 1e-4, 3e-4});
+      };
+      add_tiled(winograd_conv_op(), concrete_conv(direction, {2, 35, 9, 8}, {6, 35, 3, 3}, 1), 2);
+      add_tiled(winograd_conv_op(), concrete_conv(direction, {1, 6, 9, 8}, {10, 3, 3, 3}, 2, 1, 2, 2), 4);
+      add_tiled(fft_conv_op(), concrete_conv(direction, {2, 3, 9, 11}, {5, 3, 5, 4}, 2), 8);
+      add_tiled(fft_conv_op(), concrete_conv(direction, {1, 4, 20, 17}, {6, 2, 3, 3}, 1, 1, 2, 2), 16);
+    }
   }
 
   std::mt19937 random_{11};

@@ -18,7 +18,7 @@ if(NOT CROTON_BUILD_SHARED)
     OUTPUT_VARIABLE llvm_all OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   set(pkgconfig_cflags " -DCROTON_STATIC")
   set(pkgconfig_libs
-    " -lfmt -lzip -L${LLVM_LIBRARY_DIR} ${llvm_all} -lzstd -lz ${DNNL_LIBRARY} -lgomp -ldl -lpthread")
+    " -lfmt -lzip -lsqlite3 -L${LLVM_LIBRARY_DIR} ${llvm_all} -lzstd -lz ${DNNL_LIBRARY} -lgomp -ldl -lpthread")
 endif()
 # The installed tree may be moved: its paths are found from where the file lies.
 file(RELATIVE_PATH pkgconfig_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")

@@ -4,7 +4,7 @@ set(croton_objects "")
 foreach(layer ${CROTON_LAYERS})
   list(APPEND croton_objects $<TARGET_OBJECTS:croton_${layer}>)
 endforeach()
-set(croton_private_libraries fmt::fmt ZLIB::ZLIB PkgConfig::libzip croton_llvm croton_dnnl Threads::Threads)
+set(croton_private_libraries fmt::fmt ZLIB::ZLIB PkgConfig::libzip SQLite::SQLite3 croton_llvm croton_dnnl Threads::Threads)
 
 if(CROTON_BUILD_SHARED)
   add_library(croton SHARED ${croton_objects})

@@ -19,6 +19,7 @@ void add_flags_command(CLI::App& app);
 void add_ops_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
 void add_cache_command(CLI::App& app);
+void add_tune_command(CLI::App& app);
 void add_replay_command(CLI::App& app);
 void add_bisect_command(CLI::App& app);
 

@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   add_ops_command(app);
   add_doctor_command(app);
   add_cache_command(app);
+  add_tune_command(app);
   add_replay_command(app);
   add_bisect_command(app);
   try {

@@ -10,6 +10,7 @@
 #include "../training/example_data.h"
 #include "../training/results_folder.h"
 #include "../training/svg.h"
+#include "compare.h"
 #include "trainer.h"
 
 using namespace croton;
@@ -64,6 +65,10 @@ int run(const Options& options) {
     throw ValueError(fmt::format("--batch-size {} is more than the {} digits to train on", options.batch_size,
                                  digits.train.count()));
   }
+  if (options.compare_conv) {
+    compare_convolutions(options, digits);
+    return 0;
+  }
   Trainer trainer(options, digits);
   if (!options.resume.empty()) {
     trainer.resume(options.resume);
@@ -109,7 +114,7 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   options.data = example_data("mnist");
-  std::string flags;
+  std::string flags, conv = "default";
   CLI::App app{"Trains LeNet on the MNIST digits.", "lenet"};
   app.add_option("--data", options.data, "folder with the four IDX files, gzipped or not")
       ->capture_default_str();
@@ -134,10 +139,16 @@ int main(int argc, char** argv) {
   app.add_option("--resume", options.resume, "go on from this .npz, bit for bit");
   app.add_option("--graph", options.graph,
                  "write the training step as it is built to this file, in the text form, and end");
+  app.add_option("--conv", conv, "implementation of the convolutions, where it can be used")
+      ->capture_default_str()
+      ->check(CLI::IsMember(conv_names()));
+  app.add_flag("--compare-conv", options.compare_conv,
+               "measure a training step with every implementation, print a table and end");
   app.add_option("--flags", flags, "Croton's flags: name=value,...");
   if (const auto code = read_arguments(app, argc, argv)) return *code;
   try {
     config().read_string(flags);
+    use_convolution(conv);
     (void)default_mode();  // throws now, not minutes later, where a tag in the flags is unknown
     if (!std::isfinite(options.learning_rate) || options.learning_rate <= 0) {
       throw ValueError(

@@ -15,6 +15,7 @@ struct Options {
   std::string output = "lenet-results";
   std::string resume;
   std::string graph;
+  bool compare_conv = false;
   std::int64_t epochs = 200;
   std::int64_t batch_size = 500;
   std::vector<int> kernels = {20, 50};

@@ -1,0 +1,422 @@
+// Convolutions in a transformed domain: Winograd's minimal filtering and products of spectra (ConvTiles).
+
+#include <algorithm>
+#include <functional>
+
+#include "croton/codegen/correlation.h"
+#include "croton/codegen/lower_context.h"
+#include "croton/codegen/tile_algebra.h"
+#include "croton/codegen/tile_products.h"
+#include "croton/ops/conv_implementations.h"
+
+namespace croton {
+
+namespace {
+
+// Planes that lie a power of two apart would share the sets of a cache.
+constexpr std::int64_t margin = 16;
+
+/// One axis: tile `a` begins at element first(a) of the result (of the output gradient), its samples at
+/// source element first(a) + start.
+struct TiledAxis {
+  std::int64_t source = 0, result = 0;
+  std::int64_t start = 0, spacing = 1, step = 1, tiles = 1;
+
+  Index first(Index a) const { return mod(a, spacing) + floor_div(a, spacing) * Index(step * spacing); }
+};
+
+class TransformedConv {
+ public:
+  TransformedConv(const LowerContext& context, const ConvProblem& problem, const ConvTiles& tiles)
+      : context_(context),
+        p_(problem),
+        t_(tiles),
+        dtype_(compute_dtype(problem.dtype)),
+        kernel_(context, tiles.is_complex() ? "fft_conv" : "winograd_conv"),
+        b_(kernel_.builder()),
+        algebra_(tiles, problem, b_, dtype_),
+        products_(b_, tiles, dtype_),
+        count_(tiles.count()) {}
+
+  NodeCode lower() {
+    if (p_.direction == ConvDirection::backward_weights) {
+      lower_weights();
+    } else {
+      lower_correlation();
+    }
+    return kernel_.finish();
+  }
+
+ private:
+  // --- tiles in space
+
+  struct TileAt {
+    Index image, row, column;  // the first element of the result
+  };
+  TileAt tile_at(Index p) {
+    if (table_) {
+      const auto entry = [&](std::int64_t part) {
+        return b_.index_of(b_.load(*table_, Index(part * count_) + p));
+      };
+      return {entry(0), entry(1), entry(2)};
+    }
+    const std::vector<std::int64_t> extents{t_.batch, t_.tiles[0], t_.tiles[1]};
+    const std::vector<Index> at = split_index(p, extents);
+    return {at[0], axes_[0].first(at[1]), axes_[1].first(at[2])};
+  }
+
+  /// Where the tiles lie, in memory: lanes need not divide then.
+  void write_table() {
+    const Buffer table = kernel_.scratch(DType::int64, 3 * count_);
+    b_.parallel("p", count_, [&](Index p) {
+      const TileAt at = tile_at(p);
+      std::int64_t part = 0;
+      for (const Index value : {at.image, at.row, at.column})
+        b_.store(table, Index(part++ * count_) + p, b_.value_of(value, DType::int64));
+    });
+    table_ = table;
+  }
+
+  /// Whether 0 <= at < extent; nothing where that is certain.
+  std::optional<ScalarValue> within(Index at, std::int64_t extent) {
+    std::optional<ScalarValue> is_inside;
+    if (at.low() < 0) is_inside = b_.compare(ScalarOp::ge, at, 0);
+    if (at.high() >= extent) {
+      const ScalarValue below = b_.compare(ScalarOp::lt, at, extent);
+      is_inside = is_inside ? b_.emit(ScalarOp::bit_and, *is_inside, below) : below;
+    }
+    return is_inside;
+  }
+  std::optional<ScalarValue> both(std::optional<ScalarValue> x, std::optional<ScalarValue> y) {
+    if (!x || !y) return x ? x : y;
+    return b_.emit(ScalarOp::bit_and, *x, *y);
+  }
+
+  Term load_masked(Buffer buffer, Index at, std::optional<ScalarValue> exists) {
+    if (!exists) return b_.load(buffer, at);
+    return b_.load(buffer, at, *exists, b_.constant(0, dtype_));
+  }
+
+  Term load_source(Buffer source, std::int64_t channels, Index channel, const TileAt& at, Index y, Index x) {
+    const Index row = at.row + Index(axes_[0].start) + y * Index(axes_[0].spacing);
+    const Index column = at.column + Index(axes_[1].start) + x * Index(axes_[1].spacing);
+    const Index plane = at.image * Index(channels) + channel;
+    return load_masked(source, (plane * Index(axes_[0].source) + row) * Index(axes_[1].source) + column,
+                       both(within(row, axes_[0].source), within(column, axes_[1].source)));
+  }
+
+  Index result_index(std::int64_t channels, Index channel, const TileAt& at, Index y, Index x) const {
+    const Index row = at.row + y * Index(axes_[0].spacing), column = at.column + x * Index(axes_[1].spacing);
+    const Index plane = at.image * Index(channels) + channel;
+    return (plane * Index(axes_[0].result) + row) * Index(axes_[1].result) + column;
+  }
+  std::optional<ScalarValue> in_result(const TileAt& at, Index y, Index x) {
+    return both(within(at.row + y * Index(axes_[0].spacing), axes_[0].result),
+                within(at.column + x * Index(axes_[1].spacing), axes_[1].result));
+  }
+
+  // --- transforms
+
+  using Load = std::function<Term(Index y, std::int64_t x)>;
+  using Store = std::function<void(Index y, std::int64_t x, ScalarValue value)>;
+
+  Index plane_at(const Planes& planes, Index at, Index row, std::int64_t frequency) const {
+    return at + (row * Index(t_.spectrum(1) * t_.components()) + Index(frequency)) * Index(planes.pitch);
+  }
+
+  /// Elements of a part to numbers at `at` of every plane.
+  void analyse(TilePart part, const Load& load, const Planes& to, Index at) {
+    const std::int64_t rows = algebra_.extent(part, 0), columns = algebra_.extent(part, 1);
+    const auto row_of = [&](Index y) {
+      std::vector<Term> elements;
+      for (std::int64_t x = 0; x < columns; ++x) elements.push_back(load(y, x));
+      return algebra_.analyse(part, 1, elements);
+    };
+    if (!t_.is_complex()) {
+      std::vector<std::vector<Term>> table;
+      for (std::int64_t y = 0; y < rows; ++y) table.push_back(row_of(y));
+      for (std::size_t x = 0; x < table[0].size(); ++x) {
+        std::vector<Term> column;
+        for (const std::vector<Term>& row : table) column.push_back(row[x]);
+        const std::vector<Term> numbers = algebra_.analyse(part, 0, column);
+        for (std::size_t y = 0; y < numbers.size(); ++y) {
+          b_.store(to.buffer, plane_at(to, at, static_cast<std::int64_t>(y), static_cast<std::int64_t>(x)),
+                   algebra_.value(numbers[y]));
+        }
+      }
+      return;
+    }
+    // Too much for registers: the spectra of rows wait where the result will lie.
+    b_.loop("y", 0, rows, [&](Index y) {
+      const std::vector<Term> numbers = row_of(y);
+      for (std::size_t f = 0; f < numbers.size(); ++f)
+        b_.store(to.buffer, plane_at(to, at, y, static_cast<std::int64_t>(f)), algebra_.value(numbers[f]));
+    });
+    for_each_column([&](Index x) {
+      std::vector<Term> column;
+      for (std::int64_t y = 0; y < rows; ++y) load_pair(column, to, at, y, x);
+      store_pairs(algebra_.analyse(part, 0, column), to, at, x);
+    });
+  }
+
+  /// The way back.
+  void synthesise(TilePart part, const Planes& from, Index at, const Store& store) {
+    const std::int64_t rows = algebra_.extent(part, 0), columns = algebra_.extent(part, 1);
+    if (!t_.is_complex()) {
+      std::vector<std::vector<Term>> table(static_cast<std::size_t>(rows));
+      for (std::int64_t x = 0; x < t_.side[1]; ++x) {
+        std::vector<Term> column;
+        for (std::int64_t y = 0; y < t_.side[0]; ++y)
+          column.push_back(b_.load(from.buffer, plane_at(from, at, y, x)));
+        const std::vector<Term> elements = algebra_.synthesise(part, 0, column);
+        for (std::size_t y = 0; y < elements.size(); ++y) table[y].push_back(elements[y]);
+      }
+      for (std::int64_t y = 0; y < rows; ++y) {
+        const std::vector<Term> elements = algebra_.synthesise(part, 1, table[static_cast<std::size_t>(y)]);
+        for (std::int64_t x = 0; x < columns; ++x)
+          store(y, x, algebra_.value(elements[static_cast<std::size_t>(x)]));
+      }
+      return;
+    }
+    for_each_column([&](Index x) {
+      std::vector<Term> column;
+      for (std::int64_t y = 0; y < t_.side[0]; ++y) load_pair(column, from, at, y, x);
+      store_pairs(algebra_.synthesise(part, 0, column), from, at, x);
+    });
+    b_.loop("y", 0, rows, [&](Index y) {
+      std::vector<Term> numbers;
+      for (std::int64_t f = 0; f < t_.spectrum(1) * 2; ++f)
+        numbers.push_back(b_.load(from.buffer, plane_at(from, at, y, f)));
+      const std::vector<Term> elements = algebra_.synthesise(part, 1, numbers);
+      for (std::int64_t x = 0; x < columns; ++x)
+        store(y, x, algebra_.value(elements[static_cast<std::size_t>(x)]));
+    });
+  }
+
+  void for_each_column(const KernelBuilder::Body& body) { b_.loop("x", 0, t_.spectrum(1), body); }
+  void load_pair(std::vector<Term>& column, const Planes& from, Index at, std::int64_t y, Index x) {
+    const Index real = plane_at(from, at, y, 0) + x * Index(2 * from.pitch);
+    column.push_back(b_.load(from.buffer, real));
+    column.push_back(b_.load(from.buffer, real + Index(from.pitch)));
+  }
+  void store_pairs(const std::vector<Term>& column, const Planes& to, Index at, Index x) {
+    for (std::size_t y = 0; 2 * y < column.size(); ++y) {
+      const Index real = plane_at(to, at, static_cast<std::int64_t>(y), 0) + x * Index(2 * to.pitch);
+      b_.store(to.buffer, real, algebra_.value(column[2 * y]));
+      b_.store(to.buffer, real + Index(to.pitch), algebra_.value(column[2 * y + 1]));
+    }
+  }
+
+  Planes planes(std::int64_t elements, std::int64_t copies = 1) {
+    const std::int64_t pitch = elements + margin;
+    return {kernel_.scratch(dtype_, pitch * t_.planes() * copies), pitch};
+  }
+
+  // --- forward, and the gradient with respect to the inputs
+
+  void lower_correlation() {
+    const Correlation c = correlation_of(p_);
+    std::array<bool, 2> is_reversed{};  // taps run against the source
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      const CorrelationAxis& from = axis == 0 ? c.rows : c.columns;
+      const AxisPhase& phase = from.phases.front();
+      is_reversed[axis] = phase.offset_step < 0;
+      axes_[axis] = {from.source,
+                     from.result,
+                     phase.offset + std::min<std::int64_t>(0, (phase.taps - 1) * phase.offset_step),
+                     t_.spacing[axis],
+                     t_.step[axis],
+                     t_.tiles[axis]};
+    }
+    const bool is_forward = p_.direction == ConvDirection::forward;
+    const Buffer source = kernel_.input(is_forward ? 0 : 1), weights = kernel_.input(is_forward ? 1 : 0);
+    const Buffer result = kernel_.output(0);
+    const std::int64_t sources = c.groups * c.sources, results = c.groups * c.results;
+
+    // Filters: [frequency][result][source of its group].
+    const std::int64_t pairs = results * c.sources;
+    const Planes filters = planes(pairs);
+    const std::vector<std::int64_t> pair_extents{c.groups, c.results, c.sources};
+    b_.parallel(
+        "w", pairs,
+        [&](Index w) {
+          const std::vector<Index> at = split_index(w, pair_extents);
+          const Index base = Index(c.weights.base) + at[0] * Index(c.weights.group) +
+                             at[1] * Index(c.weights.result) + at[2] * Index(c.weights.source);
+          const auto tap = [&](std::size_t axis, Index i) {
+            return is_reversed[axis] ? Index(p_.kernel[axis] - 1) - i : i;
+          };
+          analyse(
+              TilePart::filter,
+              [&](Index y, std::int64_t x) -> Term {
+                return b_.load(weights,
+                               base + tap(0, y) * Index(c.weights.row) + tap(1, x) * Index(c.weights.column));
+              },
+              filters, w);
+        },
+        vectorize);
+
+    const auto transform = [&](Index channel, Index p, const Planes& to, Index at) {
+      const TileAt tile = tile_at(p);
+      analyse(
+          TilePart::source,
+          [&](Index y, std::int64_t x) { return load_source(source, sources, channel, tile, y, x); }, to, at);
+    };
+    const auto finish = [&](Index channel, Index p, const Planes& from, Index at) {
+      const TileAt tile = tile_at(p);
+      synthesise(TilePart::result, from, at, [&](Index y, std::int64_t x, ScalarValue value) {
+        const Index to = result_index(results, channel, tile, y, x);
+        if (const auto exists = in_result(tile, y, x)) {
+          b_.store(result, to, value, *exists);
+        } else {
+          b_.store(result, to, value);
+        }
+      });
+    };
+
+    if (context_.is_gpu()) {
+      const Planes transformed = planes(sources * count_), sums = planes(results * count_);
+      b_.parallel(
+          "t", sources * count_,
+          [&](Index t) { transform(floor_div(t, count_), mod(t, count_), transformed, t); }, vectorize);
+      products_.multiply_on_gpu({filters, 0, c.sources, 1}, {transformed, 0, 0, count_}, {sums, 0, count_, 0},
+                                {c.results * c.sources, c.sources * count_, c.results * count_}, c.results,
+                                count_, c.sources, p_.groups);
+      b_.parallel(
+          "t", results * count_, [&](Index t) { finish(floor_div(t, count_), mod(t, count_), sums, t); },
+          vectorize);
+      return;
+    }
+    write_table();
+    // A task works on some tiles of all channels, in memory of its thread.
+    const std::int64_t most = tiles_at_once(p_.dtype);
+    const std::int64_t rounds = (count_ + most * context_.threads - 1) / (most * context_.threads);
+    const std::int64_t blocks = std::min(count_, rounds * context_.threads);
+    const std::int64_t width = (count_ + blocks - 1) / blocks;
+    const Planes transformed = planes(sources * width, context_.threads);
+    const Planes sums = planes(results * width, context_.threads);
+    b_.parallel(
+        "block", (count_ + width - 1) / width,
+        [&](Index block) {
+          const Index begin = block * Index(width);
+          const Index lanes = count_ % width == 0 ? Index(width) : min(Index(width), Index(count_) - begin);
+          const Index source_base = b_.worker() * Index(transformed.pitch * t_.planes());
+          const Index sums_base = b_.worker() * Index(sums.pitch * t_.planes());
+          b_.loop("channel", 0, sources, [&](Index channel) {
+            b_.loop("p", 0, lanes, vectorize.by(1), [&](Index p) {
+              transform(channel, begin + p, transformed, source_base + channel * Index(width) + p);
+            });
+          });
+          b_.loop("f", 0, t_.frequencies(), [&](Index f) {
+            b_.loop("group", 0, c.groups, [&](Index group) {
+              products_.multiply({filters, group * Index(c.results * c.sources), c.sources, 1},
+                                 {transformed, source_base + group * Index(c.sources * width), 0, width},
+                                 {sums, sums_base + group * Index(c.results * width), width, 0}, f, c.results,
+                                 lanes, width, c.sources);
+            });
+          });
+          b_.loop("channel", 0, results, [&](Index channel) {
+            b_.loop("p", 0, lanes, vectorize.by(1), [&](Index p) {
+              finish(channel, begin + p, sums, sums_base + channel * Index(width) + p);
+            });
+          });
+        },
+        serial, 1);
+  }
+
+  // --- the gradient with respect to the filters
+
+  void lower_weights() {
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      axes_[axis] = {p_.image[axis],   p_.out[axis],  -p_.pad_lo[axis],
+                     t_.spacing[axis], t_.step[axis], t_.tiles[axis]};
+    }
+    const Buffer image = kernel_.input(0), gradient = kernel_.input(1), result = kernel_.output(0);
+    const std::int64_t channels = p_.channels / p_.groups, filters = p_.filters / p_.groups;
+    // [frequency][tile][channel] and [frequency][tile][filter]: sums run over tiles.
+    const Planes images = planes(count_ * p_.channels), gradients = planes(count_ * p_.filters);
+    const Planes sums = planes(p_.filters * channels);
+    const auto for_each = [&](std::int64_t lanes, const std::function<void(Index, Index, Index)>& body) {
+      if (context_.is_gpu()) {
+        b_.parallel(
+            "t", count_ * lanes, [&](Index t) { body(floor_div(t, lanes), mod(t, lanes), t); }, vectorize);
+        return;
+      }
+      b_.parallel("p", count_, [&](Index p) {
+        b_.loop("channel", 0, lanes, vectorize.by(1),
+                [&](Index channel) { body(p, channel, p * Index(lanes) + channel); });
+      });
+    };
+    for_each(p_.channels, [&](Index p, Index channel, Index at) {
+      const TileAt tile = tile_at(p);
+      analyse(
+          TilePart::source,
+          [&](Index y, std::int64_t x) { return load_source(image, p_.channels, channel, tile, y, x); },
+          images, at);
+    });
+    for_each(p_.filters, [&](Index p, Index channel, Index at) {
+      const TileAt tile = tile_at(p);
+      analyse(
+          TilePart::result,
+          [&](Index y, std::int64_t x) -> Term {
+            return load_masked(gradient, result_index(p_.filters, channel, tile, y, x),
+                               in_result(tile, y, x));
+          },
+          gradients, at);
+    });
+    if (context_.is_gpu()) {
+      products_.multiply_on_gpu({gradients, 0, 1, p_.filters}, {images, 0, 0, p_.channels},
+                                {sums, 0, channels, 0}, {filters, channels, filters * channels}, filters,
+                                channels, count_, p_.groups);
+    } else {
+      b_.parallel(
+          "f", t_.frequencies(),
+          [&](Index f) {
+            b_.loop("group", 0, p_.groups, [&](Index group) {
+              products_.multiply({gradients, group * Index(filters), 1, p_.filters},
+                                 {images, group * Index(channels), 0, p_.channels},
+                                 {sums, group * Index(filters * channels), channels, 0}, f, filters, channels,
+                                 channels, count_);
+            });
+          },
+          serial, 1);
+    }
+    const std::int64_t taps = p_.kernel.count();
+    b_.parallel(
+        "w", p_.filters * channels,
+        [&](Index w) {
+          synthesise(TilePart::filter, sums, w, [&](Index y, std::int64_t x, ScalarValue value) {
+            const Index row = p_.flip ? Index(p_.kernel[0] - 1) - y : y;
+            const std::int64_t column = p_.flip ? p_.kernel[1] - 1 - x : x;
+            b_.store(result, w * Index(taps) + row * Index(p_.kernel[1]) + Index(column), value);
+          });
+        },
+        vectorize);
+  }
+
+  const LowerContext& context_;
+  const ConvProblem p_;
+  const ConvTiles t_;
+  const DType dtype_;
+  NodeKernel kernel_;
+  KernelBuilder& b_;
+  TileAlgebra algebra_;
+  TileProducts products_;
+  const std::int64_t count_;  // tiles
+  std::array<TiledAxis, 2> axes_;
+  std::optional<Buffer> table_;
+};
+
+}  // namespace
+
+std::optional<NodeCode> lower_transformed_conv(const LowerContext& context) {
+  const ConvProblem problem = concrete_conv_problem(context.node);
+  const bool is_winograd = &context.node.op() == &winograd_conv_op();
+  if (!(is_winograd ? winograd_refusal(problem) : fourier_refusal(problem)).empty()) return std::nullopt;
+  for (const Layout& input : context.inputs) {
+    if (!is_contiguous(input)) return std::nullopt;
+  }
+  return TransformedConv(context, problem, conv_tiles(context.node)).lower();
+}
+
+}  // namespace croton

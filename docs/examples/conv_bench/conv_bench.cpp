@@ -1,0 +1,142 @@
+// The three passes of convolutions by every implementation.
+
+#include <croton/croton.h>
+#include <fmt/format.h>
+
+#include "../training/command_line.h"
+#include "../training/conv_runs.h"
+#include "../training/pass_times.h"
+
+using namespace croton;
+
+namespace {
+
+/// The layers L1 to L5 of convnet-benchmarks and those of AlexNet, VGG and GoogLeNet.
+std::vector<ConvRun> built_in_runs() {
+  std::vector<ConvRun> runs;
+  const auto add = [&](const char* name, const char* configuration) {
+    runs.push_back(parse_run(configuration));
+    runs.back().name = name;
+  };
+  add("L1", "i3x128x128,k96x11x11");
+  add("L2", "i64x64x64,k128x9x9");
+  add("L3", "i128x32x32,k128x9x9");
+  add("L4", "i128x16x16,k128x7x7");
+  add("L5", "i384x13x13,k384x3x3");
+  add("AlexNet conv1", "i3x224x224,k96x11x11,s4,p2");
+  add("AlexNet conv2", "i96x27x27,k256x5x5,p2,g2");
+  add("AlexNet conv3", "i256x13x13,k384x3x3,p1");
+  add("AlexNet conv4", "i384x13x13,k384x3x3,p1,g2");
+  add("AlexNet conv5", "i384x13x13,k256x3x3,p1,g2");
+  add("VGG conv1", "i3x224x224,k64x3x3,p1,b64");
+  add("VGG conv2", "i64x112x112,k128x3x3,p1,b64");
+  add("VGG conv3", "i128x56x56,k256x3x3,p1,b64");
+  add("VGG conv4", "i256x56x56,k256x3x3,p1,b64");
+  add("VGG conv5", "i256x28x28,k512x3x3,p1,b64");
+  add("VGG conv6", "i512x28x28,k512x3x3,p1,b64");
+  add("VGG conv7", "i512x14x14,k512x3x3,p1,b64");
+  add("GoogLeNet conv1", "i3x224x224,k64x7x7,s2,p3");
+  add("GoogLeNet conv2", "i64x56x56,k192x3x3,p1");
+  add("GoogLeNet 3a 1x1", "i192x28x28,k64x1x1");
+  add("GoogLeNet 3a 3x3", "i96x28x28,k128x3x3,p1");
+  add("GoogLeNet 3a 5x5", "i16x28x28,k32x5x5,p2");
+  add("GoogLeNet 4a 1x1", "i480x14x14,k192x1x1");
+  add("GoogLeNet 4e 3x3", "i160x14x14,k320x3x3,p1");
+  add("GoogLeNet 5b 5x5", "i48x7x7,k128x5x5,p2");
+  return runs;
+}
+
+struct Way {
+  const char* name;
+  const char* tag;  // null: whatever the flags say
+};
+constexpr Way ways[] = {{"default", nullptr}, {"legacy", "conv_legacy"},     {"gemm", "conv_gemm"},
+                        {"fft", "conv_fft"},  {"winograd", "conv_winograd"}, {"dnn", "conv_dnn"},
+                        {"meta", "conv_meta"}};
+
+/// One implementation and no other.
+Mode mode_of(const Way& way) {
+  Mode mode = default_mode();
+  if (way.tag == nullptr) return mode;
+  const std::string tag = way.tag;
+  mode = mode.including(tag);
+  if (tag == "conv_meta") return mode;
+  for (const Way& other : ways) {
+    if (other.tag != nullptr && tag != other.tag && std::string(other.tag) != "conv_meta")
+      mode = mode.excluding(other.tag);
+  }
+  return mode;
+}
+
+void measure(PassReport& report, const ConvRun& run) {
+  report.line(run.heading());
+  ConvPasses passes;
+  try {
+    const Shape image{run.batch, run.channels, run.height, run.width};
+    const Shape filters{run.filters, run.channels / run.groups, run.kernel_height, run.kernel_width};
+    const Shape output{run.batch, run.filters, run.out_height(), run.out_width()};
+    passes.shared_x = shared(normal_values(image, 1), "sharedX", {.shape = image});
+    passes.shared_w = shared(normal_values(filters, 2), "sharedW", {.shape = filters});
+    passes.shared_y = shared(normal_values(output, 3), "sharedY", {.shape = output});
+    passes.x = tensor(DType::float32, image, "X");
+  } catch (const MemoryError& error) {
+    report.line("SKIPPING config due to the memory error below");
+    report.line(error.what());
+    return;
+  }
+  const ConvOptions options{.border_mode = {{run.pad_height, run.pad_height}, {run.pad_width, run.pad_width}},
+                            .subsample = {run.stride_height, run.stride_width},
+                            .filter_dilation = {run.dilation_height, run.dilation_width},
+                            .num_groups = run.groups};
+  passes.y = conv2d(passes.x, passes.shared_w, options);
+  for (const Way& way : ways) {
+    if (is_skipped(way.name)) continue;
+    passes.mode = mode_of(way);
+    passes.measure(report, run.heading().substr(8), way.name, run.flops());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int repeat = 1, calls = 10;
+  bool list = false;
+  std::string output = "conv_bench.txt", json, chart, flags;
+  std::vector<std::string> arguments;
+  CLI::App app{
+      "Measures the forward pass and both gradients of convolutions with every implementation.\n"
+      "SKIP=fft,legacy leaves some out; PRINT_GRAPH=1 prints every compiled graph.",
+      "conv_bench"};
+  app.add_option(
+      "runs", arguments,
+      "numbers of built-in runs, or configurations like i3x80x15,k32x3x7,b256,s2x2,p1,d2,g1: channels x "
+      "width x "
+      "height, filters x width x height, batch (128), strides (1), padding (0), dilation (1), groups (1)");
+  app.add_flag("--list", list, "list the built-in runs and end");
+  app.add_option("--repeat", repeat, "trials of which the least counts")
+      ->capture_default_str()
+      ->check(at_least(1));
+  app.add_option("--calls", calls, "calls a trial")->capture_default_str()->check(at_least(1));
+  app.add_option("--output", output, "file that gets the same lines")->capture_default_str();
+  app.add_option("--json", json, "file for the times as lines of JSON");
+  app.add_option("--svg", chart, "file for a chart of the times");
+  app.add_option("--flags", flags, "Croton's flags: name=value,...");
+  if (const auto code = read_arguments(app, argc, argv)) return *code;
+  try {
+    config().read_string(flags);
+    if (list) {
+      fmt::print("{}", list_of(built_in_runs()));
+      return 0;
+    }
+    const std::vector<ConvRun> runs = selected_runs(arguments, built_in_runs());
+    PassReport report(repeat, calls, output);
+    for (const ConvRun& run : runs) measure(report, run);
+    report.save();
+    if (!json.empty()) report.save_json(json);
+    if (!chart.empty()) report.save_chart(chart, "Convolutions, milliseconds a call");
+    return 0;
+  } catch (const Error& e) {
+    fmt::print(stderr, "conv_bench: {}\n", e.what());
+    return 2;
+  }
+}

@@ -1,0 +1,64 @@
+#include "croton/ops/conv_arguments.h"
+
+#include <fmt/format.h>
+
+#include "croton/graph/error.h"
+#include "croton/graph/tensor.h"
+#include "croton/ops/elementwise.h"
+#include "croton/ops/shape_ops.h"
+
+namespace croton {
+
+std::pair<Variable, Variable> floating_pair(const Operand& a, const Operand& b) {
+  const std::vector<Operand> operands = {a, b};
+  DType dtype = promoted_dtype(operands);
+  if (!is_floating(dtype)) dtype = float_x();
+  return {as_dtype(a, dtype), as_dtype(b, dtype)};
+}
+
+Variable with_shape_hint(const Variable& x, const std::optional<Shape>& hint, const char* function,
+                         const char* name) {
+  if (!hint) return x;
+  if (hint->rank() != x.rank()) {
+    throw ValueError(fmt::format("{}: {} {} has {} entries, {} has rank {}", function, name, to_string(*hint),
+                                 hint->rank(), describe(x), x.rank()));
+  }
+  if (!compatible(x.type(), {x.dtype(), *hint})) {
+    throw ShapeError(
+        fmt::format("{}: {} says {}, but the operand is {}", function, name, to_string(*hint), describe(x)));
+  }
+  bool tells = false;
+  for (std::size_t i = 0; i < hint->size(); ++i) {
+    tells = tells || ((*hint)[i] != unknown && x.type().shape[i] == unknown);
+  }
+  return tells ? specify_shape(x, *hint) : x;
+}
+
+std::vector<Variable> with_extents(const Variable& a, const Variable& b, const std::vector<Operand>& shape,
+                                   std::size_t entries, const char* name) {
+  if (shape.size() != entries)
+    throw ValueError(fmt::format("{} has {} entries; it needs {}", name, shape.size(), entries));
+  std::vector<Variable> inputs = {a, b};
+  const SymbolicShape extents(std::vector<Operand>(shape.begin() + 2, shape.end()));
+  inputs.insert(inputs.end(), extents.extents().begin(), extents.extents().end());
+  return inputs;
+}
+
+Variable with_leading_extents(const Variable& gradient, const std::vector<Operand>& shape,
+                              const char* function, const char* name) {
+  Shape hint = Shape::filled(gradient.rank(), unknown);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Variable& extent = shape[i].variable();
+    if (extent.is_constant()) hint[i] = extent.constant_value().item<std::int64_t>();
+  }
+  return with_shape_hint(gradient, hint, function, name);
+}
+
+Attributes with_conv_version(const Attributes& attributes, const std::string& version, const char* function) {
+  if (version.empty()) return attributes;
+  if (version != "no_fft")
+    throw ValueError(fmt::format("{}: version '{}' is not known; there is 'no_fft'", function, version));
+  return attributes.with("version", version);
+}
+
+}  // namespace croton

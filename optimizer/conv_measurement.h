@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "croton/graph/export.h"
+#include "croton/optimizer/conv_candidate.h"
+
+namespace croton {
+
+/// What was found out about one candidate for one problem.
+struct CROTON_API ConvTrial {
+  std::string name;
+  std::vector<double> seconds;  ///< of each measured call, in order; the smallest counts
+  std::size_t workspace = 0;    ///< bytes, as the candidate states it
+  double error = 0;             ///< likewise
+  /// Why there are no times, or why it was not measured further; empty when it took part to the end.
+  std::string reason;
+  /// It gave a wrong result or could not run.
+  bool has_failed = false;
+
+  bool is_measured() const { return !seconds.empty() && !has_failed; }
+  /// The smallest; infinity without any.
+  double best() const;
+};
+
+/// The candidates of one problem, measured.
+struct ConvMeasurement {
+  std::vector<ConvTrial> trials;
+  std::string winner;  ///< empty when none could run
+  std::string origin;  ///< "measured now", "from the ledger", "pinned in the ledger"
+};
+
+/// Measures candidates that take a problem, or knows what was measured before.
+using ConvMeasurer = ConvMeasurement (*)(const ConvProblem& problem,
+                                         std::span<const ConvCandidate* const> candidates);
+
+/// Who measures, for optimizer_including=conv_meta: whoever can compile and run, once, before the first
+/// function is made.
+CROTON_API void set_conv_measurer(ConvMeasurer measurer);
+/// Null as long as there is none.
+CROTON_API ConvMeasurer conv_measurer();
+
+}  // namespace croton

@@ -1,0 +1,231 @@
+#include "croton/runtime/conv_contest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <random>
+
+#include "croton/graph/error.h"
+#include "croton/ops/transfer.h"
+#include "croton/runtime/call_timer.h"
+#include "croton/runtime/function.h"
+
+namespace croton {
+
+namespace {
+
+// A sample takes so long at least: far longer than reading a clock.
+constexpr double shortest_sample = 200e-6;
+constexpr std::size_t most_calls = 200;
+// So many times slower than the best in its first call: not worth another one.
+constexpr double hopeless = 5;
+// And after some rounds.
+constexpr double far_behind = 1.2;
+constexpr int rounds_before_dropping = 3;
+constexpr int most_rounds = 12;
+// Where two candidates disagree, the reference decides if it takes no more than this; otherwise both are out.
+constexpr double most_reference_flops = 4e9;
+// Errors are stated for typical data; a wrong result is wrong by far more.
+constexpr double tolerance = 8;
+
+Tensor uniform_operand(const Shape& shape, DType dtype, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> between(-1, 1);
+  Tensor values = Tensor::empty(shape, DType::float32);
+  for (std::int64_t i = 0; i < values.size(); ++i) values.data<float>()[i] = between(random);
+  return values.astype(dtype);
+}
+
+struct Entrant {
+  const ConvCandidate* candidate = nullptr;
+  ConvTrial trial;
+  Function function;
+  std::size_t calls = 1;  // a sample
+  bool is_running = false;
+  Tensor result;
+};
+
+class Contest {
+ public:
+  Contest(const ConvProblem& problem, std::span<const ConvCandidate* const> candidates, double budget)
+      : p_(problem), budget_(budget), timer_(make_call_timer(problem.device)) {
+    const bool is_forward = p_.direction == ConvDirection::forward;
+    const bool has_image = p_.direction != ConvDirection::backward_inputs;
+    first_ = uniform_operand(has_image ? p_.image_shape() : p_.filter_shape(), p_.dtype, 1);
+    second_ = uniform_operand(is_forward ? p_.filter_shape() : p_.out_shape(), p_.dtype, 2);
+    for (const ConvCandidate* candidate : candidates) {
+      Entrant entrant;
+      entrant.candidate = candidate;
+      entrant.trial.name = candidate->name;
+      entrant.trial.workspace = candidate->workspace(p_);
+      entrant.trial.error = candidate->error(p_);
+      entrants_.push_back(std::move(entrant));
+    }
+  }
+
+  ConvMeasurement run() {
+    for (Entrant& entrant : entrants_) warm_up(entrant);
+    for (int round = 0; round < most_rounds && running() > 1 && (round == 0 || !is_spent()); ++round) {
+      for (Entrant& entrant : entrants_) {
+        if (entrant.is_running) take_sample(entrant);
+      }
+      if (round + 1 >= rounds_before_dropping) drop_those_behind();
+    }
+    // One that is alone has its first call only.
+    for (Entrant& entrant : entrants_) {
+      if (entrant.is_running && entrant.trial.seconds.size() < 2) take_sample(entrant);
+    }
+    ConvMeasurement measurement;
+    measurement.origin = "measured now";
+    if (const Entrant* winner = verified_winner()) measurement.winner = winner->trial.name;
+    for (Entrant& entrant : entrants_) measurement.trials.push_back(std::move(entrant.trial));
+    return measurement;
+  }
+
+ private:
+  bool is_spent() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count() > budget_;
+  }
+  double best() const {
+    double least = INFINITY;
+    for (const Entrant& entrant : entrants_) {
+      if (!entrant.trial.has_failed) least = std::min(least, entrant.trial.best());
+    }
+    return least;
+  }
+  std::size_t running() const {
+    return static_cast<std::size_t>(std::ranges::count_if(entrants_, &Entrant::is_running));
+  }
+
+  template <class F>
+  void attempt(Entrant& entrant, const F& f) {
+    try {
+      f();
+    } catch (const std::exception& error) {
+      const std::string text = error.what();
+      entrant.trial.reason = text.substr(0, text.find('\n'));
+      entrant.trial.has_failed = true;
+      entrant.is_running = false;
+    }
+  }
+
+  void compile(Entrant& entrant) {
+    const Attributes attributes = conv_attributes(p_);
+    FunctionOptions options{.mode = Mode(ModeName::FAST_RUN),
+                            .name = "measuring " + std::string(entrant.candidate->name)};
+    options.device = to_string(p_.device);
+    const auto leaf = [](const Tensor& value, const char* name) {
+      return SharedVariable(shared(value, name, {.shape = value.shape()}));
+    };
+    const SharedVariable first = leaf(first_, "first"), second = leaf(second_, "second");
+    const Variable result = entrant.candidate->build(p_, first, second, attributes);
+    entrant.function =
+        function({}, p_.device.is_cuda() ? transfer(result, to_string(p_.device)) : result, options);
+  }
+
+  void warm_up(Entrant& entrant) {
+    if (is_spent() && best() < INFINITY) {
+      entrant.trial.reason = "not measured: the budget was spent (metaopt.budget)";
+      return;
+    }
+    attempt(entrant, [&] {
+      compile(entrant);
+      // The first call compiles.
+      entrant.result = entrant.function()[0].to_host();
+      timer_->finish();
+      const double seconds = timer_->seconds([&] { entrant.function(); });
+      entrant.trial.seconds.push_back(seconds);
+      entrant.is_running = true;
+      entrant.calls = std::clamp<std::size_t>(
+          static_cast<std::size_t>(shortest_sample / std::max(seconds, 1e-9)), 1, most_calls);
+    });
+    if (!entrant.is_running) return;
+    const double least = best();
+    for (Entrant& other : entrants_) {
+      if (other.is_running && other.trial.best() > hopeless * least)
+        drop(other, fmt::format("{:.3g} times the best in its first call", other.trial.best() / least));
+    }
+  }
+
+  static void drop(Entrant& entrant, std::string reason) {
+    entrant.is_running = false;
+    entrant.trial.reason = std::move(reason);
+  }
+
+  void take_sample(Entrant& entrant) {
+    attempt(entrant, [&] {
+      const double seconds = timer_->seconds([&] {
+        for (std::size_t i = 0; i < entrant.calls; ++i) entrant.function();
+      });
+      entrant.trial.seconds.push_back(seconds / static_cast<double>(entrant.calls));
+    });
+  }
+
+  void drop_those_behind() {
+    const double least = best();
+    for (Entrant& entrant : entrants_) {
+      if (!entrant.is_running || entrant.trial.best() <= far_behind * least) continue;
+      drop(entrant, fmt::format("{:.3g} times the best after {} samples", entrant.trial.best() / least,
+                                entrant.trial.seconds.size()));
+    }
+  }
+
+  /// The largest difference, relative to the largest of `expected`.
+  static double difference(const Tensor& result, const Tensor& expected) {
+    const Tensor a = result.astype(DType::float64).contiguous(),
+                 b = expected.astype(DType::float64).contiguous();
+    double largest = 0, most = 0;
+    for (std::int64_t i = 0; i < b.size(); ++i) {
+      const double d = std::abs(a.data<double>()[i] - b.data<double>()[i]);
+      if (!(d <= most)) most = std::isnan(d) ? INFINITY : d;
+      largest = std::max(largest, std::abs(b.data<double>()[i]));
+    }
+    return most == 0 ? 0 : most / largest;
+  }
+
+  bool agree(const Entrant& a, const Entrant& b) const {
+    return difference(a.result, b.result) <= tolerance * (a.trial.error + b.trial.error);
+  }
+
+  /// The fastest whose result another one confirms. One that disagrees with the next two is wrong.
+  Entrant* verified_winner() {
+    std::vector<Entrant*> order;
+    for (Entrant& entrant : entrants_) {
+      if (entrant.trial.is_measured()) order.push_back(&entrant);
+    }
+    std::ranges::stable_sort(order, {}, [](const Entrant* entrant) { return entrant->trial.best(); });
+    for (Entrant* entrant : order) {
+      for (const Entrant* other : order) {
+        if (other != entrant && agree(*entrant, *other)) return entrant;
+      }
+      if (p_.flops() > most_reference_flops && order.size() == 1) return entrant;  // nobody to ask
+      Tensor expected;
+      if (p_.flops() <= most_reference_flops) expected = conv_reference(p_, first_, second_);
+      if (expected.size() > 0 && difference(entrant->result, expected) <=
+                                     tolerance * (entrant->trial.error + sequential_error(p_))) {
+        return entrant;
+      }
+      entrant->trial.has_failed = true;
+      entrant->trial.reason = "its result differs from the others'";
+    }
+    return nullptr;
+  }
+
+  const ConvProblem p_;
+  const double budget_;
+  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  const std::unique_ptr<CallTimer> timer_;
+  Tensor first_, second_;
+  std::vector<Entrant> entrants_;
+};
+
+}  // namespace
+
+ConvMeasurement hold_contest(const ConvProblem& problem, std::span<const ConvCandidate* const> candidates,
+                             double budget) {
+  return Contest(problem, candidates, budget).run();
+}
+
+}  // namespace croton

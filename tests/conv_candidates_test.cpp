@@ -1,0 +1,87 @@
+// Every registered implementation against sums in float64, within the error that it states, on random
+// problems of every option.
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <map>
+#include <random>
+
+#include "concrete_conv.h"
+#include "croton/croton.h"
+#include "croton/optimizer/conv_candidate.h"
+#include "random_cases.h"
+
+using namespace croton;
+using namespace croton::test;
+
+namespace {
+
+Tensor uniform_values(const Shape& shape, DType dtype, std::mt19937& random) {
+  Tensor values = Tensor::empty(shape, DType::float64);
+  std::uniform_real_distribution<double> between(-1, 1);
+  for (std::int64_t i = 0; i < values.size(); ++i) values.data<double>()[i] = between(random);
+  return values.astype(dtype);
+}
+
+/// The largest difference, relative to the largest result; where there are few results the largest of them
+/// may be small by chance, then to what a sum of so many terms typically is.
+double relative_error(const ConvProblem& p, const Tensor& result, const Tensor& expected) {
+  const Tensor got = result.astype(DType::float64).contiguous();
+  REQUIRE(got.shape() == expected.shape());
+  double largest = std::sqrt(static_cast<double>(conv_terms(p))) / 3, difference = 0;
+  for (std::int64_t i = 0; i < expected.size(); ++i) {
+    largest = std::max(largest, std::abs(expected.data<double>()[i]));
+    const double d = std::abs(got.data<double>()[i] - expected.data<double>()[i]);
+    difference = std::isnan(d) ? INFINITY : std::max(difference, d);
+  }
+  return difference == 0 ? 0 : difference / largest;
+}
+
+/// Which candidates computed the problem.
+void check_all(ConcreteConvCase c, std::mt19937& random, std::map<std::string, int>& counts) {
+  c.first = uniform_values(c.first.shape(), c.problem.dtype, random);
+  c.second = uniform_values(c.second.shape(), c.problem.dtype, random);
+  ConvProblem wide = c.problem;
+  wide.dtype = DType::float64;
+  const Tensor expected =
+      conv_reference(wide, c.first.astype(DType::float64), c.second.astype(DType::float64));
+  // The reference adds up in float64 one after the other itself.
+  const double of_reference = c.problem.dtype == DType::float64 ? sequential_error(c.problem) : 0;
+  for (const ConvCandidate* candidate : conv_candidates()) {
+    if (candidate->support(c.problem).kind == Support::Kind::refuse) continue;
+    INFO(candidate->name << ": " << to_string(c.problem));
+    const Variable a = tensor(c.problem.dtype, c.first.shape()),
+                   b = tensor(c.problem.dtype, c.second.shape());
+    const Variable y = candidate->build(c.problem, a, b, c.attributes);
+    REQUIRE(y.type().shape.is_known());
+    const Tensor result = function({a, b}, y, {.on_unused_input = OnUnusedInput::ignore})(c.first, c.second);
+    CHECK(result.dtype() == c.problem.dtype);
+    // In units of what is stated, so that a failure shows by how much.
+    CHECK(relative_error(c.problem, result, expected) / (candidate->error(c.problem) + of_reference) <= 1);
+    ++counts[std::string(candidate->name)];
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every implementation of convolutions stays within the error that it states",
+          "[runtime][conv][candidates]") {
+  std::mt19937 random(70);
+  std::map<std::string, int> counts;
+  for (int i = 0; i < random_cases(60); ++i) check_all(random_concrete_conv(random), random, counts);
+  for (const DType dtype : {DType::float64, DType::float16, DType::bfloat16}) {
+    for (int i = 0; i < random_cases(8); ++i) check_all(random_concrete_conv(random, dtype), random, counts);
+  }
+  // What is made for some problems only.
+  for (const ConvDirection direction :
+       {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
+    check_all(concrete_conv(direction, {3, 40, 12, 13}, {36, 40, 1, 1}), random, counts);
+    check_all(concrete_conv(direction, {2, 40, 5, 4}, {20, 40, 1, 1}), random, counts);
+    check_all(concrete_conv(direction, {3, 20, 14, 13}, {17, 20, 3, 3}, 1), random, counts);
+  }
+  for (const ConvCandidate* candidate : conv_candidates()) {
+    INFO(candidate->name);
+    if (candidate->tag != "conv3d2d") CHECK(counts[std::string(candidate->name)] > 0);
+  }
+}
