@@ -5,10 +5,21 @@
 #include <mutex>
 
 #include "croton/graph/error.h"
+#include "croton/graph/function_graph.h"
 #include "croton/graph/node.h"
 #include "croton/graph/op.h"
 
 namespace croton {
+
+Variable SharedCell::default_update(const Variable& variable) const {
+  if (!default_update_) return {};
+  return clone(std::span(&default_update_, 1), {{itself_, variable}})[0];
+}
+
+void SharedCell::set_default_update(const Variable& expression, const Variable& variable) {
+  itself_ = Variable(Node::make_input(variable.type(), variable.name(), variable.node()->where()));
+  default_update_ = clone(std::span(&expression, 1), {{variable, itself_}})[0];
+}
 
 SharedVariable::SharedVariable(const Variable& variable) : Variable(variable) {
   if (!variable.is_shared()) throw TypeError(describe(variable) + " is not a shared variable");
@@ -53,7 +64,7 @@ void SharedVariable::set_default_update(const Variable& expression) {
     throw TypeError(
         fmt::format("the default update of {} has type {}", describe(*this), to_string(expression.type())));
   }
-  cell()->default_update() = expression;
+  cell()->set_default_update(expression, *this);
 }
 
 SharedVariable shared(const Tensor& value, std::string name, const SharedOptions& options,

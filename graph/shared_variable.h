@@ -19,13 +19,17 @@ class CROTON_API SharedCell {
   std::shared_mutex& mutex() { return mutex_; }
   /// The value itself, not a copy: hold the mutex.
   Tensor& value() { return value_; }
-  /// An expression that every function using the variable applies as its update; empty for none.
-  Variable& default_update() { return default_update_; }
+  /// An expression that every function using the variable applies as its update; empty for none. `variable`
+  /// is the one that holds this state.
+  Variable default_update(const Variable& variable) const;
+  void set_default_update(const Variable& expression, const Variable& variable);
 
  private:
   std::shared_mutex mutex_;
   Tensor value_;
-  Variable default_update_;
+  // The variable itself is an input in it: an expression that held the variable would keep its own state
+  // alive.
+  Variable default_update_, itself_;
 };
 
 /// A variable with a value that outlives calls. Its dtype and rank are fixed; its extents may change with

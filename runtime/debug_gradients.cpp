@@ -35,15 +35,17 @@ Tensor random_like(const Shape& shape, std::mt19937_64& random) {
 
 double inner_product(const Tensor& a, const Tensor& b) {
   const Tensor x = a.astype(DType::float64), y = b.astype(DType::float64);
+  const auto others = y.elements<const double>();  // its iterators look into it
+  auto other = others.begin();
   double sum = 0;
-  auto other = y.elements<const double>().begin();
   for (const double& element : x.elements<const double>()) sum += element * *other++;
   return sum;
 }
 
 Tensor moved(const Tensor& x, const Tensor& direction, double step) {
   const Tensor result = x.copy();
-  auto along = direction.elements<const double>().begin();
+  const auto directions = direction.elements<const double>();
+  auto along = directions.begin();
   for (double& element : result.elements<double>()) element += step * *along++;
   return result;
 }

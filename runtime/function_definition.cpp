@@ -147,7 +147,7 @@ void add_default_updates(UpdateList& updates, std::vector<Variable> wanted,
     wanted.clear();
     const auto visit = [&](const Variable& v) {
       if (!v.is_shared() || !seen.insert(v.node()->cell().get()).second) return;
-      const Variable& expression = v.node()->cell()->default_update();
+      const Variable expression = v.node()->cell()->default_update(v);
       if (!expression || updates.has(v.node()->cell().get())) return;
       updates.add(v, expression, true);
       wanted.push_back(expression);

@@ -158,7 +158,7 @@ TEST_CASE("Streams are independent, repeatable and can be sown anew", "[ops][ran
   // Without a function nothing advances a stream; its default update is what a function applies.
   CHECK(equal(evaluate(second), before));
   SharedVariable state = a.states()[1];
-  const Variable update = state.cell()->default_update();
+  const Variable update = state.cell()->default_update(state);
   REQUIRE(update);
   state.set_value(evaluate(update));
   CHECK_FALSE(equal(evaluate(second), before));

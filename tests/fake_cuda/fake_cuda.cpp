@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -41,7 +42,7 @@ struct Executable {
 
 struct Module {
   long kernel = 0;
-  std::vector<Function*> functions;
+  std::vector<std::unique_ptr<Function>> functions;
 };
 
 struct Fake {
@@ -305,11 +306,11 @@ FAKE(cuModuleUnload, CUmodule module) delete reinterpret_cast<Module*>(module);
 return 0;
 }
 FAKE(cuModuleGetFunction, CUfunction* function, CUmodule module, const char* name)
-auto* made = new Function;
+auto made = std::make_unique<Function>();
 if (std::sscanf(name, "%d %d", &made->phase, &made->parameters) != 2) return 500;
 made->kernel = reinterpret_cast<Module*>(module)->kernel;
-reinterpret_cast<Module*>(module)->functions.push_back(made);
-*function = reinterpret_cast<CUfunction>(made);
+*function = reinterpret_cast<CUfunction>(made.get());
+reinterpret_cast<Module*>(module)->functions.push_back(std::move(made));
 return 0;
 }
 FAKE(cuFuncSetAttribute, CUfunction, int, int) return 0;
