@@ -37,11 +37,12 @@ class GraphParser {
     parse_inputs(graph.inputs);
     scanner_.expect('{', "before the body of the graph");
     while (!scanner_.accept_word("return")) parse_statement();
-    while (scanner_.peek() != '}' && scanner_.peek() != ';') {
+    while (scanner_.peek() != '}' && scanner_.peek() != ';' && scanner_.peek_word() != "update") {
       if (!graph.outputs.empty()) scanner_.expect(',', "between outputs, or '}'");
       graph.outputs.push_back(parse_operand());
     }
     scanner_.accept(';');
+    while (scanner_.peek_word() == "update") parse_update(graph);
     scanner_.expect('}', "at the end of the graph");
     return graph;
   }
@@ -111,6 +112,27 @@ class GraphParser {
     } else {
       scanner_.fail_expected("a definition (%name = …), const, shared or return");
     }
+    scanner_.accept(';');
+  }
+
+  void parse_update(TextGraph& graph) {
+    const std::size_t start = scanner_.position();
+    scanner_.accept_word("update");
+    if (nesting_ > 0) scanner_.fail(start, "a graph inside an attribute cannot have updates");
+    const std::size_t target_start = scanner_.position();
+    const Variable target = parse_operand();
+    if (!target.is_shared()) scanner_.fail(target_start, "only shared variables have new values");
+    for (const auto& [other, value] : graph.updates) {
+      if (other == target) scanner_.fail(target_start, describe(target) + " has a new value already");
+    }
+    scanner_.expect('=', "and the new value");
+    const std::size_t value_start = scanner_.position();
+    Variable value = parse_operand();
+    if (!compatible(value.type(), target.type())) {
+      scanner_.fail(value_start, fmt::format("the new value is {}, but the shared variable is {}",
+                                             to_string(value.type()), to_string(target.type())));
+    }
+    graph.updates.emplace_back(target, std::move(value));
     scanner_.accept(';');
   }
 

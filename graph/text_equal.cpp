@@ -35,6 +35,12 @@ class Comparison {
       match(a.outputs[i], b.outputs[i]);
       compare_names(a.outputs[i], b.outputs[i], what_.names);
     }
+    if (a.updates.size() != b.updates.size())
+      return fmt::format("{} updates against {}", a.updates.size(), b.updates.size());
+    for (std::size_t i = 0; i < a.updates.size() && !difference_; ++i) {
+      match(a.updates[i].first, b.updates[i].first);
+      match(a.updates[i].second, b.updates[i].second);
+    }
     while (!pending_.empty() && !difference_) {
       const auto [x, y] = pending_.back();
       pending_.pop_back();

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "croton/graph/function_graph.h"
@@ -12,12 +13,16 @@
 
 namespace croton {
 
-/// A graph as the text form holds it: a name (may be empty), inputs in order, outputs in order. A variable
-/// among the inputs cuts the graph there, whatever computes it.
-struct TextGraph {
+/// A graph as the text form holds it: a name (may be empty), inputs in order, outputs in order, shared
+/// variables with their new values. A variable among the inputs cuts the graph there, whatever computes it.
+struct CROTON_API TextGraph {
   std::string name;
   std::vector<Variable> inputs;
   std::vector<Variable> outputs;
+  std::vector<std::pair<Variable, Variable>> updates = {};
+
+  /// The outputs, then the new values: all that is computed.
+  std::vector<Variable> results() const;
 };
 
 struct TextOptions {

@@ -26,7 +26,8 @@ class GraphPrinter {
   GraphPrinter(const TextOptions& options, std::size_t indent) : options_(options), margin_(indent, ' ') {}
 
   std::string print(std::string_view name, std::span<const Variable> inputs,
-                    std::span<const Variable> outputs, std::span<Node* const> order) {
+                    std::span<const Variable> outputs, std::span<Node* const> order,
+                    std::span<const std::pair<Variable, Variable>> updates = {}) {
     text_ = "graph";
     if (!name.empty()) text_ += ' ' + (is_identifier(name) ? std::string(name) : quoted_text(name));
     text_ += '(';
@@ -40,10 +41,17 @@ class GraphPrinter {
       for (const Variable& input : node->inputs()) declare_leaf(input);
     }
     for (const Variable& output : outputs) declare_leaf(output);
+    for (const auto& [target, value] : updates) {
+      declare_leaf(target);
+      declare_leaf(value);
+    }
     for (const Node* node : order) add_node(*node);
     start_line() += "return";
     for (std::size_t i = 0; i < outputs.size(); ++i) text_ += (i > 0 ? ", " : " ") + operand(outputs[i]);
-    text_ += '\n' + margin_ + '}';
+    text_ += '\n';
+    for (const auto& [target, value] : updates)
+      start_line() += fmt::format("update {} = {}\n", names_.use(target), operand(value));
+    text_ += margin_ + '}';
     return std::move(text_);
   }
 
@@ -142,6 +150,12 @@ class GraphPrinter {
 
 }  // namespace
 
+std::vector<Variable> TextGraph::results() const {
+  std::vector<Variable> all = outputs;
+  for (const auto& [target, value] : updates) all.push_back(value);
+  return all;
+}
+
 TextGraph cut_at_inputs(const TextGraph& graph) {
   std::unordered_map<Variable, Variable> fresh;
   for (const Variable& input : graph.inputs) {
@@ -149,7 +163,12 @@ TextGraph cut_at_inputs(const TextGraph& graph) {
       fresh.emplace(input, Variable(Node::make_input(input.type(), input.name(), input.node()->where())));
   }
   if (fresh.empty()) return graph;
-  TextGraph cut{graph.name, graph.inputs, clone(graph.outputs, fresh)};
+  // All at once, so that what they share stays shared.
+  const std::vector<Variable> results = clone(graph.results(), fresh);
+  const auto end = results.begin() + static_cast<std::ptrdiff_t>(graph.outputs.size());
+  TextGraph cut{graph.name, graph.inputs, {results.begin(), end}};
+  for (std::size_t i = 0; i < graph.updates.size(); ++i)
+    cut.updates.emplace_back(graph.updates[i].first, end[static_cast<std::ptrdiff_t>(i)]);
   for (Variable& input : cut.inputs) {
     if (const auto entry = fresh.find(input); entry != fresh.end()) input = entry->second;
   }
@@ -158,8 +177,8 @@ TextGraph cut_at_inputs(const TextGraph& graph) {
 
 std::string to_text(const TextGraph& graph, const TextOptions& options) {
   const TextGraph cut = cut_at_inputs(graph);
-  return GraphPrinter(options, 0).print(cut.name, cut.inputs, cut.outputs, topological_order(cut.outputs)) +
-         '\n';
+  const std::vector<Node*> order = topological_order(cut.results());
+  return GraphPrinter(options, 0).print(cut.name, cut.inputs, cut.outputs, order, cut.updates) + '\n';
 }
 
 std::string to_text(const FunctionGraph& graph, std::string name, const TextOptions& options) {
@@ -185,7 +204,7 @@ TextGraph text_graph(const std::vector<Variable>& outputs) {
 }
 
 TextGraph text_graph(const FunctionGraph& graph, std::string name) {
-  return {std::move(name), graph.inputs(), graph.outputs()};
+  return {std::move(name), graph.inputs(), graph.outputs(), {}};
 }
 
 }  // namespace croton

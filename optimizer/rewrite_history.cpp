@@ -90,8 +90,7 @@ void RewriteHistory::on_replace(std::span<const std::pair<Variable, Variable>> p
                        .before = std::move(view.before),
                        .after = std::move(view.after),
                        .definitions = std::move(view.definitions),
-                       .lines = lines_of(view.replaced),
-                       .name = pairs[0].first.name()};
+                       .lines = lines_of(view.replaced)};
   if (is_open_convolution(old)) record.choice = choose_convolution(conv_problem(old), query_).text();
   add(std::move(record), old);
   is_open_ = true;
@@ -104,7 +103,13 @@ void RewriteHistory::on_import(Node& node) {
   has_changed_ = true;
 }
 
-void RewriteHistory::on_prune(Node&) { has_changed_ = true; }
+void RewriteHistory::on_prune(Node& node) {
+  has_changed_ = true;
+  if (!is_open_) return;
+  for (std::size_t i = 0; i < node.output_count(); ++i) {
+    if (!node.name(i).empty()) records_.back().gone.push_back(node.name(i));
+  }
+}
 void RewriteHistory::on_change_input(Node&, std::size_t) { has_changed_ = true; }
 
 void RewriteHistory::on_replaced() {
@@ -116,7 +121,7 @@ void RewriteHistory::on_replaced() {
 }
 
 void RewriteHistory::on_set_attributes(Node& node, std::string_view rule) {
-  RewriteRecord record{.rule = std::string(rule), .name = node.name()};
+  RewriteRecord record{.rule = std::string(rule)};
   const Node* const nodes[] = {&node};
   record.lines = lines_of(nodes);
   for (const auto& [output, input] : node.op().destroy_map(node)) {

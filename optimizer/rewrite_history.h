@@ -21,8 +21,8 @@ struct CROTON_API RewriteRecord {
   std::vector<std::string> definitions = {};
   /// The user's lines that made what was replaced, the root's first.
   std::vector<std::string> lines = {};
-  /// The name of the replaced variable, where it had one.
-  std::string name = {};
+  /// The names of the variables that were in the graph before and are not any more.
+  std::vector<std::string> gone = {};
   /// Of a convolution: every candidate with its answer (ConvChoice::text()).
   std::string choice = {};
 

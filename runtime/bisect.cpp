@@ -1,6 +1,7 @@
 #include "croton/runtime/bisect.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <deque>
@@ -54,17 +55,22 @@ class Bisection {
       Mode mode(name);
       for (const std::string& tag : including_) mode = mode.including(tag);
       for (const std::string& tag : excluding_) mode = mode.excluding(tag);
-      return function(inputs, at.graph.outputs,
-                      {.mode = mode, .name = "bisect", .on_unused_input = OnUnusedInput::ignore});
+      FunctionOptions options{.mode = mode, .name = "bisect", .on_unused_input = OnUnusedInput::ignore};
+      for (const auto& [target, value] : at.graph.updates) options.updates.emplace_back(target, value);
+      return results_of(function(inputs, at.graph.outputs, options), at);
     };
-    const ConfigScope scope({{"DebugMode.report_dir", "none"}});
+    const ConfigScope scope(
+        {{"DebugMode.report_dir", "none"},
+         {"DebugMode.patience", is_quick_ ? "0" : config().get("DebugMode.patience")},
+         {"DebugMode.check_gradients", is_quick_ ? "false" : config().get("DebugMode.check_gradients")}});
+    // First: a graph that cannot be computed as it was written shows nothing.
+    const std::vector<Tensor> expected = made("None");
     try {
-      made("DebugMode").call_all(at.inputs);
+      made("DebugMode");
     } catch (const DebugModeError& e) {
       return e.what();
     }
-    const Outputs got = made("FAST_RUN").call_all(at.inputs);
-    const Outputs expected = made("None").call_all(at.inputs);
+    const std::vector<Tensor> got = made("FAST_RUN");
     for (std::size_t i = 0; i < got.size(); ++i) {
       Tolerance tolerance = tolerance_of(got[i].dtype());
       tolerance.relative *= 100;
@@ -87,16 +93,60 @@ class Bisection {
     }
   }
 
+  /// Leaves out what the fault does not need: other schedules, gradients of ops.
+  void hurry(const Case& at, const std::string& identity) {
+    is_quick_ = true;
+    is_quick_ = shows(at, identity);
+  }
+
   std::size_t tries() const { return tries_; }
 
+  /// With what decides how functions are made.
+  std::vector<std::pair<std::string, std::string>> flags() const {
+    std::vector<std::pair<std::string, std::string>> flags{
+        {"optimizer_including", fmt::format("{}", fmt::join(including_, ":"))},
+        {"optimizer_excluding", fmt::format("{}", fmt::join(excluding_, ":"))}};
+    for (const char* name :
+         {"optimizer_requiring", "floatX", "deterministic", "precision", "threads", "tensor.cmp_sloppy",
+          "DebugMode.patience", "DebugMode.check_gradients", "DebugMode.check_finite"})
+      flags.emplace_back(name, config().get(name));
+    std::erase_if(flags, [](const auto& flag) {
+      const auto row = std::ranges::find(flag_infos(), flag.first, &FlagInfo::name);
+      return flag.second == row->default_value;
+    });
+    return flags;
+  }
+
  private:
+  /// The outputs and new values of one call; the shared variables are then as before.
+  static std::vector<Tensor> results_of(const Function& f, const Case& at) {
+    std::vector<Tensor> old;
+    for (const auto& [target, value] : at.graph.updates) old.push_back(target.node()->cell()->value().copy());
+    const auto put_back = [&] {
+      for (std::size_t i = 0; i < old.size(); ++i) at.graph.updates[i].first.node()->cell()->value() = old[i];
+    };
+    try {
+      const Outputs outputs = f.call_all(at.inputs);
+      std::vector<Tensor> results(outputs.begin(), outputs.end());
+      for (const auto& [target, value] : at.graph.updates)
+        results.push_back(target.node()->cell()->value().copy());
+      put_back();
+      return results;
+    } catch (const Error&) {
+      put_back();
+      throw;
+    }
+  }
+
   std::vector<std::string> including_, excluding_;
+  bool is_quick_ = false;
   std::size_t tries_ = 0;
 };
 
 /// The same with inputs in the place of shared variables, and extents open.
 Case without_shared(const Case& from) {
   Case result{{from.graph.name, {}, {}}, from.inputs};
+  const std::vector<Variable> wanted = from.graph.results();
   std::unordered_map<Variable, Variable> copies;
   for (const Variable& input : from.graph.inputs) {
     copies.emplace(input, Variable(Node::make_input(input.type(), input.name(), input.node()->where())));
@@ -110,11 +160,11 @@ Case without_shared(const Case& from) {
     result.graph.inputs.push_back(copies.at(v));
     result.inputs.push_back(value.copy());
   };
-  for (const Variable& v : from.graph.outputs) visit(v);
-  for (const Node* node : topological_order(from.graph.outputs)) {
+  for (const Variable& v : wanted) visit(v);
+  for (const Node* node : topological_order(wanted)) {
     for (const Variable& input : node->inputs()) visit(input);
   }
-  result.graph.outputs = clone(from.graph.outputs, copies);
+  result.graph.outputs = clone(wanted, copies);
   return result;
 }
 
@@ -323,7 +373,8 @@ std::optional<BisectResult> bisect(const TextGraph& graph, const std::vector<Ten
   std::string report = bisection.look(start);
   if (report.empty()) return std::nullopt;
   const std::string identity = identity_of(report);
-  const std::size_t nodes = topological_order(start.graph.outputs).size();
+  const std::size_t nodes = topological_order(start.graph.results()).size();
+  bisection.hurry(start, identity);
   Case plain = without_shared(start);
   Case small = start;
   if (bisection.shows(plain, identity))
@@ -333,67 +384,11 @@ std::optional<BisectResult> bisect(const TextGraph& graph, const std::vector<Ten
   result.graph = small.graph;
   result.graph.name = "bisect";
   result.inputs = small.inputs;
+  result.flags = bisection.flags();
   result.nodes_before = nodes;
-  result.nodes_after = topological_order(small.graph.outputs).size();
+  result.nodes_after = topological_order(small.graph.results()).size();
   result.tries = bisection.tries();
   return result;
-}
-
-std::string BisectResult::program() const {
-  TextGraph data{"data", {}, {}};
-  for (const Tensor& input : inputs) data.outputs.push_back(constant(input));
-  std::string comment;
-  std::string_view rest = report;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    comment += fmt::format("// {}\n", rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return fmt::format(R"program(// Compile it with: g++ -std=c++20 FILE -lcroton
-//
-{}
-#include <croton/croton.h>
-
-#include <cstdio>
-#include <vector>
-
-using namespace croton;
-
-const char* const graph_text = R"croton(
-{})croton";
-
-// The values of the graph's inputs.
-const char* const data_text = R"croton(
-{})croton";
-
-int main() {{
-  const TextGraph graph = parse_graph(graph_text);
-  const std::vector<In> inputs(graph.inputs.begin(), graph.inputs.end());
-  std::vector<Tensor> values;
-  for (const Variable& value : parse_graph(data_text).outputs) values.push_back(value.constant_value());
-  const auto made = [&](const char* mode) {{
-    return function(inputs, graph.outputs, {{.mode = mode, .on_unused_input = OnUnusedInput::ignore}});
-  }};
-  const Outputs expected = made("None").call_all(values);
-  const Outputs got = made("FAST_RUN").call_all(values);
-  int wrong = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) {{
-    if (allclose(got[i], expected[i], 1e-4, 1e-5, true)) continue;
-    ++wrong;
-    std::printf("output %d\nexpected %s\ngot %s\n", static_cast<int>(i), to_string(expected[i]).c_str(),
-                to_string(got[i]).c_str());
-  }}
-  try {{
-    made("DebugMode").call_all(values);
-  }} catch (const DebugModeError& e) {{
-    std::printf("%s\n", e.what());
-    ++wrong;
-  }}
-  std::printf(wrong == 0 ? "nothing is wrong\n" : "wrong\n");
-  return wrong == 0 ? 0 : 1;
-}}
-)program",
-                     comment, to_text(graph), to_text(data));
 }
 
 }  // namespace croton

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "croton/graph/tensor.h"
@@ -16,6 +17,8 @@ struct CROTON_API BisectResult {
   std::string report;
   TextGraph graph;
   std::vector<Tensor> inputs;  // values of graph.inputs
+  /// Flags that the fault may need, with their values of now.
+  std::vector<std::pair<std::string, std::string>> flags;
   std::size_t nodes_before = 0, nodes_after = 0;
   std::size_t tries = 0;  // smaller cases that were looked at
 
@@ -25,7 +28,8 @@ struct CROTON_API BisectResult {
 };
 
 /// Runs a graph on values in DebugMode. When it finds a fault, looks for the smallest graph, inputs and
-/// shapes that still show the same one: later nodes go, operands become inputs, extents are halved. Nothing
+/// shapes that still show the same one: later nodes go, operands become inputs, extents are halved; shared
+/// variables and their updates stay only where the fault needs them. Nothing
 /// when no result leaves the tolerance. `mode` brings what is included and excluded. Shared variables need
 /// values. What the graph itself throws is thrown.
 CROTON_API std::optional<BisectResult> bisect(const TextGraph& graph, const std::vector<Tensor>& inputs,

@@ -28,7 +28,13 @@ Exactness exactness_of(std::string_view name) {
     for (const std::vector<RewritePhase>* phases : {&general_phases(), &specialize_phases()}) {
       for (const RewritePhase& phase : *phases) {
         for (const RuleSet* set : phase.rules) {
-          for (const Rule& rule : *set) all.emplace(rule.name(), rule.exactness());
+          for (const Rule& rule : *set) {
+            // What stabilizes is finite where the other side overflows: that is what it is for.
+            const bool stabilizes = std::ranges::find(rule.tags(), "stabilize") != rule.tags().end();
+            all.emplace(rule.name(), stabilizes && rule.exactness() == Exactness::exact
+                                         ? Exactness::assumes_finite
+                                         : rule.exactness());
+          }
         }
       }
     }

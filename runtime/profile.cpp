@@ -36,7 +36,7 @@ std::vector<Profile::Row> summed(const std::vector<Profile::Row>& rows, const Ke
 }
 
 constexpr std::string_view head =
-    "  share    sum     seconds   us a call    calls  nodes            GB/s         GFLOP/s  ";
+    "  share    sum     seconds   us a call    calls  nodes            GB/s         GFLOP/s";
 
 /// The tables of a profile.
 class Tables {

@@ -75,6 +75,15 @@ TEST_CASE("what a user does wrong is the same error in DebugMode", "[runtime][ch
   CHECK_THROWS_AS(f(Tensor::ones({2, 3}), Tensor::ones({2, 3})), ShapeError);
 }
 
+TEST_CASE("DebugMode lets a stable form be finite where the written one overflows", "[runtime][check]") {
+  const Quiet quiet;
+  const Variable x = matrix("x"), y = ivector("y");
+  const Function f =
+      function({x, y}, mean(categorical_crossentropy(softmax(x), y)), {.mode = "DebugMode", .name = "f"});
+  const Tensor far(std::vector<float>{-1e8f, 1e8f}, Shape{1, 2});
+  CHECK(f(far, Tensor(std::vector<std::int32_t>{0})).item<float>() == 2e8f);
+}
+
 TEST_CASE("a report is a file that can be run again", "[runtime][check]") {
   const std::filesystem::path folder = croton::test::writable_folder() / "reports";
   std::filesystem::remove_all(folder);

@@ -328,3 +328,46 @@ TEST_CASE("a shared variable may come without a value", "[graph][text]") {
   w.set_value(Tensor{1.f, 2.f});
   CHECK(w.get_value().size() == 2);
 }
+
+TEST_CASE("updates of shared variables are part of the text", "[graph][text]") {
+  const TextGraph graph = parse_graph(R"(
+    graph step(%x: float32[3]) {
+      shared %w: float32[3] = float32[3](1)
+      shared %unread: float32[?]
+      %0 = tanh(%x)
+      return %0
+      update %w = %0
+      update %unread = %x
+    })");
+  REQUIRE(graph.updates.size() == 2);
+  CHECK(graph.updates[0].first.name() == "w");
+  CHECK(graph.updates[0].second == graph.outputs[0]);
+  CHECK(graph.updates[1].second == graph.inputs[0]);
+  CHECK(graph.results().size() == 3);
+  round_trip(graph);
+  TextGraph other = graph;
+  other.updates.pop_back();
+  CHECK(graph_difference(graph, other) == "2 updates against 1");
+  other = graph;
+  std::swap(other.updates[0].second, other.updates[1].second);
+  CHECK_FALSE(equal_graphs(graph, other));
+  // An input in the middle of the graph cuts what the updates need, too.
+  const TextGraph cut = cut_at_inputs({"", {graph.outputs[0]}, {}, {graph.updates[0]}});
+  CHECK(cut.updates[0].second == cut.inputs[0]);
+
+  const auto complaint = [](const char* text) {
+    try {
+      parse_graph(text);
+    } catch (const ParseError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK_THAT(complaint("graph(%x: float32[3]) { return update %x = %x }"),
+             Catch::Contains("only shared variables have new values"));
+  CHECK_THAT(complaint("graph(%x: int32[3]) { shared %w: float32[3] return update %w = %x }"),
+             Catch::Contains("the new value is int32[3], but the shared variable is float32[3]"));
+  CHECK_THAT(
+      complaint("graph(%x: float32[3]) { shared %w: float32[3] return update %w = %x update %w = %x }"),
+      Catch::Contains("has a new value already"));
+}

@@ -101,6 +101,27 @@ TEST_CASE("croton why-not names the first condition that failed", "[tools][why]"
   CHECK_THAT(why_not("stabilize --node A --inputs 'x: vector' -e 'log(x)'"), Contains("look at other ops"));
 }
 
+TEST_CASE("croton why tells what became of names that vanished", "[tools][why]") {
+  // By fusion, into a node that has another name or none.
+  const std::string fused =
+      output_of("why --node a --inputs 'x: vector' -e 'a = tanh(x); y = exp(a) * 2; y'");
+  CHECK_THAT(
+      fused,
+      StartsWith("a is not in the optimized graph any more\n  it went with fusion by fusion") &&
+              Contains("what was made then is now in [@A] Elemwise{Composite{(2.0 * exp(tanh(i0)))}}") ||
+          Contains("what was made then is now in [@A] Elemwise{Composite{"));
+  // By a rule that replaced it with something else.
+  CHECK_THAT(output_of("why --node b --inputs 'x: vector' -e 'b = exp(x); log(b)'"),
+             StartsWith("b is not in the optimized graph any more\n  it went with stabilize by log_of_exp") &&
+                 Contains("log(exp(x))") && Contains("-> x"));
+  // Merged with an equal one before any rewrite.
+  CHECK_THAT(output_of("why --node c --inputs 'x: vector' -e 'c = tanh(x); d = tanh(x); c * exp(d)' --flags "
+                       "optimizer_excluding=fusion"),
+             StartsWith("c is not in the optimized graph any more\n  it is the same expression as d: "));
+  CHECK_THAT(complaint_of("why --node e --inputs 'x: vector' -e 'c = tanh(x); c * 2'"),
+             StartsWith("croton: there is no node 'e'"));
+}
+
 TEST_CASE("croton explains LeNet", "[tools][why][lenet]") {
   const std::string overview = output_of("why " + lenet() + shapes);
   CHECK_THAT(overview, Contains("DirectConv") && Contains("* legacy: takes it") && Contains("network.cpp:"));

@@ -46,14 +46,19 @@ std::string read(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-Result run(const std::string& arguments, const std::string& environment) {
+Result run_line(const std::string& line) {
   const std::string here = (folder() / "work").string(), out = (folder() / "out").string(),
                     err = (folder() / "err").string();
-  const std::string command = "cd '" + here + "' && XDG_CACHE_HOME='" + (folder() / "cache").string() + "' " +
-                              environment + " '" + croton::test::program("croton").string() + "' " +
-                              arguments + " >'" + out + "' 2>'" + err + "' </dev/null";
+  const std::string programs = croton::test::program("croton").parent_path().string();
+  const std::string command = "cd '" + here + "' && export XDG_CACHE_HOME='" + (folder() / "cache").string() +
+                              "' PATH='" + programs + "':\"$PATH\" && { " + line + "\n} >'" + out + "' 2>'" +
+                              err + "' </dev/null";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(out), read(err)};
+}
+
+Result run(const std::string& arguments, const std::string& environment) {
+  return run_line(environment + " croton " + arguments);
 }
 
 std::string output_of(const std::string& arguments) {

@@ -11,7 +11,9 @@ struct Result {
   std::string out, err;
 };
 
-/// Runs the tool in a folder of this process, empty at first; `arguments` are for the shell.
+/// Runs a line of the shell in a folder of this process, empty at first; our programs are in its PATH.
+Result run_line(const std::string& line);
+/// Runs the tool there; `arguments` are for the shell.
 Result run(const std::string& arguments, const std::string& environment = "");
 /// What it prints; exit code 0 and nothing on standard error are checked.
 std::string output_of(const std::string& arguments);

@@ -60,10 +60,10 @@ std::string shown(const DebugprintOptions& options) {
     // Not through a function graph, which keeps equal nodes once.
     if (options.style == "text") return croton::to_text(built, text);
     if (options.style == "tree" && !options.clients)
-      return croton::debugprint_text(built.outputs, print_options(options));
+      return croton::debugprint_text(built.results(), print_options(options));
     if (options.style == "math") {
       std::string lines;
-      for (const croton::Variable& output : built.outputs) lines += croton::pp(output) + '\n';
+      for (const croton::Variable& output : built.results()) lines += croton::pp(output) + '\n';
       return lines;
     }
   }

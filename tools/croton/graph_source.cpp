@@ -114,6 +114,20 @@ std::vector<croton::TensorType> narrowed(const std::vector<croton::Variable>& va
   return types;
 }
 
+/// Which results are the new values of which shared variables.
+croton::SpecializeOptions specialize_options(const croton::TextGraph& built,
+                                             const croton::FunctionGraph& graph) {
+  croton::SpecializeOptions options;
+  options.results = built.outputs.size();
+  for (std::size_t i = 0; i < built.updates.size(); ++i) {
+    for (std::size_t s = 0; s < graph.shared().size(); ++s) {
+      if (graph.shared()[s].node()->cell() == built.updates[i].first.node()->cell())
+        options.updates.emplace_back(built.outputs.size() + i, s);
+    }
+  }
+  return options;
+}
+
 }  // namespace
 
 std::string read_text(const std::string& path) {
@@ -158,7 +172,7 @@ std::unique_ptr<croton::FunctionGraph> optimized_graph(const croton::TextGraph& 
                                                        const std::string& shapes, Stage stage,
                                                        croton::RewriteHistory* history,
                                                        croton::OptimizerObserver* observer) {
-  auto graph = std::make_unique<croton::FunctionGraph>(built.inputs, built.outputs);
+  auto graph = std::make_unique<croton::FunctionGraph>(built.inputs, built.results());
   const Shapes given = ShapeReader(shapes).read();
   std::vector<std::string_view> names;
   for (const auto* list : {&graph->inputs(), &graph->shared()}) {
@@ -179,6 +193,7 @@ std::unique_ptr<croton::FunctionGraph> optimized_graph(const croton::TextGraph& 
     if (history != nullptr) history->follow(copies);
     graph = std::move(typed);
   }
-  if (stage == Stage::specialised) croton::specialize(*graph, query, {}, nullptr, watching);
+  if (stage == Stage::specialised)
+    croton::specialize(*graph, query, specialize_options(built, *graph), nullptr, watching);
   return graph;
 }

@@ -25,7 +25,8 @@ croton::TextGraph read_graph(const GraphSource& source, const std::string& comma
 /// How far a graph is optimized.
 enum class Stage { built, general, specialised };
 
-/// The graph after that stage with the flags of the moment; the shapes of `source` are put in between.
+/// The graph (its outputs, then its updates) after that stage with the flags of the moment; the shapes of
+/// `source` are put in between.
 std::unique_ptr<croton::FunctionGraph> optimized_graph(const croton::TextGraph& built,
                                                        const std::string& shapes, Stage stage,
                                                        croton::RewriteHistory* history = nullptr,

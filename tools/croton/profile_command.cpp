@@ -52,15 +52,26 @@ void profile(const Options& options) {
     inputs.emplace_back(input);
     arguments.push_back(drawn(input.type(), engine));
   }
-  for (const croton::Variable& state : typed->shared()) {
-    if (state.node()->cell()->value().defined()) continue;
+  const auto give_value = [&](const croton::Variable& state) {
+    if (state.node()->cell()->value().defined()) return;
     require_known(state);
     state.node()->cell()->value() = drawn(state.type(), engine);
+  };
+  for (const croton::Variable& state : typed->shared()) give_value(state);
+  const auto end = typed->outputs().begin() + static_cast<std::ptrdiff_t>(built.outputs.size());
+  croton::FunctionOptions how{.name = built.name.empty() ? "graph" : built.name,
+                              .on_unused_input = croton::OnUnusedInput::ignore,
+                              .profile = true};
+  for (std::size_t i = 0; i < built.updates.size(); ++i) {
+    croton::Variable target = built.updates[i].first;
+    for (const croton::Variable& state : typed->shared()) {
+      if (state.node()->cell() == target.node()->cell()) target = state;
+    }
+    give_value(target);
+    how.updates.emplace_back(target, end[static_cast<std::ptrdiff_t>(i)]);
   }
-  const croton::Function f = croton::function(inputs, typed->outputs(),
-                                              {.name = built.name.empty() ? "graph" : built.name,
-                                               .on_unused_input = croton::OnUnusedInput::ignore,
-                                               .profile = true});
+  const croton::Function f =
+      croton::function(inputs, std::vector<croton::Variable>(typed->outputs().begin(), end), how);
   for (int i = 0; i < options.calls; ++i) f.call_all(arguments);
   fmt::print("{}", f.profile().to_text());
 }

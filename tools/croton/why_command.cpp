@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include <croton/graph/error.h>
@@ -10,6 +11,7 @@
 #include <croton/optimizer/conv_choice.h>
 
 #include "command.h"
+#include "equal_expressions.h"
 #include "graph_source.h"
 #include "node_names.h"
 
@@ -72,13 +74,26 @@ std::string overview(const NodeNames& names, const croton::RewriteHistory& histo
   return text;
 }
 
-/// What became of a variable whose name is in no node any more.
-std::string farewell(const std::string& name, const croton::RewriteHistory& history) {
-  std::string text;
-  for (const croton::RewriteRecord& record : history.records()) {
-    if (record.name == name) text += "  " + record.text(4);
+/// What became of a variable whose name is in no node any more; nothing for a name that never was.
+std::string farewell(const std::string& name, const croton::TextGraph& built,
+                     const croton::FunctionGraph& graph, const NodeNames& names,
+                     const croton::RewriteHistory& history) {
+  const std::string head = name + " is not in the optimized graph any more\n";
+  for (std::size_t at = history.records().size(); at-- > 0;) {
+    const croton::RewriteRecord& record = history.records()[at];
+    if (std::ranges::find(record.gone, name) == record.gone.end()) continue;
+    std::string text = head + "  it went with " + record.text(4);
+    for (const croton::Ref<croton::Node>& node : graph.nodes()) {
+      const std::vector<std::size_t> chain = history.chain(*node);
+      if (std::ranges::find(chain, at) != chain.end())
+        text += "  what was made then is now in " + names.title(node->output()) + '\n';
+    }
+    return text;
   }
-  return text.empty() ? text : name + " is not in the optimized graph any more\n" + text;
+  const std::string twin = equal_expression(built, name);
+  if (!twin.empty())
+    return head + fmt::format("  it is the same expression as {}: equal nodes are one\n", twin);
+  return {};
 }
 
 /// Every rewrite, in the order in which they happened.
@@ -99,7 +114,7 @@ std::string answer(const WhyOptions& options) {
   try {
     return story(names.find(options.node), names, history);
   } catch (const croton::ValueError&) {
-    std::string gone = farewell(options.node, history);
+    std::string gone = farewell(options.node, built, *graph, names, history);
     if (gone.empty()) throw;
     return gone;
   }

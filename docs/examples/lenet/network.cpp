@@ -74,6 +74,7 @@ TrainingStep training_step(const LeNet& network, double learning_rate) {
 
 TextGraph TrainingStep::graph() const {
   TextGraph graph{"lenet_step", {x, y}, {cost}};
-  for (const Update& update : updates) graph.outputs.push_back(update.expression.variable());
+  for (const Update& update : updates)
+    graph.updates.emplace_back(update.target, update.expression.variable());
   return graph;
 }

@@ -33,7 +33,7 @@ struct TrainingStep {
   croton::Variable errors;  // how many labels are wrong
   std::vector<croton::Update> updates;
 
-  /// Cost and new parameters, as a text form holds graphs.
+  /// Cost and updates, as a text form holds graphs.
   croton::TextGraph graph() const;
 };
 TrainingStep training_step(const LeNet& network, double learning_rate);
