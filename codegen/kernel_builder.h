@@ -103,8 +103,8 @@ class CROTON_API KernelBuilder final : public ScalarBuilder {
   void transpose_tile(Buffer to, Index to_begin, std::int64_t to_stride, Buffer from, Index from_begin,
                       std::int64_t from_stride, std::int64_t rows, std::int64_t columns);
 
-  /// A hint on a CPU: the memory around that element, which need not exist, is read or written soon. Worth its
-  /// instruction where work between short rows keeps the processor from running ahead to the next ones.
+  /// A hint on a CPU: the memory around that element, which need not exist, is read or written soon. Worth
+  /// its instruction where work between short rows keeps the processor from running ahead to the next ones.
   void prefetch(Buffer buffer, Index index);
 
   /// An index as a number (0 … lanes), and an integer value as an index (run-time offsets, gathers).
