@@ -292,7 +292,9 @@ class TransformedConv {
     const std::int64_t most = tiles_at_once(p_.dtype);
     const std::int64_t rounds = (count_ + most * context_.threads - 1) / (most * context_.threads);
     const std::int64_t blocks = std::min(count_, rounds * context_.threads);
-    const std::int64_t width = (count_ + blocks - 1) / blocks;
+    // Whole vectors, as far as they are filled.
+    const std::int64_t vector = most / 4, even = (count_ + blocks - 1) / blocks;
+    const std::int64_t width = even < vector ? even : (even + vector - 1) / vector * vector;
     const Planes transformed = planes(sources * width, context_.threads);
     const Planes sums = planes(results * width, context_.threads);
     b_.parallel(

@@ -1,6 +1,7 @@
 #include "croton/codegen/tile_products.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "croton/codegen/iteration_space.h"
 
@@ -61,8 +62,10 @@ void TileProducts::multiply(const Factor& row_factor, const Factor& lane_factor,
                             std::int64_t terms) {
   const std::int64_t vector = 64 / static_cast<std::int64_t>(size_of(dtype_));
   const std::int64_t parts = tiles_.components();
-  const std::int64_t vectors =
-      std::clamp<std::int64_t>((most_lanes + vector - 1) / vector, 1, most_vectors / parts);
+  // Of a power of two: registers side by side are one value of so many lanes to LLVM, which takes others
+  // apart.
+  const auto vectors = static_cast<std::int64_t>(std::bit_floor(
+      static_cast<std::uint64_t>(std::clamp<std::int64_t>(most_lanes / vector, 1, most_vectors / parts))));
   const std::int64_t height = std::min(most_tile_rows, most_sums / (vectors * parts));
   const auto part_of_terms = [&](Index begin, Index end, bool is_first) {
     const auto tile = [&](Index first, std::int64_t count) {

@@ -34,8 +34,11 @@ struct ConvCandidate {
   std::string_view tag;
   /// It makes machine code for the problem: FAST_COMPILE takes any other that can compute it.
   bool costly = false;
-  /// Taken only when it is asked for by its tag, or by measurement.
+  /// Taken only when it is asked for by its tag, by measurement, or where it is favoured.
   bool opt_in = false;
+  /// Why it goes before all that are not asked for by name: measurements of a kind of problem. Empty
+  /// elsewhere; null: nowhere.
+  std::string (*favoured)(const ConvProblem& problem) = nullptr;
   Support (*support)(const ConvProblem& problem);
   /// Bytes of memory beside operands and result, about.
   std::size_t (*workspace)(const ConvProblem& problem);

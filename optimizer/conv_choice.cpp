@@ -51,7 +51,7 @@ std::string answer(const ConvChoice::Entry& entry) {
   if (entry.is_excluded) return fmt::format("excluded by optimizer_excluding={}", entry.candidate->tag);
   switch (entry.support.kind) {
     case Support::Kind::accept:
-      return "takes it";
+      return entry.favour.empty() ? "takes it" : "takes it, " + entry.favour;
     case Support::Kind::poor:
       return "poor here: " + entry.support.reason;
     default:
@@ -84,6 +84,12 @@ const ConvCandidate* first_choice(std::span<const ConvChoice::Entry> entries, co
   const auto accepts = [](const ConvChoice::Entry& entry) {
     return !entry.is_excluded && entry.support.kind == Support::Kind::accept;
   };
+  for (const ConvChoice::Entry& entry : entries) {
+    if (accepts(entry) && query.includes(entry.candidate->tag)) return entry.candidate;
+  }
+  for (const ConvChoice::Entry& entry : entries) {
+    if (accepts(entry) && !entry.favour.empty()) return entry.candidate;
+  }
   const ConvCandidate* first_poor = nullptr;
   for (const ConvChoice::Entry& entry : entries) {
     if (accepts(entry)) return entry.candidate;
@@ -104,7 +110,12 @@ void choose_by_order(ConvChoice& choice, const Query& query) {
         entry.support.kind == Support::Kind::accept) {
       entry.support = poor("FAST_COMPILE makes no machine code for a convolution");
     }
-    if (entry.candidate->opt_in && !query.includes(entry.candidate->tag))
+    const bool is_wanted = query.includes(entry.candidate->tag);
+    if (entry.candidate->favoured != nullptr && !is_wanted && query.mode() != ModeName::FAST_COMPILE &&
+        entry.support.kind == Support::Kind::accept) {
+      entry.favour = entry.candidate->favoured(choice.problem);
+    }
+    if (entry.candidate->opt_in && !is_wanted && entry.favour.empty())
       entry.support = poor(fmt::format("only with optimizer_including={}", entry.candidate->tag));
   }
   choice.chosen = first_choice(choice.entries, query);

@@ -21,6 +21,8 @@ struct CROTON_API ConvChoice {
     const ConvCandidate* candidate = nullptr;
     bool is_excluded = false;  // by the query; not asked
     Support support;
+    /// ConvCandidate::favoured, where that counts.
+    std::string favour = {};
     /// What was measured, under conv_meta.
     std::optional<ConvTrial> trial = std::nullopt;
   };

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <thread>
 
@@ -10,6 +11,12 @@
 namespace croton {
 
 namespace {
+
+// Measured on Zen 5, two threads, against oneDNN's direct convolution: 0.52, 0.41 and 0.29 of its time
+// (forward, inputs, weights) for 128 channels and filters of 9 x 9, where the transforms save four fifths of
+// the arithmetic.
+constexpr std::int64_t least_favoured_channels_of_fft = 32;
+constexpr double least_favoured_saving = 6;
 
 using ChooseTiles = std::optional<ConvTiles> (*)(const ConvProblem& problem);
 
@@ -24,7 +31,16 @@ template <ChooseTiles choose>
 double fft_error(const ConvProblem& p) {
   const ConvTiles tiles = *choose(p);
   const double stages = std::log2(static_cast<double>(tiles.side[0] * tiles.side[1]));
-  return arithmetic_roundoff(p.dtype) * (2 + 0.7 * stages) + storage_roundoff(p.dtype);
+  return arithmetic_roundoff(p.dtype) * (3 + 0.8 * stages) + storage_roundoff(p.dtype);
+}
+
+template <ChooseTiles choose>
+std::string fft_favoured(const ConvProblem& p) {
+  if (p.device.is_cuda() || p.dtype != DType::float32) return {};
+  if (std::min(p.channels, p.filters) / p.groups < least_favoured_channels_of_fft) return {};
+  const double saving = p.flops() / operations(*choose(p), p);
+  if (saving < least_favoured_saving) return {};
+  return fmt::format("and takes {:.1f} times less arithmetic than direct sums", saving);
 }
 
 template <ChooseTiles choose>
@@ -44,6 +60,7 @@ const ConvCandidate conv_fft = {
     .tag = "conv_fft",
     .costly = true,
     .opt_in = true,
+    .favoured = fft_favoured<whole_image_tiles>,
     .support = [](const ConvProblem& p) -> Support {
       std::string reason = fourier_refusal(p);
       if (!reason.empty()) return refuse(std::move(reason));
@@ -70,6 +87,7 @@ const ConvCandidate conv_fft_tiling = {
     .tag = "conv_fft",
     .costly = true,
     .opt_in = true,
+    .favoured = fft_favoured<cheapest_fourier_tiles>,
     .support = [](const ConvProblem& p) -> Support {
       std::string reason = fourier_refusal(p);
       if (!reason.empty()) return refuse(std::move(reason));

@@ -183,6 +183,28 @@ TEST_CASE("winograd and fft are taken where they are asked for, before dnn", "[o
   CHECK(choose_convolution(without, Query().including("conv_fft")).chosen->tag == "conv_dnn");
 }
 
+TEST_CASE("winograd and fft are taken by themselves where they are known to be faster", "[optimizer][conv]") {
+  const auto chosen = [](const ConvProblem& p, const Query& query = {}) {
+    return std::string(choose_convolution(p, query).chosen->name);
+  };
+  const auto problem = [](std::int64_t channels, std::int64_t kernel) {
+    return concrete_conv(ConvDirection::forward, {4, channels, 32, 32}, {128, channels, kernel, kernel})
+        .problem;
+  };
+  CHECK(chosen(problem(128, 3)) == "winograd_4x4");
+  CHECK(chosen(problem(64, 3)) == "dnn");  // its error is not allowed
+  CHECK(chosen(problem(128, 5)) == "dnn");
+  CHECK(chosen(problem(128, 9)) == "fft_tiling");
+  CHECK(chosen(problem(16, 9)) == "dnn");
+  CHECK(chosen(problem(128, 9), Query().excluding("conv_fft")) == "dnn");
+  CHECK(chosen(problem(128, 9), Query().including("conv_dnn")) == "dnn");
+  CHECK(chosen(problem(128, 9), Query(ModeName::FAST_COMPILE)) == "dnn");
+  CHECK_THAT(choose_convolution(problem(128, 9), {}).text(), Contains("* fft_tiling: takes it, and takes"));
+  ConvProblem on_gpu = problem(128, 9);
+  on_gpu.device = Device::cuda(0);
+  CHECK(chosen(on_gpu) == "dnn");
+}
+
 TEST_CASE("a ledger keeps what it is given", "[runtime][ledger]") {
   const std::string file = fresh_file("kept");
   const LedgerEntry entry = entry_of("conv2d of something");
