@@ -201,10 +201,9 @@ class Contest {
         if (other != entrant && agree(*entrant, *other)) return entrant;
       }
       if (p_.flops() > most_reference_flops && order.size() == 1) return entrant;  // nobody to ask
-      Tensor expected;
-      if (p_.flops() <= most_reference_flops) expected = conv_reference(p_, first_, second_);
-      if (expected.size() > 0 && difference(entrant->result, expected) <=
-                                     tolerance * (entrant->trial.error + sequential_error(p_))) {
+      if (p_.flops() <= most_reference_flops &&
+          difference(entrant->result, conv_reference(p_, first_, second_)) <=
+              tolerance * (entrant->trial.error + sequential_error(p_))) {
         return entrant;
       }
       entrant->trial.has_failed = true;

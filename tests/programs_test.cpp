@@ -232,3 +232,43 @@ TEST_CASE("lenet goes on from a file bit for bit, and refuses others", "[tools][
   CHECK_THAT(complaint_of("lenet", resumed + "--batch-size 20 --nkerns 3,3"), Contains("'W0' has shape"));
   CHECK_THAT(complaint_of("lenet", resumed + "--batch-size 10 --nkerns 2,3"), Contains("--batch-size 20"));
 }
+
+TEST_CASE("conv_bench measures what it is told, and says what fails", "[programs][conv]") {
+  const Result result = run(
+      "conv_bench", "i2x9x8,k4x5x3,b2,p1 --calls 1 --output lines.txt --json times.jsonl --svg chart.svg");
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out,
+             StartsWith("CONFIG: input = 2 x 9 x 8 * ker = 2 x 4 x 5 x 3 ( bs = 2 , stride = 1 , pad = 1 )"));
+  for (const char* name : {"default", "legacy", "gemm", "fft", "dnn", "meta"}) {
+    for (const char* pass : {"fprop", "bprop inputs", "bprop weights"})
+      CHECK_THAT(result.out, Contains(std::string(name)) && Contains(std::string("==> ") + pass));
+  }
+  CHECK_THAT(result.out,
+             Contains("winograd fprop: FAILED winograd_4x4: refuses: filters of (3, 5); winograd has 3 x 3"));
+  CHECK(read(folder() / "lines.txt") == result.out);
+  CHECK_THAT(read(folder() / "times.jsonl"),
+             Contains("\"name\": \"fft\", \"pass\": \"bprop weights\", \"microseconds\": "));
+  CHECK_THAT(read(folder() / "chart.svg"), StartsWith("<svg"));
+  const auto complaint = [](const std::string& arguments) {
+    const Result bad = run("conv_bench", arguments);
+    CHECK(bad.code == 2);
+    return bad.err;
+  };
+  CHECK_THAT(complaint("99"), Contains("there is no run 99"));
+  CHECK_THAT(complaint("i3x8x8"), Contains("has no part k"));
+  CHECK_THAT(complaint("i3x8x8,k4x9x9"), Contains("larger than the image"));
+  CHECK_THAT(complaint("i3x8x8,k4x3x3,q2"), Contains("no part begins like 'q2'"));
+}
+
+TEST_CASE("the five ways of dilated_bench agree", "[programs][conv]") {
+  const Result result = run("dilated_bench", "i2x8x8,k3x3x3,b2,d2 --calls 1 --output ''");
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  const std::string said = "largest difference between the ways: ";
+  const std::size_t at = result.out.find(said);
+  REQUIRE(at != std::string::npos);
+  CHECK(std::stod(result.out.substr(at + said.size())) < 1e-5);
+  for (const char* name : {"Subpixel DCD", "Normal DCD", "im2col DCD", "Batchroll DCD", "BatchStack DCD"})
+    CHECK_THAT(result.out, Contains(name));
+}

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 
 #include "../training/command_line.h"
 #include "../training/conv_runs.h"
@@ -103,15 +104,15 @@ void check_agreement(PassReport& report, const DilatedRun& run) {
   one.conv.batch = 1;
   const Variable x = tensor(DType::float32, one.image(), "X"), w = tensor(DType::float32, one.filters(), "W");
   const Tensor image = normal_values(one.image(), 1), filters = normal_values(one.filters(), 2);
-  Tensor expected;
+  std::optional<Tensor> expected;
   double most = 0;
   for (const Way& way : ways) {
     if (is_skipped(way.name)) continue;
     const Tensor y =
         function({x, w}, way.build(one, x, w), {.mode = mode_of(way)})(image, filters)[0].to_host();
-    if (expected.size() == 0) expected = y;
+    if (!expected) expected = y;
     for (std::int64_t i = 0; i < y.size(); ++i)
-      most = std::max(most, static_cast<double>(std::abs(y.data<float>()[i] - expected.data<float>()[i])));
+      most = std::max(most, static_cast<double>(std::abs(y.data<float>()[i] - expected->data<float>()[i])));
   }
   report.line(fmt::format("largest difference between the ways: {:.2g}", most));
 }
