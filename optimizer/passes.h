@@ -17,6 +17,10 @@ void place_on_device(FunctionGraph& graph, const SpecializeOptions& options);
 /// they fuse with the elementwise work around them. For graphs with static shapes.
 void expand_thin_products(FunctionGraph& graph);
 
+/// Cuts elementwise work on a device on several windows of one join so that each piece needs parts of the
+/// join's operands only. For graphs with static shapes.
+void split_joins(FunctionGraph& graph);
+
 /// Fuses elementwise nodes into Composite nodes, and elementwise nodes with the reductions that they feed or
 /// that feed them into CompositeReduce nodes. For graphs with static shapes. Linear in the number of nodes;
 /// equal surroundings give equal bodies.

@@ -112,6 +112,8 @@ const std::vector<RewritePhase>& specialize_phases() {
       // What becomes elementwise work must be there before fusion.
       pass("thin_products", {}, true, false,
            [](FunctionGraph& graph, const PassContext&) { expand_thin_products(graph); }),
+      pass("split_joins", {}, true, false,
+           [](FunctionGraph& graph, const PassContext&) { split_joins(graph); }),
       // As soon as the shapes are known; the elementwise work around them does not matter to it.
       pass("convolutions", {}, false, true,
            [](FunctionGraph& graph, const PassContext& context) {

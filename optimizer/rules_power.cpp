@@ -62,6 +62,20 @@ const RuleSet& power_rules() {
       rule("pow_minus_half", pow(x, -0.5), reciprocal(sqrt(x))).when(floating(x)).assumes_finite().on(0.1, 3),
       rule("pow_minus_one", pow(x, -1), reciprocal(x)).when(floating(x)),
       rule("pow_whole", pow(x, c), multiply_out).reassociates(),
+      // Roots are rounded as the standard says and cost less.
+      rule("pow_quarter", pow(x, 0.25), sqrt(sqrt(x))).when(floating(x)).reassociates().on(0.1, 3),
+      rule("pow_minus_quarter", pow(x, -0.25), reciprocal(sqrt(sqrt(x))))
+          .when(floating(x))
+          .reassociates()
+          .on(0.1, 3),
+      rule("pow_three_quarters", pow(x, 0.75), sqrt(x) * sqrt(sqrt(x)))
+          .when(floating(x))
+          .reassociates()
+          .on(0.1, 3),
+      rule("pow_minus_three_quarters", pow(x, -0.75), reciprocal(sqrt(x) * sqrt(sqrt(x))))
+          .when(floating(x))
+          .reassociates()
+          .on(0.1, 3),
       rule("square", Roots("mul"), square).reassociates(),
       rule("div_by_power_of_two", x / c, multiply_by_reciprocal)
           .when({[](const Match& match) { return is_power_of_two(match.value(c)); },

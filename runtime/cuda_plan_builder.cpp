@@ -5,6 +5,8 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/op.h"
+#include "croton/ops/composite.h"
+#include "croton/ops/elementwise.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/runtime/block_pool.h"
 #include "croton/runtime/byte_text.h"
@@ -223,6 +225,55 @@ void PlanBuilder::add_device_kernels(const Node& node, NodeCode code, std::span<
     device_kernels_.push_back(std::move(lowered.kernel));
   }
   if (code.may_fault) add_fault_report(node, fault, inputs);
+}
+
+namespace {
+
+/// Generated code computes it, wherever its output shall lie.
+bool may_be_placed(const Node& node) {
+  return node.is_apply() && node.type().device.is_cuda() && node.output_count() == 1 &&
+         (as_elementwise(node.op()) != nullptr || &node.op() == &composite_op()) &&
+         !node.attributes().contains("inplace");
+}
+
+}  // namespace
+
+/// What is only joined is computed where the join wants it: a place in the join's output, or none.
+PlanBuilder::Place PlanBuilder::place_in_join(const Node& node) {
+  const auto uses = node.uses();
+  if (uses.size() != 1 || &uses[0].node->op() != &join_op() || request_.device == nullptr) return {};
+  const Node& join = *uses[0].node;
+  const Shape& shape = join.type().shape;
+  if (!shape.is_known() || !join.type().device.is_cuda()) return {};
+  for (const Variable& part : join.inputs()) {
+    const bool fits = may_be_placed(*part.node()) && part.node()->uses().size() == 1 &&
+                      !graph_.is_output(part) && part.type().shape.is_known();
+    if (!fits) return {};
+  }
+  const auto [entry, is_new] = join_roots_.try_emplace(&join, -1);
+  const auto element = static_cast<std::ptrdiff_t>(size_of(join.type().dtype));
+  if (is_new) {
+    entry->second =
+        new_root({.kind = Root::Kind::computed,
+                  .on_device = true,
+                  .node = &join,
+                  .bytes = static_cast<std::size_t>(shape.count()) * static_cast<std::size_t>(element)});
+  }
+  const auto axis = static_cast<std::size_t>(join.attributes().get<std::int64_t>("axis"));
+  const Shape strides = contiguous_strides(shape);
+  std::ptrdiff_t offset = 0;
+  for (std::uint32_t i = 0; i < uses[0].slot; ++i)
+    offset += join.input(i).type().shape[axis] * strides[axis] * element;
+  return {entry->second, offset, {node.type().dtype, node.type().shape, strides}};
+}
+
+bool PlanBuilder::is_joined_already(const Node& join) {
+  const auto entry = join_roots_.find(&join);
+  if (entry == join_roots_.end()) return false;
+  const TensorType& type = join.type();
+  set_place(const_cast<Node&>(join).output(),
+            {entry->second, 0, {type.dtype, type.shape, contiguous_strides(type.shape)}});
+  return true;
 }
 
 /// A kernel of its own tells the host whether those before it have left word.

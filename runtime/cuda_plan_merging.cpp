@@ -1,10 +1,13 @@
-// Kernels that follow each other become one where the later ones are short: a launch costs more than they do.
+// Kernels that follow each other become one where they work on the same rows, or where the later ones are
+// short: a launch costs more than they do.
 
 #include <fmt/format.h>
 
 #include <unordered_set>
+#include <utility>
 
 #include "croton/codegen/cuda_emit.h"
+#include "croton/codegen/fuse_phases.h"
 #include "croton/codegen/merge_kernels.h"
 #include "croton/graph/flags.h"
 #include "croton/runtime/plan_builder.h"
@@ -17,24 +20,37 @@ constexpr std::size_t most_kernels_in_one = 48;
 
 }  // namespace
 
+/// Where a kernel's buffers lie.
+std::vector<BufferPlace> PlanBuilder::buffer_places(std::span<const Pointer> pointers) const {
+  constexpr std::int64_t elsewhere = std::int64_t{1} << 42;  // bytes: beyond every block
+  std::vector<BufferPlace> places;
+  for (const Pointer& pointer : pointers) {
+    BufferPlace place{pointer.root, pointer.offset};
+    for (std::int32_t parent; (parent = roots_[static_cast<std::size_t>(place.block)].parent) >= 0;) {
+      // A view that is found at run time: somewhere in its block.
+      if (place.offset < elsewhere) place.offset += elsewhere * (pointer.root + 1);
+      place.block = parent;
+    }
+    places.push_back(place);
+  }
+  return places;
+}
+
 void PlanBuilder::merge_device_kernels() {
   // Who measures or looks for a failure wants to see every node by itself.
   if (request_.device == nullptr || request_.profile || config().gpu_sync()) return;
   const int multiprocessors = request_.device->info().multiprocessors;
   std::vector<Draft> drafts;
   std::vector<Kernel> kernels;
-  std::vector<Draft> group;  // of the kernel at the end of `kernels`
+  std::vector<Draft> group;       // of the kernel at the end of `kernels`
+  std::vector<Pointer> pointers;  // of the group
   const auto finish_group = [&] {
     if (group.empty()) return;
     std::unordered_set<const Node*> nodes;
-    std::vector<Pointer> pointers;
-    for (Draft& draft : group) {
-      nodes.insert(draft.step->node());
-      pointers.insert(pointers.end(), draft.pointers.begin(), draft.pointers.end());
-    }
+    for (const Draft& draft : group) nodes.insert(draft.step->node());
     drafts.push_back({std::make_unique<CudaKernelStep>(group.front().step->node(), *request_.device,
                                                        kernels.size() - 1, nodes.size() - 1),
-                      std::move(pointers)});
+                      std::exchange(pointers, {})});
     group.clear();
   };
   for (Draft& draft : drafts_) {
@@ -45,17 +61,33 @@ void PlanBuilder::merge_device_kernels() {
       continue;
     }
     Kernel kernel = std::move(device_kernels_[step->kernel_position]);
-    const bool joins =
-        !group.empty() && group.size() < most_kernels_in_one &&
-        kernels.back().buffers.size() + kernel.buffers.size() <= LoadedCudaKernel::most_parameters &&
-        joins_last_launch(kernels.back(), kernel, multiprocessors);
-    if (joins) {
-      Kernel both[] = {std::move(kernels.back()), std::move(kernel)};
-      kernels.back() = merge_kernels(both, both[0].name);
-    } else {
+    if (group.empty() || group.size() == most_kernels_in_one ||
+        kernels.back().buffers.size() + kernel.buffers.size() > LoadedCudaKernel::most_parameters) {
       finish_group();
-      kernels.push_back(std::move(kernel));
     }
+    std::vector<Pointer> all = pointers;
+    all.insert(all.end(), draft.pointers.begin(), draft.pointers.end());
+    if (group.empty()) {
+      kernels.push_back(std::move(kernel));
+    } else {
+      const bool joins = joins_last_launch(kernels.back(), kernel, multiprocessors);
+      const std::size_t seam = kernels.back().phases.size();
+      const bool has_rows = seam > 0 && !kernel.phases.empty() &&
+                            kernels.back().phases.back().extent == kernel.phases.front().extent;
+      Kernel both[] = {std::move(kernels.back()), std::move(kernel)};
+      Kernel merged;
+      if (joins || has_rows) merged = merge_kernels(both, both[0].name);
+      const bool is_fused = has_rows && fuse_phases(merged, seam, buffer_places(all));
+      if (is_fused || joins) {
+        kernels.back() = std::move(merged);
+      } else {
+        kernels.back() = std::move(both[0]);
+        finish_group();
+        kernels.push_back(std::move(both[1]));
+        all = draft.pointers;
+      }
+    }
+    pointers = std::move(all);
     group.push_back(std::move(draft));
   }
   finish_group();

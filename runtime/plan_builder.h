@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "croton/codegen/fuse_phases.h"
 #include "croton/runtime/node_observer.h"
 #include "croton/runtime/plan.h"
 
@@ -114,7 +115,7 @@ class PlanBuilder {
   const Root& root_of(const Place& place) const { return roots_[static_cast<std::size_t>(place.root)]; }
   TensorType type_of(const Place& place) const;
 
-  // What concerns devices (cuda_plan_builder.cpp).
+  // What concerns devices (cuda_plan_builder.cpp, cuda_plan_merging.cpp).
   const Place& device_place_of(const Variable& constant);
   void add_transfer(const Node& node);
   Place upload(const Node* node, Place from);
@@ -129,8 +130,11 @@ class PlanBuilder {
   std::int32_t fixed_root(void* address);
   void add_fault_report(const Node& node, std::int32_t fault, std::span<const Place> inputs);
   void add_fault_check();
+  Place place_in_join(const Node& node);
+  bool is_joined_already(const Node& join);
   void order_drafts();
   void merge_device_kernels();
+  std::vector<BufferPlace> buffer_places(std::span<const Pointer> pointers) const;
   void compile_device_kernels();
   void* constant_address(const Root& root) const;
   std::string largest_buffers() const;
@@ -163,6 +167,7 @@ class PlanBuilder {
   std::unordered_map<Variable, Place> device_constants_;
   /// Copies by root, offset and bytes.
   std::map<std::tuple<std::int32_t, std::ptrdiff_t, std::size_t>, std::int32_t> fixed_places_;
+  std::unordered_map<const Node*, std::int32_t> join_roots_;  // of joins whose operands are computed in place
   struct UncheckedFault {
     const Node* node;
     std::shared_ptr<CudaFaultCell> cell;

@@ -78,6 +78,7 @@ void PlanBuilder::add_node(const Node& node) {
 void PlanBuilder::add_node_steps(const Node& node) {
   if (is_transfer(node.op())) return add_transfer(node);
   if (!node.op().view_map(node).empty() && add_view(node)) return;
+  if (is_joined_already(node)) return;
   const Node& known = concrete(node);
   std::vector<Place> inputs, outputs;
   const bool on_device = node.type().device.is_cuda();
@@ -93,8 +94,10 @@ void PlanBuilder::add_node_steps(const Node& node) {
     }
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].root < 0 && i == 0) outputs[i] = place_in_join(node);
     if (outputs[i].root < 0) outputs[i] = fresh(known.type(i).dtype, known.type(i).shape, on_device);
-    roots_[static_cast<std::size_t>(outputs[i].root)].node = &node;
+    Root& root = roots_[static_cast<std::size_t>(outputs[i].root)];
+    if (root.node == nullptr || !join_roots_.contains(root.node)) root.node = &node;
     set_place(const_cast<Node&>(node).output(i), outputs[i]);
   }
   add_computation(known, std::move(inputs), std::move(outputs));

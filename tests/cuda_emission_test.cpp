@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "codegen_random.h"
+#include "croton/codegen/fuse_phases.h"
 #include "croton/codegen/kernel_builder.h"
 #include "croton/codegen/loop_interpreter.h"
 #include "croton/codegen/merge_kernels.h"
@@ -288,4 +289,78 @@ TEST_CASE("short phases are run by the block that ends last", "[codegen][cuda][m
   }
   CHECK((with_last_block > 0 && with_last_block < 5));
   compare_all(kernels, /*with_specials=*/false, /*is_exact=*/true);
+}
+
+namespace {
+
+/// x - its largest element of a row, summed as exp: the second kernel of a logsumexp.
+Kernel row_largest(std::int64_t rows, std::int64_t columns, DType dtype) {
+  KernelBuilder b("largest");
+  const Buffer x = b.input("x", dtype, rows * columns), y = b.output("y", DType::float32, rows);
+  b.parallel("r", rows, [&](Index r) {
+    const Local most = b.local("most", b.constant(-std::numeric_limits<double>::infinity(), DType::float32));
+    b.loop("j", 0, columns, vectorize,
+           [&](Index j) { b.reduce(ScalarOp::max, most, b.load(x, r * Index(columns) + j)); });
+    b.store(y, r, b.get(most));
+  });
+  return b.build();
+}
+Kernel row_exp_sum(std::int64_t rows, std::int64_t columns, DType dtype) {
+  KernelBuilder b("exp_sum");
+  const Buffer x = b.input("x", dtype, rows * columns), shift = b.input("shift", DType::float32, rows);
+  const Buffer y = b.output("y", DType::float32, rows);
+  b.parallel("r", rows, [&](Index r) {
+    const Local sum = b.local("sum", b.constant(0, DType::float32));
+    b.loop("j", 0, columns, vectorize, [&](Index j) {
+      const ScalarValue v = b.load(x, r * Index(columns) + j);
+      b.reduce(ScalarOp::add, sum, b.emit(ScalarOp::exp, b.emit(ScalarOp::sub, v, b.load(shift, r))));
+    });
+    b.store(y, r, b.emit(ScalarOp::add, b.emit(ScalarOp::log, b.get(sum)), b.load(shift, r)));
+  });
+  return b.build();
+}
+
+}  // namespace
+
+TEST_CASE("phases over the same rows become one, and keep the row", "[codegen][cuda][merge]") {
+  std::vector<Kernel> kernels;
+  for (const auto& [rows, columns] : {std::pair{1, 1}, {3, 5}, {9, 64}, {7, 300}, {2, 2052}, {5, 40000}}) {
+    for (const DType dtype : {DType::float32, DType::float16}) {
+      const Kernel parts[] = {row_largest(rows, columns, dtype), row_exp_sum(rows, columns, dtype)};
+      Kernel merged = merge_kernels(parts, "logsumexp");
+      // x, largest; x, largest, result
+      const BufferPlace places[] = {{0, 0}, {1, 0}, {0, 0}, {1, 0}, {2, 0}};
+      Kernel fused = merged;
+      REQUIRE(fuse_phases(fused, 1, places));
+      REQUIRE(fused.phases.size() == 1);
+      CHECK(fused.arrays.size() == (columns > 1 && columns * 4 <= 96 * 1024 ? 1 : 0));
+      kernels.push_back(std::move(fused));
+      // Where the second reads, or writes over, what the first does at another index.
+      const BufferPlace shifted[] = {{0, 0}, {1, 0}, {0, 0}, {1, 4}, {2, 0}};
+      const BufferPlace in_place[] = {{0, 0}, {1, 0}, {0, 0}, {1, 0}, {0, 0}};
+      const std::string before = to_text(merged);
+      CHECK_FALSE(fuse_phases(merged, 1, shifted));
+      CHECK_FALSE(fuse_phases(merged, 1, in_place));
+      CHECK(to_text(merged) == before);
+    }
+  }
+  if (!has_host_compiler()) return;
+  for (const int multiprocessors : {0, 132}) {
+    const CudaOnHost code(kernels, multiprocessors);
+    for (std::size_t i = 0; i < kernels.size(); ++i) {
+      const Kernel& kernel = kernels[i];
+      std::mt19937 random(static_cast<unsigned>(i));
+      GuardedBuffers expected(kernel, true), got(kernel, true);
+      for (std::size_t b = 0; b < kernel.buffers.size(); ++b) {
+        fill_random(kernel.buffers[b], expected.as<char>(b), random, false);
+        std::memcpy(got.as<char>(b), expected.as<char>(b), expected.bytes(b));
+      }
+      const auto shared = [](void* const* p) { return std::vector<void*>{p[0], p[1], p[0], p[1], p[4]}; };
+      interpret(kernel, shared(expected.pointers()).data());
+      code.run(i, shared(got.pointers()).data());
+      INFO(to_text(kernel) << code.source(i).text);
+      for (const std::size_t b : {std::size_t{1}, std::size_t{4}})
+        REQUIRE(agree(kernel.buffers[b], expected.as<char>(b), got.as<char>(b), false));
+    }
+  }
 }

@@ -378,3 +378,32 @@ TEST_CASE("shared variables move to where they are used", "[.fake_cuda][runtime]
   CHECK(allclose(held, eval(constant(before) * 2)));
   CHECK(allclose(w.get_value(), eval(constant(before) * 4)));
 }
+
+TEST_CASE("work on windows of a join is cut into pieces that do without it", "[.fake_cuda][runtime][cuda]") {
+  const Variable x = tensor4("x");
+  const Tensor image = ramp({2, 16, 100, 100}, 1e-6);
+  const auto normalised = [&] {
+    const Variable border = zeros({2, 2, 100, 100}, DType::float32);
+    const Variable squares = concatenate({border, sqr(x), border}, 1);
+    Variable sum = squares(all, slice(0, 16));
+    for (std::int64_t i = 1; i < 5; ++i) sum = sum + squares(all, slice(i, i + 16));
+    return x * pow(1 + 0.5 * sum, -0.75);
+  };
+  const Tensor expected = function({x}, normalised())(image).tensor();
+  const OnFakeDevice fake;
+  const Function f = function({x}, normalised());
+  const Tensor got = f(image).tensor();
+  INFO(f.plan_text());
+  CHECK(allclose(got, expected));
+  CHECK_THAT(f.plan_text(), !Contains("Join") && !Contains("sqr,no_inplace"));
+}
+
+TEST_CASE("a logarithm of a sum of exponentials is one kernel", "[.fake_cuda][runtime][cuda]") {
+  const Variable x = matrix("x");
+  const Tensor rows = ramp({300, 700}, 1e-4);
+  const Tensor expected = function({x}, log(sum(exp(x), 1)))(rows).tensor();
+  const OnFakeDevice fake;
+  const Function f = function({x}, log(sum(exp(x), 1)));
+  CHECK(allclose(f(rows).tensor(), expected));
+  CHECK_THAT(f.plan_text(), Contains("CUDA kernel of 2 nodes"));
+}
