@@ -30,7 +30,7 @@ constexpr std::int64_t least_elements = 1 << 18;
 constexpr std::size_t most_pieces = 12;
 constexpr std::size_t most_nodes = 64;
 
-struct Window {
+struct JoinWindow {
   Node* node = nullptr;  // a subtensor of the join
   std::int64_t start = 0;
 };
@@ -90,7 +90,7 @@ class JoinSplitter {
       }
       return true;
     };
-    for (const Window& window : windows_) {
+    for (const JoinWindow& window : windows_) {
       if (!(window.node->type().shape == shape) || !add_users(*window.node)) return false;
     }
     for (std::size_t i = 0; i < found.size(); ++i) {
@@ -116,7 +116,7 @@ class JoinSplitter {
     std::set<std::int64_t> cuts = {0, extent_};
     std::int64_t boundary = 0;
     for (const Variable& part : join_.inputs()) {
-      for (const Window& window : windows_) {
+      for (const JoinWindow& window : windows_) {
         const std::int64_t at = boundary - window.start;
         if (at > 0 && at < extent_) cuts.insert(at);
       }
@@ -169,7 +169,7 @@ class JoinSplitter {
 
   Variable piece(const Variable& v) {
     const Node& node = *v.node();
-    const auto window = std::ranges::find(windows_, v.node(), &Window::node);
+    const auto window = std::ranges::find(windows_, v.node(), &JoinWindow::node);
     if (window != windows_.end()) return part_of(window->start);
     if (!work_.contains(v.node()))
       return v.is_constant() && v.type().shape[axis_] == 1 ? v : slice_of(v, begin_, end_);
@@ -185,7 +185,7 @@ class JoinSplitter {
   Node& join_;
   std::size_t axis_ = 0;
   std::int64_t extent_ = 0;
-  std::vector<Window> windows_;
+  std::vector<JoinWindow> windows_;
   std::unordered_set<const Node*> work_;
   Node* sink_ = nullptr;
   std::int64_t begin_ = 0, end_ = 0;  // of the piece that is made
