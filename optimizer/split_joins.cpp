@@ -28,7 +28,7 @@ namespace {
 // Less is not worth the launches of the pieces.
 constexpr std::int64_t least_elements = 1 << 18;
 constexpr std::size_t most_pieces = 12;
-constexpr std::size_t most_nodes = 64;
+constexpr std::size_t most_work_nodes = 64;
 
 struct JoinWindow {
   Node* node = nullptr;  // a subtensor of the join
@@ -94,7 +94,7 @@ class JoinSplitter {
       if (!(window.node->type().shape == shape) || !add_users(*window.node)) return false;
     }
     for (std::size_t i = 0; i < found.size(); ++i) {
-      if (found.size() > most_nodes) return false;
+      if (found.size() > most_work_nodes) return false;
       const bool ends = graph_.is_output(found[i]->output()) || !all_elementwise_users(*found[i], shape);
       if (!ends) {
         add_users(*found[i]);

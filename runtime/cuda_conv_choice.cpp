@@ -48,7 +48,7 @@ KernelKey key_of(const std::string& problem) { return hash_of("convolution algor
 
 std::size_t most_conv_workspace(std::size_t operand_bytes) {
   constexpr std::size_t mebibyte = std::size_t{1} << 20;
-  return std::clamp(2 * operand_bytes, 256 * mebibyte, 2048 * mebibyte);
+  return std::clamp(8 * operand_bytes, 256 * mebibyte, 3072 * mebibyte);
 }
 
 std::optional<CudnnAlgorithm> fastest_conv_algorithm(

@@ -60,6 +60,6 @@ TEST_CASE("a choice is remembered by its problem", "[runtime][cuda][convolution]
 TEST_CASE("workspace follows the size of the operands within bounds", "[runtime][cuda][convolution]") {
   constexpr std::size_t mebibyte = std::size_t{1} << 20;
   CHECK(most_conv_workspace(0) == 256 * mebibyte);
-  CHECK(most_conv_workspace(300 * mebibyte) == 600 * mebibyte);
-  CHECK(most_conv_workspace(100'000 * mebibyte) == 2048 * mebibyte);
+  CHECK(most_conv_workspace(100 * mebibyte) == 800 * mebibyte);
+  CHECK(most_conv_workspace(100'000 * mebibyte) == 3072 * mebibyte);
 }
