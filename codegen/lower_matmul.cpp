@@ -43,8 +43,8 @@ constexpr std::int64_t least_streamed_terms = 128;
 constexpr std::int64_t shortest_lanes = 8;
 constexpr std::int64_t shortest_dot = 32;
 // Partial sums: their number is fixed, so that results do not depend on the threads.
-constexpr std::int64_t most_chunks = 16;
-constexpr std::int64_t smallest_chunk = 1 << 15;
+constexpr std::int64_t most_product_chunks = 16;
+constexpr std::int64_t smallest_product_chunk = 1 << 15;
 // On a GPU: rows of a thread, and terms worth a thread of their own.
 constexpr std::int64_t most_gpu_rows = 8;
 constexpr std::int64_t shortest_gpu_chunk = 64;
@@ -181,7 +181,7 @@ class MatrixProduct {
     // Few elements of long sums: each sum in chunks, which a second phase adds in order.
     const std::int64_t chunks =
         std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(tiles * p_.n, 1), 1,
-                                 std::clamp<std::int64_t>(p_.k / shortest_gpu_chunk, 1, most_chunks));
+                                 std::clamp<std::int64_t>(p_.k / shortest_gpu_chunk, 1, most_product_chunks));
     const std::int64_t length = (std::max<std::int64_t>(p_.k, 1) + chunks - 1) / chunks;
     const Buffer partial = chunks > 1 ? kernel_.scratch(dtype_, chunks * p_.m * p_.n) : Buffer{};
     k_.parallel(
@@ -277,7 +277,8 @@ class MatrixProduct {
     const std::int64_t width = 16 * tile_vectors;
     const std::int64_t row_tasks = (p_.m + tile_rows - 1) / tile_rows;
     // Few rows: columns are shared out too, in blocks of whole tiles.
-    const std::int64_t parts = row_tasks >= most_chunks ? 1 : std::max<std::int64_t>(1, p_.n / (4 * width));
+    const std::int64_t parts =
+        row_tasks >= most_product_chunks ? 1 : std::max<std::int64_t>(1, p_.n / (4 * width));
     const std::int64_t block = parts == 1 ? p_.n : (p_.n + parts * width - 1) / (parts * width) * width;
     const std::int64_t blocks = block == 0 ? 1 : (p_.n + block - 1) / block;
     row_tiles(tile_rows, blocks, [&](Index row, std::int64_t rows, Index part) {
@@ -301,7 +302,7 @@ class MatrixProduct {
   }
 
   std::int64_t chunks_of(std::int64_t work) const {
-    return std::clamp<std::int64_t>(work / smallest_chunk, 1, most_chunks);
+    return std::clamp<std::int64_t>(work / smallest_product_chunk, 1, most_product_chunks);
   }
 
   /// Few rows, many terms: b is read once, as it lies, and added to partial results that stay in the cache.
@@ -384,7 +385,7 @@ class MatrixProduct {
     const std::int64_t row_tiles_count = (p_.m + rows - 1) / rows;
     const std::int64_t column_tiles = (p_.n + columns - 1) / columns;
     const std::int64_t chunks =
-        row_tiles_count * column_tiles >= most_chunks ? 1 : chunks_of(p_.k * (p_.m + p_.n));
+        row_tiles_count * column_tiles >= most_product_chunks ? 1 : chunks_of(p_.k * (p_.m + p_.n));
     const std::int64_t length = (p_.k + chunks - 1) / chunks;
     const bool is_partial = chunks > 1;
     const Buffer partial = is_partial ? kernel_.scratch(dtype_, chunks * p_.m * p_.n) : Buffer{};
