@@ -31,7 +31,7 @@ template <ChooseTiles choose>
 double fft_error(const ConvProblem& p) {
   const ConvTiles tiles = *choose(p);
   const double stages = std::log2(static_cast<double>(tiles.side[0] * tiles.side[1]));
-  return arithmetic_roundoff(p.dtype) * (3 + 0.8 * stages) + storage_roundoff(p.dtype);
+  return arithmetic_roundoff(p.dtype) * (4 + 0.8 * stages) + storage_roundoff(p.dtype);
 }
 
 template <ChooseTiles choose>
