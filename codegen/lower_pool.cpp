@@ -12,8 +12,10 @@ void prefetch_rows(KernelBuilder& b, Buffer tensor, DType dtype, const PlaneAcce
                    std::span<const Index> plane, Index row, std::int64_t rows, std::int64_t columns) {
   constexpr std::int64_t ahead = 8;
   constexpr std::int64_t line_bytes = 64;
-  if (at.column_stride != 1) return;
+  // Longer rows the processor foresees itself, and each line is an instruction.
+  constexpr std::int64_t most_lines = 64;
   const auto line = static_cast<std::int64_t>(line_bytes / size_of(dtype));
+  if (at.column_stride != 1 || rows * ((columns + line - 1) / line) > most_lines) return;
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = 0; c < columns; c += line) {
       b.prefetch(tensor, at(plane, row + Index(ahead + r), c));

@@ -1,5 +1,7 @@
 #include "concrete_conv.h"
 
+#include <random>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -96,6 +98,13 @@ void check_conv(const ConcreteConvCase& c, const Tensor& result) {
                       : c.problem.dtype == DType::bfloat16 ? 1e-2
                                                            : 2e-3;
   CHECK(allclose(result, expected, step, step * largest));
+}
+
+Tensor uniform_tensor(const Shape& shape, DType dtype, std::mt19937& random) {
+  Tensor values = Tensor::empty(shape, DType::float64);
+  std::uniform_real_distribution<double> between(-1, 1);
+  for (std::int64_t i = 0; i < values.size(); ++i) values.data<double>()[i] = between(random);
+  return values.astype(dtype);
 }
 
 }  // namespace croton::test

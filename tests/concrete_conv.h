@@ -29,4 +29,7 @@ ConcreteConvCase concrete_conv(ConvDirection direction, const Shape& image, cons
 /// Fails the test case where the result differs from conv_reference by more than rounding.
 void check_conv(const ConcreteConvCase& c, const Tensor& result);
 
+/// Uniform numbers between -1 and 1.
+Tensor uniform_tensor(const Shape& shape, DType dtype, std::mt19937& random);
+
 }  // namespace croton::test

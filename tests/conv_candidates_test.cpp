@@ -17,13 +17,6 @@ using namespace croton::test;
 
 namespace {
 
-Tensor uniform_values(const Shape& shape, DType dtype, std::mt19937& random) {
-  Tensor values = Tensor::empty(shape, DType::float64);
-  std::uniform_real_distribution<double> between(-1, 1);
-  for (std::int64_t i = 0; i < values.size(); ++i) values.data<double>()[i] = between(random);
-  return values.astype(dtype);
-}
-
 /// The largest difference, relative to the largest result; where there are few results the largest of them
 /// may be small by chance, then to what a sum of so many terms typically is.
 double relative_error(const ConvProblem& p, const Tensor& result, const Tensor& expected) {
@@ -40,8 +33,8 @@ double relative_error(const ConvProblem& p, const Tensor& result, const Tensor& 
 
 /// Which candidates computed the problem.
 void check_all(ConcreteConvCase c, std::mt19937& random, std::map<std::string, int>& counts) {
-  c.first = uniform_values(c.first.shape(), c.problem.dtype, random);
-  c.second = uniform_values(c.second.shape(), c.problem.dtype, random);
+  c.first = uniform_tensor(c.first.shape(), c.problem.dtype, random);
+  c.second = uniform_tensor(c.second.shape(), c.problem.dtype, random);
   ConvProblem wide = c.problem;
   wide.dtype = DType::float64;
   const Tensor expected =

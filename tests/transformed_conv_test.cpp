@@ -21,13 +21,6 @@ using namespace croton::test;
 
 namespace {
 
-Tensor uniform_tensor(const Shape& shape, DType dtype, std::mt19937& random) {
-  Tensor values = Tensor::empty(shape, DType::float64);
-  std::uniform_real_distribution<double> between(-1, 1);
-  for (std::int64_t i = 0; i < values.size(); ++i) values.data<double>()[i] = between(random);
-  return values.astype(dtype);
-}
-
 /// The largest difference to the reference in float64, relative to the largest result; where there are few
 /// results the largest of them may be small by chance, then to what a sum of so many terms typically is.
 double error_of_conv(const ConcreteConvCase& c, const Tensor& result) {
