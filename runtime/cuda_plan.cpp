@@ -100,16 +100,21 @@ void CudaPlan::run(const std::vector<std::unique_ptr<Step>>& steps, Instance& in
 }
 
 void CudaPlan::run_measured(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
-                            std::size_t& at, StepTimes& times) const {
+                            std::size_t& at, StepTimes& times, std::span<const Trace::Label> labels) const {
+  using Clock = std::chrono::steady_clock;
+  Trace* const trace = labels.empty() ? nullptr : Trace::active();
   while (instance.events.size() < 2 * steps.size())
     instance.events.push_back(std::make_unique<CudaEvent>(device_, true));
   times.count_measured();
   for (std::size_t i = 0; i < steps.size(); ++i) {
     at = i;
     if (dynamic_cast<const CudaStep*>(steps[i].get()) == nullptr) {
-      const auto start = std::chrono::steady_clock::now();
+      if (trace != nullptr) trace->running(labels[i]);
+      const Clock::time_point start = Clock::now();
       steps[i]->run(slots);
-      times.add(i, std::chrono::steady_clock::now() - start);
+      const Clock::time_point end = Clock::now();
+      times.add(i, end - start);
+      if (trace != nullptr) trace->slice(labels[i], start, end);
       continue;
     }
     instance.events[2 * i]->record();
@@ -117,9 +122,21 @@ void CudaPlan::run_measured(const std::vector<std::unique_ptr<Step>>& steps, Ins
     instance.events[2 * i + 1]->record();
   }
   device_.synchronize();
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    if (dynamic_cast<const CudaStep*>(steps[i].get()) != nullptr)
-      times.add(i, CudaEvent::seconds_between(*instance.events[2 * i], *instance.events[2 * i + 1]));
+  // The device's clock is told from the host's by the last event, which has just passed.
+  const Clock::time_point now = Clock::now();
+  const CudaEvent* last = nullptr;
+  for (std::size_t i = steps.size(); i-- > 0;) {
+    if (dynamic_cast<const CudaStep*>(steps[i].get()) == nullptr) continue;
+    const CudaEvent &begin = *instance.events[2 * i], &end = *instance.events[2 * i + 1];
+    if (last == nullptr) last = &end;
+    const double seconds = CudaEvent::seconds_between(begin, end);
+    times.add(i, seconds);
+    if (trace == nullptr) continue;
+    const auto ago = [&](double before) {
+      return now - std::chrono::nanoseconds(static_cast<std::int64_t>(1e9 * before));
+    };
+    const double after = CudaEvent::seconds_between(end, *last);
+    trace->device_slice(device_.ordinal(), labels[i], ago(after + seconds), ago(after));
   }
 }
 

@@ -3,12 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "croton/graph/flags.h"
 #include "croton/runtime/cuda_replay.h"
 #include "croton/runtime/step_times.h"
+#include "croton/runtime/trace.h"
 
 namespace croton {
 
@@ -59,8 +61,9 @@ class CudaPlan {
   void run(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
            std::size_t& at) const;
   /// The same, measured: by events on the device, by the clock on the host.
+  /// With labels of the steps they become slices of the trace, on the device's stream or the calling thread.
   void run_measured(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
-                    std::size_t& at, StepTimes& times) const;
+                    std::size_t& at, StepTimes& times, std::span<const Trace::Label> labels) const;
   /// How stretches are run, for people.
   std::string to_text(const Instance* instance) const;
 

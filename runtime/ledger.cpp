@@ -4,9 +4,11 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <thread>
 
 #include "croton/codegen/kernel_cache.h"
 #include "croton/graph/error.h"
@@ -17,7 +19,21 @@ namespace croton {
 
 namespace {
 
-constexpr int busy_milliseconds = 10'000;
+/// How long another process may keep the file.
+constexpr std::chrono::milliseconds patience(10'000);
+
+/// SQLite's own waiting leaves out what might be a deadlock: two that switch a new file to another journal,
+/// or repair one, at once. These are asked again here.
+template <class Attempt>
+int while_busy(const Attempt& attempt) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  for (std::chrono::milliseconds pause(1);; pause = std::min(2 * pause, std::chrono::milliseconds(50))) {
+    const int status = attempt();
+    const bool is_busy = (status & 0xff) == SQLITE_BUSY || (status & 0xff) == SQLITE_LOCKED;
+    if (!is_busy || std::chrono::steady_clock::now() >= end) return status;
+    std::this_thread::sleep_for(pause);
+  }
+}
 
 /// The file is not a database, or not one that can be read.
 struct DamagedLedger : ValueError {
@@ -28,7 +44,7 @@ struct DamagedLedger : ValueError {
 class LedgerStatement {
  public:
   LedgerStatement(sqlite3* database, const char* sql) : database_(database) {
-    check(sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr));
+    check(while_busy([&] { return sqlite3_prepare_v2(database, sql, -1, &statement_, nullptr); }));
   }
   ~LedgerStatement() { sqlite3_finalize(statement_); }
   LedgerStatement(const LedgerStatement&) = delete;
@@ -44,7 +60,14 @@ class LedgerStatement {
   }
   /// Whether there is a (further) row.
   bool step() {
-    const int status = sqlite3_step(statement_);
+    int status = sqlite3_step(statement_);
+    if (!has_begun_ && status != SQLITE_ROW && status != SQLITE_DONE) {
+      status = while_busy([&] {
+        sqlite3_reset(statement_);
+        return sqlite3_step(statement_);
+      });
+    }
+    has_begun_ = true;
     if (status == SQLITE_ROW) return true;
     if (status != SQLITE_DONE) check(status);
     return false;
@@ -63,11 +86,18 @@ class LedgerStatement {
     const std::string reason = sqlite3_errmsg(database_);
     if (status == SQLITE_CORRUPT || status == SQLITE_NOTADB || status == SQLITE_ERROR)
       throw DamagedLedger("the ledger of measurements: " + reason);
+    if (status == SQLITE_BUSY || status == SQLITE_LOCKED) {
+      throw ValueError(fmt::format(
+          "the ledger of measurements {} is in use by another process for more than {} s ({}): end that "
+          "process, or name another file with metaopt.ledger",
+          sqlite3_db_filename(database_, "main"), patience.count() / 1000, reason));
+    }
     throw ValueError("the ledger of measurements: " + reason);
   }
 
   sqlite3* database_;
   sqlite3_stmt* statement_ = nullptr;
+  bool has_begun_ = false;
 };
 
 // A column for each part of the key; the trials are JSON, which nothing asks the database about.
@@ -102,7 +132,7 @@ struct Ledger::Database {
       throw ValueError(
           fmt::format("the ledger {} cannot be opened: {} (metaopt.ledger names another)", path, reason));
     }
-    sqlite3_busy_timeout(handle, busy_milliseconds);
+    sqlite3_busy_timeout(handle, static_cast<int>(patience.count()));
     try {
       // Readers and a writer at once, in several processes.
       LedgerStatement(handle, "PRAGMA journal_mode = WAL").step();

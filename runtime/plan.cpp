@@ -167,7 +167,7 @@ void Plan::run(const Call& call) {
   try {
     if (times_ != nullptr && call.is_counted) times_->count_call();
     if (cuda_ != nullptr && call.is_measured) {
-      cuda_->run_measured(steps_, instance.cuda, slots, at, *times_);
+      cuda_->run_measured(steps_, instance.cuda, slots, at, *times_, trace_labels_);
     } else if (cuda_ != nullptr) {
       cuda_->run(steps_, instance.cuda, slots, at);
     } else if (observer_ != nullptr) {

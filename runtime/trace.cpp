@@ -18,6 +18,13 @@ namespace croton {
 namespace {
 
 constexpr std::int32_t first_caller = 1000;  // below: workers of the pool
+constexpr std::int32_t first_device = 1'000'000;
+
+std::string track_name(std::int32_t track) {
+  if (track >= first_device) return fmt::format("stream of cuda{}", track - first_device);
+  if (track >= first_caller) return fmt::format("calls {}", track - first_caller);
+  return fmt::format("worker {}", track);
+}
 
 std::int32_t thread_number() {
   static std::atomic<std::int32_t> next{first_caller};
@@ -89,6 +96,10 @@ void Trace::add(Label label, std::int32_t thread, Time start, Time end) noexcept
 
 void Trace::slice(Label label, Time start, Time end) noexcept { add(label, thread_number(), start, end); }
 
+void Trace::device_slice(int ordinal, Label label, Time start, Time end) noexcept {
+  add(label, first_device + ordinal, start, end);
+}
+
 void Trace::worker_slice(int worker, Time start, Time end) noexcept {
   add(running_.load(std::memory_order_relaxed), worker, start, end);
 }
@@ -127,11 +138,9 @@ std::string Trace::to_json() const {
     text += "},\n";
   }
   for (const std::int32_t thread : threads) {
-    const std::string name = thread >= first_caller ? fmt::format("calls {}", thread - first_caller)
-                                                    : fmt::format("worker {}", thread);
     fmt::format_to(
         out(), "{{\"ph\":\"M\",\"pid\":{},\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":{}}}}},\n",
-        process, thread, quoted(name));
+        process, thread, quoted(track_name(thread)));
   }
   fmt::format_to(
       out(),

@@ -30,6 +30,8 @@ class Trace {
   Label label(std::string name, std::vector<std::pair<std::string, std::string>> details = {});
   /// On the calling thread.
   void slice(Label label, Time start, Time end) noexcept;
+  /// On the stream of a CUDA device, where it ran while the host went on.
+  void device_slice(int ordinal, Label label, Time start, Time end) noexcept;
   /// On a worker of the thread pool; of the label that running() named last.
   void worker_slice(int worker, Time start, Time end) noexcept;
   void running(Label label) noexcept { running_.store(label, std::memory_order_relaxed); }

@@ -263,14 +263,20 @@ TEST_CASE("a damaged ledger is set aside", "[runtime][ledger]") {
 
 TEST_CASE("several may write to a ledger at once", "[runtime][ledger]") {
   const std::string file = fresh_file("shared");
-  const auto write = [&](const std::string& name) {
-    Ledger ledger(file);
-    for (int i = 0; i < 25; ++i) ledger.put(entry_of(name + std::to_string(i)));
+  std::vector<std::string> problems(4);
+  const auto write = [&](std::size_t number) {
+    try {
+      Ledger ledger(file);
+      for (int i = 0; i < 25; ++i) ledger.put(entry_of(std::to_string(i) + " of " + std::to_string(number)));
+    } catch (const std::exception& error) {
+      problems[number] = error.what();
+    }
   };
-  std::thread other(write, "a");
-  write("b");
-  other.join();
-  CHECK(Ledger(file).all().size() == 50);
+  std::vector<std::thread> writers;
+  for (std::size_t i = 0; i < problems.size(); ++i) writers.emplace_back(write, i);
+  for (std::thread& writer : writers) writer.join();
+  for (const std::string& problem : problems) CHECK(problem.empty());
+  CHECK(Ledger(file).all().size() == 100);
 }
 
 TEST_CASE("croton tune shows, moves and pins measurements", "[tools][ledger]") {

@@ -122,6 +122,7 @@ TEST_CASE("traces are JSON that Perfetto reads", "[runtime][profile][trace]") {
   trace.running(label);
   trace.slice(label, now, now + std::chrono::microseconds(5));
   trace.worker_slice(1, now, now + std::chrono::microseconds(3));
+  trace.device_slice(1, label, now, now + std::chrono::microseconds(2));
   trace.phases(now, {{"optimize", 1e-3}, {"nothing", 0}, {"lower", 2e-3}});
   const auto json = nlohmann::json::parse(trace.to_json());
   const auto& events = json.at("traceEvents");
@@ -135,7 +136,8 @@ TEST_CASE("traces are JSON that Perfetto reads", "[runtime][profile][trace]") {
     if (event.at("name") == "lower") lowered = event.at("ts").get<double>();
     if (event.at("name") == "Dot22 \"quoted\"\n") CHECK(event.at("args").at("made at") == "lenet.cpp:5");
   }
-  CHECK(slices == 4);
+  CHECK(slices == 5);
+  CHECK_THAT(trace.to_json(), Contains("\"stream of cuda1\""));
   CHECK(lowered == Approx(optimized));
 }
 
@@ -154,6 +156,7 @@ TEST_CASE("croton profile runs a graph and writes a trace", "[tools][profile][tr
     products += name.ends_with("Dot22");  // GpuDot22 on a GPU
     phases += event.at("name") == "machine code";
     if (name.ends_with("Dot22")) CHECK(event.at("args").at("node") == name);
+    if (name == "GpuDot22") CHECK(event.at("tid").get<int>() >= 1'000'000);  // of the device
   }
   CHECK(calls == 3);
   CHECK(products == 3);
