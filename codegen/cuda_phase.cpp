@@ -239,6 +239,7 @@ void CudaPhaseWriter::groups() {
     line("} else {");
     ++depth_;
     since_barrier_ = {};
+    written_by_first_.clear();
     one_lane_ = true;
     block(phase_.body);
     close();

@@ -114,8 +114,9 @@ class CudaPhaseWriter {
   std::set<std::int32_t> accumulating_;  ///< locals of outside that the vector loop reduces into
   std::string slot_;                     ///< of arrays in registers: which of a thread's elements
   Accesses since_barrier_;
-  int group_depth_ = 0;  ///< loops and branches around, in code that the whole group runs
-  int reductions_ = 0;   ///< combined so far: they take turns in two parts of shared memory
+  std::set<std::int32_t> written_by_first_;  ///< of since_barrier_.written, by the group's first thread only
+  int group_depth_ = 0;                      ///< loops and branches around, in code that the whole group runs
+  int reductions_ = 0;  ///< combined so far: they take turns in two parts of shared memory
   std::int64_t reduction_bytes_ = 0;
 };
 

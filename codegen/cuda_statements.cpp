@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "croton/codegen/cuda_phase.h"
 #include "croton/codegen/cuda_scalar.h"
 
@@ -185,6 +187,7 @@ void CudaPhaseWriter::branch(const Statement& s) {
   close();
   const Accesses after_then = since_barrier_;
   since_barrier_ = before_branch;
+  written_by_first_.clear();
   if (s.other >= 0) {
     open("else");
     block(s.other);
@@ -193,6 +196,7 @@ void CudaPhaseWriter::branch(const Statement& s) {
   if (is_shared) --group_depth_;
   since_barrier_.read.insert(after_then.read.begin(), after_then.read.end());
   since_barrier_.written.insert(after_then.written.begin(), after_then.written.end());
+  written_by_first_.clear();
 }
 
 /// Element by element: the group's threads side by side along rows of what is written.
@@ -236,7 +240,15 @@ void CudaPhaseWriter::statement(const Statement& s) {
       s.kind != Statement::Kind::branch) {
     Accesses accesses;
     accesses_of(s, accesses);
-    before(accesses);
+    // One thread's stores wait for nobody.
+    const bool is_store = s.kind == Statement::Kind::store || s.kind == Statement::Kind::store_array;
+    const auto is_ready = [&](std::int32_t id) {
+      return written_by_first_.contains(id) && !since_barrier_.read.contains(id);
+    };
+    if (!is_store || !std::ranges::all_of(accesses.written, is_ready)) {
+      before(accesses);
+      if (is_store) written_by_first_.insert(accesses.written.begin(), accesses.written.end());
+    }
   }
   switch (s.kind) {
     case Statement::Kind::compute:

@@ -21,6 +21,7 @@ constexpr int warp = 32;
 void CudaPhaseWriter::barrier() {
   line(s_.group > warp ? "block_barrier();" : "group_barrier(group);");
   since_barrier_ = {};
+  written_by_first_.clear();
 }
 
 void CudaPhaseWriter::before(const Accesses& accesses, bool is_done) {

@@ -50,6 +50,27 @@ TEST_CASE("on a GPU the library goes first, generated loops where it cannot", "[
   CHECK(chosen(p) == "legacy");
 }
 
+TEST_CASE("on a GPU generated loops go before the library for few channels", "[optimizer][conv]") {
+  ConvProblem first_layer = problem(500, 1, 20);
+  CHECK(chosen(first_layer) == "legacy");
+  for (const ConvDirection direction :
+       {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
+    first_layer.direction = direction;
+    first_layer.device = Device::cuda(0);
+    CHECK(chosen(first_layer) == "legacy");
+    CHECK(chosen(first_layer, Query(ModeName::FAST_COMPILE)) == "dnn");
+  }
+  CHECK_THAT(choose_convolution(first_layer, {}).text(),
+             Catch::Contains("1 channel a group and 25 kernel elements are bound by memory"));
+  ConvProblem depthwise = problem(64, 16, 16);
+  depthwise.device = Device::cuda(0);
+  depthwise.groups = 16;
+  CHECK(chosen(depthwise) == "legacy");
+  ConvProblem many_products = problem(64, 4, 96);
+  many_products.device = Device::cuda(0);
+  CHECK(chosen(many_products) == "dnn");  // 100 elements
+}
+
 TEST_CASE("FAST_COMPILE makes no code for a convolution that a library computes", "[optimizer][conv]") {
   const Query quick(ModeName::FAST_COMPILE);
   CHECK(chosen(problem(500, 20, 50), quick) == "dnn");

@@ -1,0 +1,267 @@
+// The filters' gradient on a GPU. A group of threads sums over many positions; each thread has accumulators
+// for a window of the kernel and some filters in registers, and walks down columns of the output's gradient,
+// so that an image element that it reads serves a whole column of the window. Chunks of positions give
+// partial results, which a second phase adds in order.
+
+#include <algorithm>
+#include <map>
+
+#include "croton/codegen/lower_conv_gpu.h"
+#include "croton/codegen/lower_conv_lanes.h"
+
+namespace croton {
+
+namespace {
+
+// Accumulators that stay in registers, and from where on fewer threads fit a multiprocessor.
+constexpr std::int64_t most_gpu_sums = 64;
+constexpr std::int64_t many_gpu_sums = 32;
+// Rows of a thread's piece of a column, and its products, which are written out.
+constexpr std::int64_t most_gpu_piece_rows = 12;
+constexpr std::int64_t most_gpu_piece_products = 640;
+// Threads of a group, and in all on a multiprocessor, that the schedule gives an index of its own.
+constexpr std::int64_t most_gpu_group = 128;
+constexpr std::int64_t gpu_threads_per_multiprocessor = 1024;
+
+class WeightsGradient {
+ public:
+  WeightsGradient(const LowerContext& context, const ConvProblem& p)
+      : p_(p),
+        multiprocessors_(context.multiprocessors),
+        kernel_(context, "conv_weights"),
+        b_(kernel_.builder()),
+        image_(kernel_.input(0)),
+        gradient_(kernel_.input(1)),
+        result_(kernel_.output(0)),
+        group_channels_(p.channels / p.groups),
+        group_filters_(p.filters / p.groups) {}
+
+  NodeCode lower() {
+    const std::int64_t weights = p_.filter_shape().count();
+    if (weights == 0) return kernel_.finish();
+    choose_tile();
+    const std::vector<std::int64_t> tiles{
+        p_.groups, tiles_of(group_filters_, filters_), tiles_of(group_channels_, channels_),
+        tiles_of(p_.kernel[0], kernel_rows_), tiles_of(p_.kernel[1], kernel_columns_)};
+    std::int64_t tile_count = 1;
+    for (const std::int64_t extent : tiles) tile_count *= extent;
+    const std::int64_t pieces = p_.batch * tiles_of(p_.out[0], rows_) * p_.out[1];
+    share_out(tile_count, pieces);
+    if (chunks_ > 1) partial_ = kernel_.scratch(compute_dtype(p_.dtype), weights * chunks_);
+    b_.parallel("o", chunks_ * tile_count, [&](Index o) {
+      const Index chunk = floor_div(o, tile_count);
+      sum_tile(chunk, split_index(mod(o, tile_count), tiles), pieces);
+    });
+    if (chunks_ > 1) add_partials(weights);
+    return kernel_.finish();
+  }
+
+ private:
+  /// The window, channels and filters that a thread has accumulators for, and the rows of its pieces.
+  void choose_tile() {
+    const std::int64_t most = p_.dtype == DType::float64 ? most_gpu_sums / 2 : most_gpu_sums;
+    const auto even = [](std::int64_t extent, std::int64_t largest) {
+      const std::int64_t tile = std::clamp<std::int64_t>(largest, 1, extent);
+      return tiles_of(extent, tiles_of(extent, tile));
+    };
+    kernel_columns_ = even(p_.kernel[1], most);
+    kernel_rows_ = even(p_.kernel[0], most / kernel_columns_);
+    const std::int64_t window = kernel_rows_ * kernel_columns_;
+    channels_ = even(group_channels_, most / window);
+    filters_ = even(group_filters_, most / (window * channels_));
+    double least = std::numeric_limits<double>::infinity();
+    const std::int64_t sums = window * channels_ * filters_;
+    for (std::int64_t r = 1; r <= std::min(p_.out[0], most_gpu_piece_rows); ++r) {
+      if (r > 1 && r * sums > most_gpu_piece_products) break;
+      std::map<std::int64_t, int> needed;
+      for (std::int64_t y = 0; y < r; ++y) {
+        for (std::int64_t k = 0; k < kernel_rows_; ++k) ++needed[y * p_.stride[0] + k * p_.dilation[0]];
+      }
+      const std::int64_t accesses =
+          static_cast<std::int64_t>(needed.size()) * kernel_columns_ * channels_ + r * filters_;
+      const double waste = static_cast<double>(tiles_of(p_.out[0], r) * r) / static_cast<double>(p_.out[0]);
+      const double cost = (static_cast<double>(accesses) / static_cast<double>(r * sums) + 0.25) * waste;
+      if (cost < least) {
+        least = cost;
+        rows_ = r;
+      }
+    }
+  }
+
+  /// Chunks of pieces, so that there is work for all multiprocessors, and the threads of a group.
+  void share_out(std::int64_t tile_count, std::int64_t pieces) {
+    const std::int64_t sums = kernel_rows_ * kernel_columns_ * channels_ * filters_;
+    const std::int64_t wanted = multiprocessors_ * (sums > many_gpu_sums ? 5 : 10);
+    lanes_ = most_gpu_group;
+    while (lanes_ > 8 &&
+           (pieces < 4 * lanes_ || tile_count * lanes_ > gpu_threads_per_multiprocessor * multiprocessors_)) {
+      lanes_ /= 2;
+    }
+    chunks_ =
+        std::clamp<std::int64_t>(wanted / tile_count, 1, std::max<std::int64_t>(pieces / (4 * lanes_), 1));
+    rounds_ = std::max<std::int64_t>(tiles_of(pieces, chunks_ * lanes_), 1);
+    chunks_ = std::max<std::int64_t>(tiles_of(pieces, rounds_ * lanes_), 1);
+  }
+
+  Local sum(std::int64_t f, std::int64_t c, std::int64_t k, std::int64_t l) const {
+    return sums_[static_cast<std::size_t>(((f * channels_ + c) * kernel_rows_ + k) * kernel_columns_ + l)];
+  }
+
+  void sum_tile(Index chunk, const std::vector<Index>& tile, std::int64_t pieces) {
+    const Index filter = tile[1] * Index(filters_), channel = tile[2] * Index(channels_);
+    const Index row = tile[3] * Index(kernel_rows_), column = tile[4] * Index(kernel_columns_);
+    const ScalarValue zero = b_.constant(0, compute_dtype(p_.dtype));
+    sums_.clear();
+    for (std::int64_t i = 0; i < filters_ * channels_ * kernel_rows_ * kernel_columns_; ++i)
+      sums_.push_back(b_.local("sum", zero));
+    const std::vector<std::int64_t> extents{p_.batch, tiles_of(p_.out[0], rows_), p_.out[1]};
+    if (pieces == 0) return store(chunk, tile[0], filter, channel, row, column);
+    b_.loop("lane", 0, lanes_, vectorize, [&](Index lane) {
+      b_.loop("round", 0, rounds_, [&](Index round) {
+        const Index piece = (chunk * Index(rounds_) + round) * Index(lanes_) + lane;
+        const auto add = [&] {
+          add_piece(split_index(piece, extents), tile[0], filter, channel, row, column);
+        };
+        if (pieces % (rounds_ * lanes_) == 0) {
+          add();
+        } else {
+          b_.branch(b_.compare(ScalarOp::lt, piece, pieces), add);
+        }
+      });
+    });
+    store(chunk, tile[0], filter, channel, row, column);
+  }
+
+  /// The products of some rows of a column of the output's gradient, at (image, tile of rows, column).
+  void add_piece(const std::vector<Index>& at, Index group, Index filter, Index channel, Index kernel_row,
+                 Index kernel_column) {
+    const Index first = at[1] * Index(rows_);
+    std::vector<ImageElement> columns;
+    for (std::int64_t l = 0; l < kernel_columns_; ++l) {
+      columns.push_back(image_element(b_,
+                                      at[2] * Index(p_.stride[1]) - Index(p_.pad_lo[1]) +
+                                          (kernel_column + Index(l)) * Index(p_.dilation[1]),
+                                      p_.image[1]));
+    }
+    std::map<std::pair<std::int64_t, std::int64_t>, std::vector<ScalarValue>> loaded;  // channel, row
+    const auto row_of = [&](std::int64_t c, std::int64_t y, std::int64_t k) -> std::vector<ScalarValue>& {
+      const std::int64_t from_first = y * p_.stride[0] + k * p_.dilation[0];
+      std::vector<ScalarValue>& row = loaded[{c, from_first}];
+      if (!row.empty()) return row;
+      const Index plane = at[0] * Index(p_.channels) + group * Index(group_channels_) +
+                          inside(channel + Index(c), c, channels_, group_channels_);
+      const ImageElement element = image_element(
+          b_,
+          first * Index(p_.stride[0]) + kernel_row * Index(p_.dilation[0]) + Index(from_first - p_.pad_lo[0]),
+          p_.image[0]);
+      for (const ImageElement& column : columns)
+        row.push_back(
+            load_image(b_, image_, plane * Index(p_.image[0] * p_.image[1]), p_.image[1], element, column));
+      return row;
+    };
+    const std::int64_t rest = p_.out[0] % rows_;
+    for (std::int64_t y = 0; y < rows_; ++y) {
+      std::vector<std::vector<ScalarValue>> rows;
+      for (std::int64_t c = 0; c < channels_; ++c) {
+        for (std::int64_t k = 0; k < kernel_rows_; ++k) rows.push_back(row_of(c, y, k));
+      }
+      const auto add = [&] { add_row(rows, at, y, group, filter); };
+      if (rest > 0 && y >= rest) {
+        b_.branch(b_.compare(ScalarOp::lt, first + Index(y), p_.out[0]), add);
+      } else {
+        add();
+      }
+    }
+  }
+
+  /// Row y of the piece; `rows`: of the image, a channel and row of the window each.
+  void add_row(const std::vector<std::vector<ScalarValue>>& rows, const std::vector<Index>& at,
+               std::int64_t y, Index group, Index filter) {
+    for (std::int64_t f = 0; f < filters_; ++f) {
+      const Index plane = at[0] * Index(p_.filters) + group * Index(group_filters_) +
+                          inside(filter + Index(f), f, filters_, group_filters_);
+      const Index row = at[1] * Index(rows_) + Index(y);
+      const ScalarValue g = b_.load(gradient_, (plane * Index(p_.out[0]) + row) * Index(p_.out[1]) + at[2]);
+      for (std::int64_t c = 0; c < channels_; ++c) {
+        for (std::int64_t k = 0; k < kernel_rows_; ++k) {
+          const std::vector<ScalarValue>& elements = rows[static_cast<std::size_t>(c * kernel_rows_ + k)];
+          for (std::int64_t l = 0; l < kernel_columns_; ++l) {
+            b_.reduce(ScalarOp::add, sum(f, c, k, l),
+                      b_.emit(ScalarOp::mul, elements[static_cast<std::size_t>(l)], g));
+          }
+        }
+      }
+    }
+  }
+
+  /// Number `offset` of a tile; where the last tile reaches beyond the extent, the last element again.
+  static Index inside(Index at, std::int64_t offset, std::int64_t tile, std::int64_t extent) {
+    return extent % tile == 0 || offset == 0 ? at : min(at, extent - 1);
+  }
+
+  void store(Index chunk, Index group, Index filter, Index channel, Index row, Index column) {
+    for (std::int64_t f = 0; f < filters_; ++f) {
+      for (std::int64_t c = 0; c < channels_; ++c) {
+        for (std::int64_t k = 0; k < kernel_rows_; ++k) {
+          for (std::int64_t l = 0; l < kernel_columns_; ++l) {
+            const Index at_filter = filter + Index(f), at_channel = channel + Index(c);
+            // Where the element lies in the window, whichever way the filters are written.
+            const Index in_row = row + Index(k), in_column = column + Index(l);
+            const Index at_row = p_.flip ? Index(p_.kernel[0] - 1) - in_row : in_row;
+            const Index at_column = p_.flip ? Index(p_.kernel[1] - 1) - in_column : in_column;
+            const Index weight =
+                (((group * Index(group_filters_) + at_filter) * Index(group_channels_) + at_channel) *
+                     Index(p_.kernel[0]) +
+                 at_row) *
+                    Index(p_.kernel[1]) +
+                at_column;
+            std::optional<ScalarValue> exists;
+            for (const auto& [at, extent] :
+                 {std::pair(at_filter, group_filters_), std::pair(at_channel, group_channels_),
+                  std::pair(in_row, p_.kernel[0]), std::pair(in_column, p_.kernel[1])}) {
+              if (at.high() < extent) continue;
+              const ScalarValue below = b_.compare(ScalarOp::lt, at, extent);
+              exists = exists ? b_.emit(ScalarOp::bit_and, *exists, below) : below;
+            }
+            const Buffer to = chunks_ > 1 ? partial_ : result_;
+            const Index place = chunks_ > 1 ? weight * Index(chunks_) + chunk : weight;
+            if (exists) {
+              b_.store(to, place, b_.get(sum(f, c, k, l)), *exists);
+            } else {
+              b_.store(to, place, b_.get(sum(f, c, k, l)));
+            }
+          }
+        }
+      }
+    }
+  }
+
+  void add_partials(std::int64_t weights) {
+    b_.parallel("w", weights, [&](Index w) {
+      const Local total = b_.local("total", b_.constant(0, partial_.dtype));
+      b_.loop("chunk", 0, chunks_, vectorize, [&](Index chunk) {
+        b_.reduce(ScalarOp::add, total, b_.load(partial_, w * Index(chunks_) + chunk));
+      });
+      b_.store(result_, w, b_.get(total));
+    });
+  }
+
+  const ConvProblem& p_;
+  const int multiprocessors_;
+  NodeKernel kernel_;
+  KernelBuilder& b_;
+  const Buffer image_, gradient_, result_;
+  const std::int64_t group_channels_, group_filters_;
+  std::int64_t filters_ = 1, channels_ = 1, kernel_rows_ = 1, kernel_columns_ = 1, rows_ = 1;
+  std::int64_t lanes_ = 1, chunks_ = 1, rounds_ = 1;
+  Buffer partial_;
+  std::vector<Local> sums_;
+};
+
+}  // namespace
+
+NodeCode lower_conv_weights_on_gpu(const LowerContext& context, const ConvProblem& problem) {
+  return WeightsGradient(context, problem).lower();
+}
+
+}  // namespace croton
