@@ -1,38 +1,12 @@
 #include <algorithm>
 #include <functional>
 
-#include "croton/codegen/lower_context.h"
+#include "croton/codegen/lower_product.h"
 #include "croton/ops/blas.h"
 
 namespace croton {
 
 namespace {
-
-/// Element (i, j) of a matrix at i * row + j * column.
-struct Walk {
-  std::int64_t row = 0, column = 0;
-};
-
-/// c[m, n] = alpha * sum over k of a[m, k] * b[k, n] + beta * z[m, n]; -1 where an operand is absent (alpha
-/// and beta are 1 then).
-struct Product {
-  std::int64_t m = 1, n = 1, k = 1;
-  int a = 0, b = 1, z = -1, alpha = -1, beta = -1;
-  Walk a_walk, b_walk, c_walk, z_walk;
-
-  /// The same with c's rows as columns.
-  Product transposed() const {
-    Product t = *this;
-    std::swap(t.m, t.n);
-    std::swap(t.a, t.b);
-    const auto turned = [](Walk w) { return Walk{w.column, w.row}; };
-    t.a_walk = turned(b_walk);
-    t.b_walk = turned(a_walk);
-    t.c_walk = turned(c_walk);
-    t.z_walk = turned(z_walk);
-    return t;
-  }
-};
 
 // Rows of a tile in registers, and vectors of columns.
 constexpr std::int64_t tile_rows = 6;
@@ -45,11 +19,7 @@ constexpr std::int64_t shortest_dot = 32;
 // Partial sums: their number is fixed, so that results do not depend on the threads.
 constexpr std::int64_t most_product_chunks = 16;
 constexpr std::int64_t smallest_product_chunk = 1 << 15;
-// On a GPU: rows of a thread, and terms worth a thread of their own.
-constexpr std::int64_t most_gpu_rows = 8;
-constexpr std::int64_t shortest_gpu_chunk = 64;
-
-Walk matrix(const Layout& layout) { return {layout.strides[0], layout.strides[1]}; }
+ProductWalk matrix(const Layout& layout) { return {layout.strides[0], layout.strides[1]}; }
 
 Product read_product(const LowerContext& context) {
   const Op& op = context.node.op();
@@ -72,19 +42,19 @@ Product read_product(const LowerContext& context) {
       p.m = in[2].shape[0];
       p.k = in[2].shape[1];
       const bool is_vector = &op == &gemv_op();
-      p.b_walk = is_vector ? Walk{in[3].strides[0], 0} : matrix(in[3]);
+      p.b_walk = is_vector ? ProductWalk{in[3].strides[0], 0} : matrix(in[3]);
       p.n = is_vector ? 1 : in[3].shape[1];
     }
   } else {
     const Layout &x = in[0], &y = in[1];
-    p.a_walk = x.shape.rank() == 1 ? Walk{0, x.strides[0]} : matrix(x);
-    p.b_walk = y.shape.rank() == 1 ? Walk{y.strides[0], 0} : matrix(y);
+    p.a_walk = x.shape.rank() == 1 ? ProductWalk{0, x.strides[0]} : matrix(x);
+    p.b_walk = y.shape.rank() == 1 ? ProductWalk{y.strides[0], 0} : matrix(y);
     p.m = x.shape.rank() == 1 ? 1 : x.shape[0];
     p.k = x.shape.back();
     p.n = y.shape.rank() == 1 ? 1 : y.shape[1];
     if (&op == &dot22_scalar_op()) p.alpha = 2;
   }
-  const auto result_walk = [&](const Layout& layout) -> Walk {
+  const auto result_walk = [&](const Layout& layout) -> ProductWalk {
     // A vector result is a row or a column; an extent of 1 broadcasts.
     if (layout.shape.rank() == 0) return {};
     if (layout.shape.rank() == 2) {
@@ -92,35 +62,19 @@ Product read_product(const LowerContext& context) {
     }
     const std::int64_t stride = layout.shape[0] == 1 ? 0 : layout.strides[0];
     const bool is_row = &op == &dot_op() && in[0].shape.rank() == 1;
-    return is_row ? Walk{0, stride} : Walk{stride, 0};
+    return is_row ? ProductWalk{0, stride} : ProductWalk{stride, 0};
   };
   p.c_walk = result_walk(out);
   if (p.z >= 0) p.z_walk = result_walk(in[0]);
   return p;
 }
 
-class MatrixProduct {
+class MatrixProduct : ProductKernel {
  public:
-  MatrixProduct(const LowerContext& context, const Product& product)
-      : multiprocessors_(context.multiprocessors),
-        p_(product),
-        kernel_(context, context.node.op().name()),
-        k_(kernel_.builder()),
-        dtype_(compute_dtype(context.outputs[0].dtype)) {
-    a_ = kernel_.input(static_cast<std::size_t>(p_.a));
-    b_ = kernel_.input(static_cast<std::size_t>(p_.b));
-    if (p_.z >= 0) z_ = kernel_.input(static_cast<std::size_t>(p_.z));
-    if (p_.alpha >= 0) alpha_ = kernel_.input(static_cast<std::size_t>(p_.alpha));
-    if (p_.beta >= 0) beta_ = kernel_.input(static_cast<std::size_t>(p_.beta));
-    c_ = kernel_.output(0);
-  }
+  MatrixProduct(const LowerContext& context, const Product& product) : ProductKernel(context, product) {}
 
   NodeCode lower() {
-    if (multiprocessors_ > 0) {
-      choose_on_gpu();
-    } else {
-      choose();
-    }
+    choose();
     return kernel_.finish();
   }
 
@@ -147,111 +101,6 @@ class MatrixProduct {
     if (is_long) return dots();
     if (p_.n >= shortest_lanes) return columns_as_lanes();
     rows();
-  }
-
-  /// On a GPU, where no library is faster: a thread for some rows of a column, a group of threads for a long
-  /// dot.
-  void choose_on_gpu() {
-    const bool by_columns = p_.b_walk.column == 1 && p_.n >= shortest_dot;
-    const bool by_rows = p_.a_walk.row == 1 && p_.m >= shortest_dot;
-    if (!by_columns && by_rows) {
-      p_ = p_.transposed();
-      std::swap(a_, b_);
-      return columns_on_gpu();
-    }
-    const bool is_dot = p_.a_walk.column == 1 && p_.b_walk.row == 1 && p_.k >= shortest_dot;
-    if (by_columns || !is_dot) return columns_on_gpu();
-    k_.parallel("c", p_.m * p_.n, [&](Index c) {
-      const Index i = floor_div(c, std::max<std::int64_t>(p_.n, 1)),
-                  j = mod(c, std::max<std::int64_t>(p_.n, 1));
-      const Local sum = k_.local("sum", zero());
-      k_.loop("k", 0, p_.k, vectorize, [&](Index k) {
-        k_.reduce(ScalarOp::add, sum, k_.emit(ScalarOp::mul, load_a(i, k), load_b(k, j)));
-      });
-      finish(i, j, k_.get(sum));
-    });
-  }
-
-  void columns_on_gpu() {
-    const std::int64_t columns = std::max<std::int64_t>(p_.n, 1);
-    const std::int64_t wanted = std::int64_t{multiprocessors_} * 256;
-    std::int64_t rows = most_gpu_rows;
-    while (rows > 1 && (p_.m + rows - 1) / rows * p_.n < wanted) rows /= 2;
-    const std::int64_t tiles = (p_.m + rows - 1) / rows;
-    // Few elements of long sums: each sum in chunks, which a second phase adds in order.
-    const std::int64_t chunks =
-        std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(tiles * p_.n, 1), 1,
-                                 std::clamp<std::int64_t>(p_.k / shortest_gpu_chunk, 1, most_product_chunks));
-    const std::int64_t length = (std::max<std::int64_t>(p_.k, 1) + chunks - 1) / chunks;
-    const Buffer partial = chunks > 1 ? kernel_.scratch(dtype_, chunks * p_.m * p_.n) : Buffer{};
-    k_.parallel(
-        "t", chunks * tiles * p_.n,
-        [&](Index t) {
-          const Index j = mod(t, columns), tile = floor_div(t, columns);
-          const Index first = mod(tile, std::max<std::int64_t>(tiles, 1)) * Index(rows);
-          const Index chunk = floor_div(tile, std::max<std::int64_t>(tiles, 1));
-          const Index begin = chunk * Index(length);
-          const auto row = [&](std::int64_t r) {
-            return p_.m % rows == 0 ? first + Index(r) : min(first + Index(r), p_.m - 1);
-          };
-          std::vector<Local> sums;
-          for (std::int64_t r = 0; r < rows; ++r) sums.push_back(k_.local("sum", zero()));
-          k_.loop("k", begin, chunks == 1 ? Index(p_.k) : min(begin + Index(length), p_.k), [&](Index k) {
-            const ScalarValue b = load_b(k, j);
-            for (std::int64_t r = 0; r < rows; ++r) {
-              const Local sum = sums[static_cast<std::size_t>(r)];
-              k_.set(sum, multiply_add(load_a(row(r), k), b, k_.get(sum)));
-            }
-          });
-          for (std::int64_t r = 0; r < rows; ++r) {
-            const ScalarValue sum = k_.get(sums[static_cast<std::size_t>(r)]);
-            const auto store = [&] {
-              if (chunks == 1) {
-                finish(row(r), j, sum);
-              } else {
-                k_.store(partial, (chunk * Index(p_.m) + row(r)) * Index(p_.n) + j, sum);
-              }
-            };
-            if (p_.m % rows == 0) {
-              store();
-            } else {
-              k_.branch(k_.compare(ScalarOp::lt, first + Index(r), p_.m), store);
-            }
-          }
-        },
-        vectorize);
-    if (chunks == 1) return;
-    k_.parallel(
-        "e", p_.m * p_.n,
-        [&](Index e) {
-          const Local sum = k_.local("sum", zero());
-          k_.loop("chunk", 0, chunks, unroll, [&](Index chunk) {
-            k_.set(sum,
-                   k_.emit(ScalarOp::add, k_.get(sum), k_.load(partial, chunk * Index(p_.m * p_.n) + e)));
-          });
-          finish(floor_div(e, columns), mod(e, columns), k_.get(sum));
-        },
-        vectorize);
-  }
-
-  ScalarValue zero() { return is_floating(dtype_) ? k_.constant(0, dtype_) : k_.integer_constant(0, dtype_); }
-  ScalarValue load_a(Index i, Index k) {
-    return k_.load(a_, i * Index(p_.a_walk.row) + k * Index(p_.a_walk.column));
-  }
-  ScalarValue load_b(Index k, Index j) {
-    return k_.load(b_, k * Index(p_.b_walk.row) + j * Index(p_.b_walk.column));
-  }
-  ScalarValue multiply_add(ScalarValue x, ScalarValue y, ScalarValue sum) {
-    return k_.emit(ScalarOp::add, sum, k_.emit(ScalarOp::mul, x, y));
-  }
-  void finish(Index i, Index j, ScalarValue sum) {
-    if (p_.alpha >= 0) sum = k_.emit(ScalarOp::mul, k_.load(alpha_, 0), sum);
-    if (p_.z >= 0) {
-      ScalarValue addend = k_.load(z_, i * Index(p_.z_walk.row) + j * Index(p_.z_walk.column));
-      if (p_.beta >= 0) addend = k_.emit(ScalarOp::mul, k_.load(beta_, 0), addend);
-      sum = k_.emit(ScalarOp::add, addend, sum);
-    }
-    k_.store(c_, i * Index(p_.c_walk.row) + j * Index(p_.c_walk.column), sum);
   }
 
   /// Calls tile(first row, rows) in parallel for tiles of at most `most` rows, times `parts`.
@@ -443,19 +292,13 @@ class MatrixProduct {
       });
     });
   }
-
-  const int multiprocessors_;  // 0 on the CPU
-  Product p_;
-  NodeKernel kernel_;
-  KernelBuilder& k_;
-  DType dtype_;
-  Buffer a_, b_, c_, z_, alpha_, beta_;
 };
 
 }  // namespace
 
 std::optional<NodeCode> lower_matmul(const LowerContext& context) {
-  return MatrixProduct(context, read_product(context)).lower();
+  const Product product = read_product(context);
+  return context.is_gpu() ? lower_product_on_gpu(context, product) : MatrixProduct(context, product).lower();
 }
 
 }  // namespace croton

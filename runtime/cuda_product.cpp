@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "croton/codegen/thin_product.h"
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
 #include "croton/runtime/cuda_blas.h"
@@ -219,6 +220,10 @@ std::unique_ptr<CudaLibraryStep> make_cuda_product(CudaDevice& device, const Nod
   const std::optional<Arithmetic> arithmetic = arithmetic_of(node.type().dtype, config().precision());
   const std::optional<ProductOperands> operands = product_operands(node, inputs, outputs);
   if (!arithmetic || !operands || operands->m * operands->n * operands->k < least_work) return nullptr;
+  // Generated code is faster: the library's tiles stay empty.
+  const ProductMatrix &a = operands->a, &b = operands->b;
+  if (thin_product(operands->m, operands->n, operands->k, {a.row, a.column}, {b.row, b.column}))
+    return nullptr;
   const std::optional<double> alpha = known_factor(node, operands->alpha, 1);
   const std::optional<double> beta = known_factor(node, operands->beta, operands->z.buffer >= 0 ? 1 : 0);
   // A factor of 16 bits in device memory is not of the type that the library reads.

@@ -1,0 +1,258 @@
+// Matrix products on a GPU that no library computes, or none as fast: thin ones, of which a library's tiles
+// stay empty, in one pass over the long operand; others with some rows of a column a thread.
+
+#include <algorithm>
+
+#include "croton/codegen/lower_product.h"
+
+namespace croton {
+
+namespace {
+
+constexpr std::int64_t shortest_gpu_dot = 32;
+// Partial sums: their number follows from the shapes and the GPU, so that results are equal on equal ones.
+constexpr std::int64_t most_gpu_chunks = 16;
+// Rows of a thread, and terms worth a thread of their own.
+constexpr std::int64_t most_gpu_rows = 8;
+constexpr std::int64_t shortest_gpu_chunk = 64;
+// Thin: rows or columns of the result whose sums a thread keeps, and terms of a sum.
+constexpr std::int64_t most_thin = 8;
+constexpr std::int64_t least_thin_terms = 64;
+// Thin sums: the columns of a group of threads, side by side, and how often it has each of them.
+constexpr std::int64_t sum_columns = 32;
+constexpr std::int64_t sum_shares = 8;
+
+class GpuProduct : ProductKernel {
+ public:
+  GpuProduct(const LowerContext& context, const Product& product)
+      : ProductKernel(context, product), multiprocessors_(context.multiprocessors) {}
+
+  NodeCode lower() {
+    choose();
+    return kernel_.finish();
+  }
+
+ private:
+  void choose() {
+    const auto thin = thin_product(p_.m, p_.n, p_.k, p_.a_walk, p_.b_walk);
+    if (thin && is_floating(dtype_)) {
+      if (thin->is_transposed) transpose();
+      return thin->form == ThinProduct::Form::dots ? thin_dots() : thin_sums();
+    }
+    const bool by_columns = p_.b_walk.column == 1 && p_.n >= shortest_gpu_dot;
+    const bool by_rows = p_.a_walk.row == 1 && p_.m >= shortest_gpu_dot;
+    if (!by_columns && by_rows) {
+      transpose();
+      return columns();
+    }
+    const bool is_dot = p_.a_walk.column == 1 && p_.b_walk.row == 1 && p_.k >= shortest_gpu_dot;
+    if (by_columns || !is_dot) return columns();
+    k_.parallel("c", p_.m * p_.n, [&](Index c) {
+      const Index i = floor_div(c, std::max<std::int64_t>(p_.n, 1)),
+                  j = mod(c, std::max<std::int64_t>(p_.n, 1));
+      const Local sum = k_.local("sum", zero());
+      k_.loop("k", 0, p_.k, vectorize, [&](Index k) {
+        k_.reduce(ScalarOp::add, sum, k_.emit(ScalarOp::mul, load_a(i, k), load_b(k, j)));
+      });
+      finish(i, j, k_.get(sum));
+    });
+  }
+
+  /// A group of threads for some rows of a: b is read once for all of them. Few rows: each in chunks.
+  void thin_dots() {
+    constexpr std::int64_t groups_per_multiprocessor = 8, shortest_part = 1024, many_rows = 4;
+    const std::int64_t wanted = multiprocessors_ * groups_per_multiprocessor;
+    const std::int64_t rows = p_.n > 2 && p_.m >= 4 * many_rows * wanted ? many_rows : 1;
+    const std::int64_t tiles = (p_.m + rows - 1) / rows;
+    std::int64_t chunks = std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(tiles, 1), 1,
+                                                   std::max<std::int64_t>(p_.k / shortest_part, 1));
+    const std::int64_t length = (p_.k + chunks - 1) / chunks;
+    chunks = (p_.k + length - 1) / length;
+    const Buffer partial = chunks > 1 ? kernel_.scratch(dtype_, chunks * p_.m * p_.n) : Buffer{};
+    k_.parallel("o", tiles * chunks, [&](Index o) {
+      const Index first = floor_div(o, chunks) * Index(rows), chunk = mod(o, chunks);
+      std::vector<Local> sums;
+      for (std::int64_t i = 0; i < rows * p_.n; ++i) sums.push_back(k_.local("sum", zero()));
+      const auto sum = [&](std::int64_t r, std::int64_t j) {
+        return sums[static_cast<std::size_t>(r * p_.n + j)];
+      };
+      const auto add = [&](Index k) {
+        std::vector<ScalarValue> b;
+        for (std::int64_t j = 0; j < p_.n; ++j) b.push_back(load_b(k, Index(j)));
+        for (std::int64_t r = 0; r < rows; ++r) {
+          const ScalarValue a = load_a(r == 0 ? first : min(first + Index(r), p_.m - 1), k);
+          for (std::int64_t j = 0; j < p_.n; ++j)
+            k_.reduce(ScalarOp::add, sum(r, j), k_.emit(ScalarOp::mul, a, b[static_cast<std::size_t>(j)]));
+        }
+      };
+      if (p_.k % length == 0) {
+        k_.loop("k", 0, length, vectorize, [&](Index k) { add(chunk * Index(length) + k); });
+      } else {
+        const Index begin = chunk * Index(length);
+        k_.loop("k", begin, min(begin + Index(length), p_.k), vectorize, add);
+      }
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const auto store = [&] {
+          for (std::int64_t j = 0; j < p_.n; ++j)
+            store_or_finish(partial, chunks, chunk, first + Index(r), Index(j), k_.get(sum(r, j)));
+        };
+        if (p_.m % rows == 0 || r == 0) {
+          store();
+        } else {
+          k_.branch(k_.compare(ScalarOp::lt, first + Index(r), p_.m), store);
+        }
+      }
+    });
+    if (chunks > 1) add_chunks(partial, chunks);
+  }
+
+  /// Threads side by side have neighbouring columns of b; several such rows of them share the terms of a
+  /// chunk, and are added in shared memory.
+  void thin_sums() {
+    constexpr std::int64_t groups_per_multiprocessor = 4;
+    const std::int64_t blocks = (p_.n + sum_columns - 1) / sum_columns;
+    const std::int64_t wanted =
+        std::clamp<std::int64_t>(multiprocessors_ * groups_per_multiprocessor / blocks, 1,
+                                 std::max<std::int64_t>(p_.k / (4 * sum_shares), 1));
+    std::int64_t rounds = (p_.k + wanted * sum_shares - 1) / (wanted * sum_shares);
+    // Chunks of one size ask of no term whether it exists.
+    for (std::int64_t even = rounds; 2 * even >= rounds && even >= 4; --even) {
+      if (p_.k % (even * sum_shares) != 0) continue;
+      rounds = even;
+      break;
+    }
+    const std::int64_t length = rounds * sum_shares, chunks = (p_.k + length - 1) / length;
+    const Buffer partial = chunks > 1 ? kernel_.scratch(dtype_, chunks * p_.m * p_.n) : Buffer{};
+    k_.parallel("o", blocks * chunks, [&](Index o) {
+      const Index first = mod(o, blocks) * Index(sum_columns), chunk = floor_div(o, blocks);
+      const LocalArray shares = k_.array("shares", dtype_, p_.m * sum_shares * sum_columns);
+      k_.loop("t", 0, sum_shares * sum_columns, vectorize, [&](Index t) {
+        const Index share = floor_div(t, sum_columns), column = mod(t, sum_columns);
+        const Index j = p_.n % sum_columns == 0 ? first + column : min(first + column, p_.n - 1);
+        std::vector<Local> sums;
+        for (std::int64_t i = 0; i < p_.m; ++i) sums.push_back(k_.local("sum", zero()));
+        k_.loop("round", 0, rounds, [&](Index round) {
+          const Index k = chunk * Index(length) + round * Index(sum_shares) + share;
+          const bool is_even = p_.k % length == 0;
+          const ScalarValue exists =
+              is_even ? k_.integer_constant(1, DType::bool_) : k_.compare(ScalarOp::lt, k, p_.k);
+          const auto load = [&](Buffer from, Index at) {
+            return is_even ? k_.load(from, at) : k_.load(from, at, exists, zero());
+          };
+          const ScalarValue b = load(b_, k * Index(p_.b_walk.row) + j);
+          for (std::int64_t i = 0; i < p_.m; ++i) {
+            const Local sum = sums[static_cast<std::size_t>(i)];
+            const ScalarValue a = load(a_, Index(i * p_.a_walk.row) + k * Index(p_.a_walk.column));
+            k_.set(sum, multiply_add(a, b, k_.get(sum)));
+          }
+        });
+        for (std::int64_t i = 0; i < p_.m; ++i)
+          k_.store(shares, Index(i * sum_shares * sum_columns) + t,
+                   k_.get(sums[static_cast<std::size_t>(i)]));
+      });
+      k_.loop("s", 0, p_.m * sum_columns, vectorize, [&](Index s) {
+        const Index i = floor_div(s, sum_columns), j = first + mod(s, sum_columns);
+        ScalarValue sum = zero();
+        for (std::int64_t share = 0; share < sum_shares; ++share) {
+          const Index at = (i * Index(sum_shares) + Index(share)) * Index(sum_columns) + mod(s, sum_columns);
+          const ScalarValue part = k_.load(shares, at);
+          sum = share == 0 ? part : k_.emit(ScalarOp::add, sum, part);
+        }
+        const auto store = [&] { store_or_finish(partial, chunks, chunk, i, j, sum); };
+        if (p_.n % sum_columns == 0) {
+          store();
+        } else {
+          k_.branch(k_.compare(ScalarOp::lt, j, p_.n), store);
+        }
+      });
+    });
+    if (chunks > 1) add_chunks(partial, chunks);
+  }
+
+  void store_or_finish(Buffer partial, std::int64_t chunks, Index chunk, Index i, Index j, ScalarValue sum) {
+    if (chunks == 1) return finish(i, j, sum);
+    k_.store(partial, (chunk * Index(p_.m) + i) * Index(p_.n) + j, sum);
+  }
+
+  /// The result from partial[chunk][i][j], added in order.
+  void add_chunks(Buffer partial, std::int64_t chunks) {
+    const std::int64_t width = std::max<std::int64_t>(p_.n, 1);
+    k_.parallel(
+        "e", p_.m * p_.n,
+        [&](Index e) {
+          const Local sum = k_.local("sum", zero());
+          k_.loop("chunk", 0, chunks, chunks <= most_gpu_chunks ? unroll : serial, [&](Index chunk) {
+            k_.set(sum,
+                   k_.emit(ScalarOp::add, k_.get(sum), k_.load(partial, chunk * Index(p_.m * p_.n) + e)));
+          });
+          finish(floor_div(e, width), mod(e, width), k_.get(sum));
+        },
+        vectorize);
+  }
+
+  /// A thread for some rows of a column.
+  void columns() {
+    const std::int64_t width = std::max<std::int64_t>(p_.n, 1);
+    const std::int64_t wanted = std::int64_t{multiprocessors_} * 256;
+    std::int64_t rows = most_gpu_rows;
+    while (rows > 1 && (p_.m + rows - 1) / rows * p_.n < wanted) rows /= 2;
+    const std::int64_t tiles = (p_.m + rows - 1) / rows;
+    // Few elements of long sums: each sum in chunks, which a second phase adds in order.
+    const std::int64_t chunks =
+        std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(tiles * p_.n, 1), 1,
+                                 std::clamp<std::int64_t>(p_.k / shortest_gpu_chunk, 1, most_gpu_chunks));
+    const std::int64_t length = (std::max<std::int64_t>(p_.k, 1) + chunks - 1) / chunks;
+    const Buffer partial = chunks > 1 ? kernel_.scratch(dtype_, chunks * p_.m * p_.n) : Buffer{};
+    k_.parallel(
+        "t", chunks * tiles * p_.n,
+        [&](Index t) {
+          const Index j = mod(t, width), tile = floor_div(t, width);
+          const Index first = mod(tile, std::max<std::int64_t>(tiles, 1)) * Index(rows);
+          const Index chunk = floor_div(tile, std::max<std::int64_t>(tiles, 1));
+          const Index begin = chunk * Index(length);
+          const auto row = [&](std::int64_t r) {
+            return p_.m % rows == 0 ? first + Index(r) : min(first + Index(r), p_.m - 1);
+          };
+          std::vector<Local> sums;
+          for (std::int64_t r = 0; r < rows; ++r) sums.push_back(k_.local("sum", zero()));
+          k_.loop("k", begin, chunks == 1 ? Index(p_.k) : min(begin + Index(length), p_.k), [&](Index k) {
+            const ScalarValue b = load_b(k, j);
+            for (std::int64_t r = 0; r < rows; ++r) {
+              const Local sum = sums[static_cast<std::size_t>(r)];
+              k_.set(sum, multiply_add(load_a(row(r), k), b, k_.get(sum)));
+            }
+          });
+          for (std::int64_t r = 0; r < rows; ++r) {
+            const ScalarValue sum = k_.get(sums[static_cast<std::size_t>(r)]);
+            const auto store = [&] { store_or_finish(partial, chunks, chunk, row(r), j, sum); };
+            if (p_.m % rows == 0) {
+              store();
+            } else {
+              k_.branch(k_.compare(ScalarOp::lt, first + Index(r), p_.m), store);
+            }
+          }
+        },
+        vectorize);
+    if (chunks > 1) add_chunks(partial, chunks);
+  }
+
+  const int multiprocessors_;
+};
+
+}  // namespace
+
+std::optional<ThinProduct> thin_product(std::int64_t m, std::int64_t n, std::int64_t k, ProductWalk a,
+                                        ProductWalk b) {
+  if (m < 1 || n < 1 || k < least_thin_terms) return std::nullopt;
+  if (n <= most_thin && a.column == 1) return ThinProduct{ThinProduct::Form::dots, false};
+  if (m <= most_thin && b.row == 1) return ThinProduct{ThinProduct::Form::dots, true};
+  if (m <= most_thin && b.column == 1 && n >= sum_columns) return ThinProduct{ThinProduct::Form::sums, false};
+  if (n <= most_thin && a.row == 1 && m >= sum_columns) return ThinProduct{ThinProduct::Form::sums, true};
+  return std::nullopt;
+}
+
+NodeCode lower_product_on_gpu(const LowerContext& context, const Product& product) {
+  return GpuProduct(context, product).lower();
+}
+
+}  // namespace croton
