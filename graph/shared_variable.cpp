@@ -78,7 +78,15 @@ SharedVariable shared(const Tensor& value, std::string name, const SharedOptions
                                    to_string(value.shape()), to_string(*options.shape)));
     }
   }
-  auto cell = std::make_shared<SharedCell>(options.borrow ? value : value.copy());
+  std::optional<Device> target;
+  if (!options.target.empty()) {
+    try {
+      target = Device::from_name(options.target);
+    } catch (const ValueError& error) {
+      throw ValueError(fmt::format("shared('{}'): the target {}", name, error.what()));
+    }
+  }
+  auto cell = std::make_shared<SharedCell>(options.borrow ? value : value.copy(), target);
   Variable variable(Node::make_shared(std::move(cell), std::move(type), where));
   variable.set_name(std::move(name));
   return SharedVariable(variable);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 
@@ -12,7 +13,11 @@ namespace croton {
 /// The state behind a shared variable, common to every function that uses it.
 class CROTON_API SharedCell {
  public:
-  explicit SharedCell(Tensor value) : value_(std::move(value)) {}
+  explicit SharedCell(Tensor value, std::optional<Device> target = {})
+      : value_(std::move(value)), target_(target) {}
+
+  /// Where the value shall lie; wherever functions use it when nothing was said.
+  const std::optional<Device>& target() const { return target_; }
 
   /// Functions that only read the value hold this shared, those that update it exclusively, for a whole call.
   /// Several cells are locked in the order of their addresses.
@@ -27,6 +32,7 @@ class CROTON_API SharedCell {
  private:
   std::shared_mutex mutex_;
   Tensor value_;
+  const std::optional<Device> target_;
   // The variable itself is an input in it: an expression that held the variable would keep its own state
   // alive.
   Variable default_update_, itself_;
@@ -52,6 +58,9 @@ class CROTON_API SharedVariable : public Variable {
 struct SharedOptions {
   std::optional<Shape> shape = {};  // fixes extents in the type; `unknown` entries stay open
   bool borrow = false;
+  /// Where the value lies: "cpu", "cuda", "cuda1". What is computed from it is computed there, whatever
+  /// device the function is for. Empty: where the functions that use it compute.
+  std::string target = {};
 };
 
 /// A shared variable holding `value`: dtype and rank of the value, extents unknown to the type unless

@@ -50,6 +50,31 @@ class GpuFromHost final : public Transfer {
   }
 };
 
+class GpuToGpu final : public Transfer {
+ public:
+  GpuToGpu() : Transfer("gpu_to_gpu") {}
+  std::vector<TensorType> infer(std::span<const Variable> inputs,
+                                const Attributes& attributes) const override {
+    const TensorType& type = operand(inputs).type();
+    if (type.device.is_host())
+      throw TypeError("gpu_to_gpu takes a tensor on a CUDA device, this one is on the host");
+    if (target(attributes).is_host()) throw ValueError("gpu_to_gpu copies to a CUDA device, not to cpu");
+    return {type};
+  }
+  Device output_device(const Attributes& attributes, Device) const override { return target(attributes); }
+  std::vector<InputGradient> grad(const Node& node, std::span<const Variable> gradients) const override {
+    return {transfer(gradients[0], node.input(0).type().device)};
+  }
+  std::string label(const Node& node) const override {
+    return fmt::format("GpuToGpu<{}>", to_string(target(node.attributes())));
+  }
+
+ private:
+  static Device target(const Attributes& attributes) {
+    return Device::from_name(attributes.get<std::string>("device"));
+  }
+};
+
 class HostFromGpu final : public Transfer {
  public:
   HostFromGpu() : Transfer("host_from_gpu") {}
@@ -75,17 +100,24 @@ const Op& host_from_gpu_op() {
   static const HostFromGpu op;
   return op;
 }
-[[maybe_unused]] const Op* const transfer_registered_at_start[] = {&gpu_from_host_op(), &host_from_gpu_op()};
+const Op& gpu_to_gpu_op() {
+  static const GpuToGpu op;
+  return op;
+}
+[[maybe_unused]] const Op* const transfer_registered_at_start[] = {&gpu_from_host_op(), &host_from_gpu_op(),
+                                                                   &gpu_to_gpu_op()};
 
-bool is_transfer(const Op& op) { return &op == &gpu_from_host_op() || &op == &host_from_gpu_op(); }
+bool is_transfer(const Op& op) {
+  return &op == &gpu_from_host_op() || &op == &host_from_gpu_op() || &op == &gpu_to_gpu_op();
+}
 
 Variable transfer(const Operand& x, Device device) {
   const LocationScope scope(x.where());
   Variable result = x.variable();
   if (result.type().device == device) return result;
-  if (!result.type().device.is_host()) result = apply_op(host_from_gpu_op(), {result});
-  if (device.is_host()) return result;
-  return apply_op(gpu_from_host_op(), {result}, {{"device", to_string(device)}});
+  const bool is_there = !result.type().device.is_host();
+  if (device.is_host()) return apply_op(host_from_gpu_op(), {result});
+  return apply_op(is_there ? gpu_to_gpu_op() : gpu_from_host_op(), {result}, {{"device", to_string(device)}});
 }
 
 Variable transfer(const Operand& x, std::string_view device) {

@@ -12,7 +12,9 @@ namespace croton {
 CROTON_API const Op& gpu_from_host_op();
 /// host_from_gpu(x): a copy of a device's memory on the host.
 CROTON_API const Op& host_from_gpu_op();
-/// One of the two.
+/// gpu_to_gpu(x): a copy of a device's memory on another one, attribute `device`.
+CROTON_API const Op& gpu_to_gpu_op();
+/// One of the three.
 CROTON_API bool is_transfer(const Op& op);
 
 /// x on the first CUDA device, or the one named ("cuda1"). x itself where it is there already.

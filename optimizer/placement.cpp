@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -8,6 +10,7 @@
 #include "croton/graph/flags.h"
 #include "croton/graph/message.h"
 #include "croton/graph/op.h"
+#include "croton/graph/shared_variable.h"
 #include "croton/ops/transfer.h"
 #include "croton/optimizer/passes.h"
 
@@ -18,7 +21,9 @@
 //   a step of the host costs nanoseconds, and the device would have to be waited for.
 // - A shared variable lies on the device when a node there uses it or computes its new value; a scalar only
 //   when the host does not need it.
-// - What a user put on a device by transfers stays there, also in functions that run on the host.
+// - What a user put on a device, by transfers or by the target of a shared variable, stays there, also in
+//   functions that run on the host or on another device. A node computes where most of its data lies; what
+//   lies on another device is copied.
 
 namespace croton {
 
@@ -34,34 +39,38 @@ class Placement {
     if (device_.is_host()) return;
     find_deciding();
     for (const Node* node : order_) {
-      if (computes_on_device(*node)) on_device_.insert(node);
+      if (const Device device = device_of(*node); device.is_cuda()) on_device_.emplace(node, device);
     }
     report_host_nodes();
     place_leaves();
     for (Node* node : order_) rebuild(*node);
     std::vector<Variable> outputs;
     for (std::size_t i = 0; i < graph_.outputs().size(); ++i) {
-      const Variable& old = graph_.outputs()[i];
-      outputs.push_back(stays_on_device(i) ? on_device(old) : on_host(old));
+      const Device device = device_of_output(i);
+      outputs.push_back(at(graph_.outputs()[i], device));
     }
-    for (const Variable& leaf : resident_) graph_.set_device(leaf, device_);
+    for (const auto& [leaf, device] : resident_) graph_.set_device(leaf, device);
     graph_.replace_outputs(outputs, origins_, "placement");
   }
 
  private:
+  /// That of the function; where it runs on the host, one on which a user put something.
   void find_device() {
     device_ = options_.device;
     const auto see = [&](Device device) {
-      if (device.is_host() || device == device_) return;
-      if (!device_.is_host()) {
-        throw DeviceError(fmt::format("a function works on one GPU; this one uses {} and {}",
-                                      to_string(device_), to_string(device)));
-      }
-      device_ = device;
+      if (device_.is_host()) device_ = device;
     };
     for (const Node* node : order_) see(node->type().device);
-    for (const Variable& v : graph_.shared()) see(v.type().device);
+    for (const Variable& v : graph_.shared()) {
+      see(v.type().device);
+      see(target_of(v));
+    }
     for (const Device device : options_.input_devices) see(device);
+  }
+
+  /// What a user said of a shared variable; the host where nothing.
+  static Device target_of(const Variable& v) {
+    return v.is_shared() ? v.node()->cell()->target().value_or(Device()) : Device();
   }
 
   /// Nodes whose values decide shapes.
@@ -82,18 +91,29 @@ class Placement {
     }
   }
 
-  bool is_device_data(const Variable& v) const {
-    if (v.is_constant()) return false;
-    if (!v.type().device.is_host()) return true;
-    if (v.is_shared()) return v.rank() > 0;
-    if (v.is_input()) return is_device_argument(v);
-    return on_device_.contains(v.node());
+  /// Where a value certainly lies: on the host, or the device where it is computed or was put.
+  Device certain_device(const Variable& v) const {
+    if (v.is_constant()) return {};
+    if (!v.type().device.is_host()) return v.type().device;
+    if (v.is_shared()) return target_of(v);
+    if (v.is_input()) return argument_device(v);
+    const auto entry = on_device_.find(v.node());
+    return entry == on_device_.end() ? Device() : entry->second;
   }
-  bool is_device_argument(const Variable& input) const {
+  /// A shared variable follows those who use it.
+  bool may_move(const Variable& v) const {
+    return v.is_shared() && v.rank() > 0 && v.type().device.is_host() && options_.device.is_cuda() &&
+           !v.node()->cell()->target();
+  }
+  Device argument_device(const Variable& input) const {
     for (std::size_t i = 0; i < options_.input_devices.size() && i < graph_.inputs().size(); ++i) {
-      if (graph_.inputs()[i] == input) return !options_.input_devices[i].is_host();
+      if (graph_.inputs()[i] == input) return options_.input_devices[i];
     }
-    return false;
+    return {};
+  }
+  static std::int64_t bytes_of(const Variable& v) {
+    const Shape& shape = v.type().shape;
+    return shape.is_known() ? shape.count() * static_cast<std::int64_t>(size_of(v.dtype())) : 1;
   }
 
   std::vector<bool> data_operands(const Node& node) const {
@@ -102,21 +122,31 @@ class Placement {
     return is_data;
   }
 
-  bool computes_on_device(const Node& node) const {
-    if (is_transfer(node.op())) return !node.type().device.is_host();
-    if (!node.type().device.is_host()) return true;
-    if (options_.device.is_host() || deciding_.contains(&node) || looks_at_shapes(node)) return false;
+  Device device_of(const Node& node) const {
+    if (is_transfer(node.op()) || !node.type().device.is_host()) return node.type().device;
+    if (deciding_.contains(&node) || looks_at_shapes(node)) return {};
     const std::vector<bool> is_data = data_operands(node);
-    bool has_device_data = false, has_data = false;
+    std::map<int, std::int64_t> bytes;  // of data operands on each device
+    bool moves = false, has_data = false;
     for (std::size_t i = 0; i < is_data.size(); ++i) {
-      has_data = has_data || is_data[i];
-      has_device_data = has_device_data || (is_data[i] && is_device_data(node.input(i)));
+      if (!is_data[i]) continue;
+      has_data = true;
+      moves = moves || may_move(node.input(i));
+      if (const Device device = certain_device(node.input(i)); device.is_cuda())
+        bytes[device.ordinal()] += bytes_of(node.input(i));
     }
-    if (!has_data) return false;
-    if (!has_device_data && is_small(node)) return false;
-    // A view of an argument: less to copy when it is taken first.
-    if (!has_device_data && !node.op().view_map(node).empty() && takes_part(node)) return false;
-    return !options_.supports || options_.supports(node);
+    if (!has_data) return {};
+    if (bytes.empty() && options_.device.is_host()) return {};
+    if (bytes.empty() && !moves) {
+      if (is_small(node)) return {};
+      // A view of an argument: less to copy when it is taken first.
+      if (!node.op().view_map(node).empty() && takes_part(node)) return {};
+    }
+    if (options_.supports && !options_.supports(node)) return {};
+    if (bytes.empty()) return device_;
+    const auto most = std::ranges::max_element(bytes, {}, &std::pair<const int, std::int64_t>::second);
+    const auto main = bytes.find(device_.ordinal());
+    return main != bytes.end() && main->second == most->second ? device_ : Device::cuda(most->first);
   }
   /// Its operands may lie anywhere, its results are the host's.
   bool looks_at_shapes(const Node& node) const {
@@ -153,36 +183,63 @@ class Placement {
     send_message(Severity::warning, text);
   }
 
-  /// Which shared variables and arguments lie on the device.
+  /// Which shared variables and arguments lie on devices.
   void place_leaves() {
     for (const Variable& v : graph_.inputs()) {
-      if (is_device_argument(v)) resident_.insert(v);
+      if (const Device device = argument_device(v); device.is_cuda()) resident_.emplace(v, device);
     }
     for (std::size_t s = 0; s < graph_.shared().size(); ++s) {
       const Variable& v = graph_.shared()[s];
-      bool device_needs = !v.type().device.is_host(), host_needs = false;
-      for (const Use& use : v.node()->uses(v.output_index())) {
-        const bool is_device_use = on_device_.contains(use.node) && data_operands(*use.node)[use.slot];
-        (is_device_use ? device_needs : host_needs) = true;
-      }
-      for (const auto& [output, shared] : options_.updates) {
-        if (shared != s || graph_.outputs()[output] == v) continue;
-        const Variable& value = graph_.outputs()[output];
-        if (value.is_constant() || value.is_input()) continue;
-        (is_device_data(value) ? device_needs : host_needs) = true;
-      }
-      if (device_needs && !(v.rank() == 0 && host_needs)) resident_.insert(v);
+      const std::optional<Device>& target = v.node()->cell()->target();
+      const Device device = target ? *target : device_of_shared(s);
+      if (device.is_cuda()) resident_.emplace(v, device);
     }
   }
 
-  bool stays_on_device(std::size_t output) const {
-    if (!graph_.outputs()[output].type().device.is_host()) return true;
+  /// Where those who use it and who compute its new value are: on the function's device, where one is there.
+  Device device_of_shared(std::size_t s) const {
+    const Variable& v = graph_.shared()[s];
+    if (!v.type().device.is_host()) return v.type().device;
+    Device needed;
+    bool host_needs = false;
+    const auto see = [&](Device device) {
+      if (device.is_host())
+        host_needs = true;
+      else if (needed.is_host() || device == device_)
+        needed = device;
+    };
+    for (const Use& use : v.node()->uses(v.output_index())) {
+      const auto entry = on_device_.find(use.node);
+      const bool is_device_use = entry != on_device_.end() && data_operands(*use.node)[use.slot];
+      see(is_device_use ? entry->second : Device());
+    }
+    for (const auto& [output, shared] : options_.updates) {
+      if (shared != s || graph_.outputs()[output] == v) continue;
+      const Variable& value = graph_.outputs()[output];
+      if (value.is_constant() || value.is_input()) continue;
+      see(may_move(value) ? device_ : certain_device(value));
+    }
+    return v.rank() == 0 && host_needs ? Device() : needed;
+  }
+
+  Device resident_device(const Variable& v) const {
+    const auto entry = resident_.find(v);
+    return entry == resident_.end() ? Device() : entry->second;
+  }
+
+  Device device_of_output(std::size_t output) const {
+    const Variable& value = graph_.outputs()[output];
+    if (!value.type().device.is_host()) return value.type().device;
     for (const auto& [updating, shared] : options_.updates) {
-      if (updating == output) return resident_.contains(graph_.shared()[shared]);
+      if (updating == output) return resident_device(graph_.shared()[shared]);
     }
     // The new value of a shared variable that this function does not read stays where it is computed.
-    const Variable& value = graph_.outputs()[output];
-    return output >= options_.results && value.rank() > 0 && is_device_data(value);
+    if (output < options_.results || value.rank() == 0) return {};
+    return may_move(value) ? resident_device(value) : certain_device(value);
+  }
+
+  Variable at(const Variable& old, Device device) {
+    return device.is_host() ? on_host(old) : on_device(old, device);
   }
 
   Variable on_host(const Variable& old) {
@@ -191,49 +248,66 @@ class Placement {
     if (!is_new) return entry->second;
     Variable value = old;
     if (old.node()->is_leaf()) {
-      if (resident_.contains(old)) value = copied(host_from_gpu_op(), old);
+      if (resident_.contains(old)) value = copied(host_from_gpu_op(), old, {});
     } else if (const auto there = device_versions_.find(old); there != device_versions_.end()) {
-      value = copied(host_from_gpu_op(), there->second);
+      value = copied(host_from_gpu_op(), there->second.begin()->second, {});
     }
     return host_[old] = value;
   }
 
-  Variable on_device(const Variable& old) {
-    if (const auto entry = device_versions_.find(old); entry != device_versions_.end()) return entry->second;
+  Variable on_device(const Variable& old, Device device) {
+    std::map<int, Variable>& versions = device_versions_[old];
+    if (const auto entry = versions.find(device.ordinal()); entry != versions.end()) return entry->second;
+    const Device resident = old.node()->is_leaf() ? resident_device(old) : Device();
     Variable value = old;
-    if (!old.node()->is_leaf() || !resident_.contains(old)) value = copied(gpu_from_host_op(), on_host(old));
-    device_versions_.emplace(old, value);
+    if (resident.is_cuda()) {
+      if (resident != device) value = copied(gpu_to_gpu_op(), old, device);
+    } else if (!versions.empty()) {
+      value = copied(gpu_to_gpu_op(), versions.begin()->second, device);
+    } else {
+      device_versions_.erase(old);  // it is on the host
+      value = copied(gpu_from_host_op(), on_host(old), device);
+    }
+    device_versions_[old].emplace(device.ordinal(), value);
     return value;
   }
 
   /// Made without looking at the operand's device, which set_device will change.
-  Variable copied(const Op& transfer, const Variable& x) const {
+  static Variable copied(const Op& transfer, const Variable& x, Device device) {
     TensorType type = x.type();
-    type.device = &transfer == &gpu_from_host_op() ? device_ : Device();
+    type.device = device;
     Attributes attributes;
-    if (!type.device.is_host()) attributes = attributes.with("device", to_string(device_));
+    if (!device.is_host()) attributes = attributes.with("device", to_string(device));
     return Variable(Node::make_apply(transfer, {x}, attributes, {type}, x.node()->where()));
+  }
+
+  /// Where it is, for who looks at its shape.
+  Variable anywhere(const Variable& old) {
+    if (const auto entry = device_versions_.find(old); entry != device_versions_.end())
+      return entry->second.begin()->second;
+    return at(old, old.node()->is_leaf() ? resident_device(old) : Device());
   }
 
   void rebuild(Node& node) {
     if (is_transfer(node.op())) {  // what it copies, wherever that is needed
       const Variable& from = node.input(0);
-      if (node.type().device.is_host())
+      const Device device = node.type().device;
+      if (device.is_host())
         host_[node.output()] = on_host(from);
       else
-        device_versions_[node.output()] = on_device(from);
+        device_versions_[node.output()].insert_or_assign(device.ordinal(), on_device(from, device));
       return;
     }
-    const bool moves = on_device_.contains(&node);
+    const auto placed = on_device_.find(&node);
+    const bool moves = placed != on_device_.end();
+    const Device device = moves ? placed->second : Device();
     const std::vector<bool> is_data = data_operands(node);
     std::vector<Variable> inputs;
     bool has_device_operand = false, is_changed = moves;
     for (std::size_t i = 0; i < node.input_count(); ++i) {
       const Variable& old = node.input(i);
       const bool there = moves && is_data[i] && !old.is_constant();
-      const bool anywhere =
-          looks_at_shapes(node) && (device_versions_.contains(old) || resident_.contains(old));
-      inputs.push_back(there || anywhere ? on_device(old) : on_host(old));
+      inputs.push_back(there ? on_device(old, device) : looks_at_shapes(node) ? anywhere(old) : on_host(old));
       has_device_operand = has_device_operand || there;
       is_changed = is_changed || !(inputs.back() == old);
     }
@@ -243,12 +317,12 @@ class Placement {
     }
     if (moves && !has_device_operand) {  // of constants alone: one of them says where
       const auto first = static_cast<std::size_t>(std::ranges::find(is_data, true) - is_data.begin());
-      inputs[first] = copied(gpu_from_host_op(), inputs[first]);
+      inputs[first] = copied(gpu_from_host_op(), inputs[first], device);
     }
     std::vector<TensorType> types;
     for (std::size_t i = 0; i < node.output_count(); ++i) {
       types.push_back(node.type(i));
-      types.back().device = moves ? device_ : Device();
+      types.back().device = device;
     }
     const Ref<Node> fresh =
         Node::make_apply(node.op(), std::move(inputs), node.attributes(), std::move(types), node.where());
@@ -256,7 +330,10 @@ class Placement {
     for (std::size_t i = 0; i < node.output_count(); ++i) {
       Variable output(fresh, static_cast<std::uint32_t>(i));
       output.set_name(node.name(i));
-      (moves ? device_versions_ : host_)[node.output(i)] = output;
+      if (moves)
+        device_versions_[node.output(i)].insert_or_assign(device.ordinal(), output);
+      else
+        host_[node.output(i)] = output;
     }
   }
 
@@ -265,9 +342,11 @@ class Placement {
   std::vector<Node*> order_;
   Device device_;
   std::unordered_set<const Node*> deciding_;
-  std::unordered_set<const Node*> on_device_;
-  std::unordered_set<Variable> resident_;                          // leaves that lie on the device
-  std::unordered_map<Variable, Variable> host_, device_versions_;  // of the old variables
+  std::unordered_map<const Node*, Device> on_device_;
+  std::unordered_map<Variable, Device> resident_;  // leaves that lie on a device
+  // Of the old variables; the versions on devices by ordinal.
+  std::unordered_map<Variable, Variable> host_;
+  std::unordered_map<Variable, std::map<int, Variable>> device_versions_;
   std::unordered_map<const Node*, const Node*> origins_;
 };
 

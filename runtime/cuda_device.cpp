@@ -221,12 +221,31 @@ bool CudaEvent::is_done() const {
   return true;
 }
 
+void CudaEvent::block(const CudaDevice& other) const {
+  other.make_current();
+  CROTON_CUDA(cuStreamWaitEvent, (other.stream(), event_, 0));
+}
+
 void CudaEvent::wait() const { CROTON_CUDA(cuEventSynchronize, (event_)); }
 
 double CudaEvent::seconds_between(const CudaEvent& start, const CudaEvent& end) {
   float milliseconds = 0;
   CROTON_CUDA(cuEventElapsedTime, (&milliseconds, start.event_, end.event_));
   return 1e-3 * milliseconds;
+}
+
+PeerCopy::PeerCopy(CudaDevice& from, CudaDevice& to) : from_(from), to_(to), is_ready_(from), is_done_(to) {}
+
+void PeerCopy::run(void* to, const void* from, std::size_t bytes) const {
+  if (bytes == 0) return;
+  const std::scoped_lock guard(from_.mutex(), to_.mutex());
+  from_.make_current();
+  is_ready_.record();
+  is_ready_.block(to_);
+  CROTON_CUDA(cuMemcpyPeerAsync, (device_address(to), to_.context(), device_address(from), from_.context(),
+                                  bytes, to_.stream()));
+  is_done_.record();
+  is_done_.block(from_);
 }
 
 }  // namespace croton

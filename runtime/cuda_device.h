@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -91,6 +92,28 @@ class CROTON_API CudaDevice {
   int process_ = 0;
 };
 
+/// Holds the mutexes of devices, taken in the order of their ordinals.
+class DeviceLocks {
+ public:
+  /// A bit for each device, by ordinal.
+  explicit DeviceLocks(std::uint64_t devices) : devices_(devices) {
+    for_each([](CudaDevice& device) { device.mutex().lock(); });
+  }
+  ~DeviceLocks() {
+    for_each([](CudaDevice& device) { device.mutex().unlock(); });
+  }
+  DeviceLocks(const DeviceLocks&) = delete;
+  DeviceLocks& operator=(const DeviceLocks&) = delete;
+
+ private:
+  template <class Use>
+  void for_each(const Use& use) const {
+    for (std::uint64_t left = devices_; left != 0; left &= left - 1)
+      use(CudaDevice::get(std::countr_zero(left)));
+  }
+  std::uint64_t devices_;
+};
+
 /// The address of device memory as the driver spells it.
 inline CUdeviceptr device_address(const void* pointer) {
   return static_cast<CUdeviceptr>(reinterpret_cast<std::uintptr_t>(pointer));
@@ -115,7 +138,7 @@ class CROTON_API CudaModule {
   std::string name_;
 };
 
-/// An event, to wait for on the host or to time with.
+/// An event, to wait for on the host or another device, or to time with.
 class CROTON_API CudaEvent {
  public:
   explicit CudaEvent(const CudaDevice& device, bool is_timed = false);
@@ -128,12 +151,27 @@ class CROTON_API CudaEvent {
   /// What stood before the last record() is done.
   bool is_done() const;
   void wait() const;
+  /// What is enqueued on that device from now on waits for it.
+  void block(const CudaDevice& other) const;
   /// Seconds between two timed events that have passed.
   static double seconds_between(const CudaEvent& start, const CudaEvent& end);
 
  private:
   const CudaDevice& device_;
   CUevent event_ = nullptr;
+};
+
+/// Copies from one device to another, in the order of both streams: behind what made the bytes, before what
+/// reads them there or writes over them here.
+class CROTON_API PeerCopy {
+ public:
+  PeerCopy(CudaDevice& from, CudaDevice& to);
+  /// Both devices' mutexes are taken.
+  void run(void* to, const void* from, std::size_t bytes) const;
+
+ private:
+  CudaDevice &from_, &to_;
+  CudaEvent is_ready_, is_done_;
 };
 
 }  // namespace croton

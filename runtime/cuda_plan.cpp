@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "croton/graph/error.h"
@@ -19,23 +20,37 @@ constexpr std::size_t least_steps_of_a_graph = 3;
 
 }  // namespace
 
-void* CudaPlan::add_constant(const Tensor& value) {
-  StorageRef storage = device_.allocate(value.bytes(), label_);
-  device_.upload(storage->data(), value.raw_data(), value.bytes());
+CudaPlan::CudaPlan(std::vector<CudaDevice*> devices, std::shared_ptr<const std::string> label)
+    : devices_(std::move(devices)), label_(std::move(label)), arenas_(devices_.size()) {
+  for (const CudaDevice* device : devices_) device_bits_ |= std::uint64_t{1} << device->ordinal();
+}
+
+void CudaPlan::synchronize() const {
+  for (const CudaDevice* device : devices_) device->synchronize();
+}
+
+std::size_t CudaPlan::arena_bytes() const {
+  std::size_t bytes = 0;
+  for (const Arena& arena : arenas_) bytes += arena.bytes;
+  return bytes;
+}
+
+void* CudaPlan::add_constant(CudaDevice& device, const Tensor& value) {
+  StorageRef storage = device.allocate(value.bytes(), label_);
+  device.upload(storage->data(), value.raw_data(), value.bytes());
   constant_bytes_ += value.bytes();
   constants_.push_back(storage);
   return storage->data();
 }
 
-void CudaPlan::set_arena(std::size_t bytes, std::vector<ArenaPointer> pointers, std::string largest) {
-  arena_bytes_ = bytes;
-  arena_pointers_ = std::move(pointers);
-  largest_ = std::move(largest);
+void CudaPlan::set_arena(const CudaDevice& device, Arena arena) {
+  const auto at = std::ranges::find(devices_, &device) - devices_.begin();
+  arenas_[static_cast<std::size_t>(at)] = std::move(arena);
 }
 
 void CudaPlan::find_stretches(const std::vector<std::unique_ptr<Step>>& steps, std::size_t slot_count,
-                              bool is_profiled) {
-  if (is_profiled) not_replayed_ = "the function is profiled";
+                              const std::string& reason) {
+  not_replayed_ = reason;
   if (config().gpu_sync()) not_replayed_ = "gpu.sync waits behind every step";
   if (!config().gpu_graphs()) not_replayed_ = "gpu.graphs is off";
   if (!not_replayed_.empty()) return;
@@ -43,12 +58,17 @@ void CudaPlan::find_stretches(const std::vector<std::unique_ptr<Step>>& steps, s
     Stretch stretch{.steps = {}, .first = i, .end_slot = slot_count};
     for (; i < steps.size(); ++i) {
       const auto* step = dynamic_cast<const CudaStep*>(steps[i].get());
-      if (step == nullptr) break;
+      const bool belongs =
+          step != nullptr && (stretch.steps.empty() || &stretch.steps.front()->device() == &step->device());
+      if (!belongs) break;
       stretch.steps.push_back(step);
     }
     if (i < steps.size()) stretch.end_slot = steps[i]->first_slot;
-    if (stretch.steps.size() >= least_steps_of_a_graph) stretches_.push_back(std::move(stretch));
-    if (i < steps.size()) ++i;
+    if (stretch.steps.empty()) {
+      ++i;
+    } else if (stretch.steps.size() >= least_steps_of_a_graph) {
+      stretches_.push_back(std::move(stretch));
+    }
   }
 }
 
@@ -60,19 +80,23 @@ void CudaPlan::report_transfers(const std::string& function, const std::string& 
 }
 
 void CudaPlan::prepare(Instance& instance, void** slots) const {
-  try {
-    instance.arena = device_.allocate(arena_bytes_, label_);
-  } catch (const MemoryError& error) {
-    throw MemoryError(fmt::format(
-        "{}\n  for the intermediate values of {}, the largest of them:{}\n  in use by others:{}\n  smaller "
-        "batches need less; functions that are not needed any more keep their memory until they are "
-        "destroyed",
-        error.what(), *label_, largest_, device_.memory().largest_in_use()));
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    const Arena& arena = arenas_[i];
+    try {
+      instance.arenas.push_back(devices_[i]->allocate(arena.bytes, label_));
+    } catch (const MemoryError& error) {
+      throw MemoryError(fmt::format(
+          "{}\n  for the intermediate values of {}, the largest of them:{}\n  in use by others:{}\n  smaller "
+          "batches need less; functions that are not needed any more keep their memory until they are "
+          "destroyed",
+          error.what(), *label_, arena.largest, devices_[i]->memory().largest_in_use()));
+    }
+    auto* first = static_cast<std::byte*>(instance.arenas.back()->data());
+    for (const ArenaPointer& pointer : arena.pointers) slots[pointer.slot] = first + pointer.offset;
   }
-  auto* arena = static_cast<std::byte*>(instance.arena->data());
-  for (const ArenaPointer& pointer : arena_pointers_) slots[pointer.slot] = arena + pointer.offset;
   for (const Stretch& stretch : stretches_) {
-    instance.replays.push_back(std::make_unique<CudaReplay>(device_, stretch.steps, stretch.end_slot));
+    instance.replays.push_back(
+        std::make_unique<CudaReplay>(stretch.steps.front()->device(), stretch.steps, stretch.end_slot));
   }
 }
 
@@ -82,7 +106,7 @@ void CudaPlan::run(const std::vector<std::unique_ptr<Step>>& steps, Instance& in
     const bool waits = config().gpu_sync();
     for (; at < steps.size(); ++at) {
       steps[at]->run(slots);
-      if (waits) device_.synchronize();
+      if (waits) synchronize();
     }
     return;
   }
@@ -103,12 +127,17 @@ void CudaPlan::run_measured(const std::vector<std::unique_ptr<Step>>& steps, Ins
                             std::size_t& at, StepTimes& times, std::span<const Trace::Label> labels) const {
   using Clock = std::chrono::steady_clock;
   Trace* const trace = labels.empty() ? nullptr : Trace::active();
-  while (instance.events.size() < 2 * steps.size())
-    instance.events.push_back(std::make_unique<CudaEvent>(device_, true));
+  instance.events.resize(2 * steps.size());
+  const auto event = [&](std::size_t number, const CudaStep& step) -> const CudaEvent& {
+    auto& made = instance.events[number];
+    if (made == nullptr) made = std::make_unique<CudaEvent>(step.device(), true);
+    return *made;
+  };
   times.count_measured();
   for (std::size_t i = 0; i < steps.size(); ++i) {
     at = i;
-    if (dynamic_cast<const CudaStep*>(steps[i].get()) == nullptr) {
+    const auto* step = dynamic_cast<const CudaStep*>(steps[i].get());
+    if (step == nullptr) {
       if (trace != nullptr) trace->running(labels[i]);
       const Clock::time_point start = Clock::now();
       steps[i]->run(slots);
@@ -117,18 +146,23 @@ void CudaPlan::run_measured(const std::vector<std::unique_ptr<Step>>& steps, Ins
       if (trace != nullptr) trace->slice(labels[i], start, end);
       continue;
     }
-    instance.events[2 * i]->record();
+    event(2 * i, *step).record();
     steps[i]->run(slots);
-    instance.events[2 * i + 1]->record();
+    event(2 * i + 1, *step).record();
   }
-  device_.synchronize();
-  // The device's clock is told from the host's by the last event, which has just passed.
+  synchronize();
+  // A device's clock is told from the host's by its last event, which has just passed.
   const Clock::time_point now = Clock::now();
-  const CudaEvent* last = nullptr;
+  std::vector<std::pair<const CudaDevice*, const CudaEvent*>> last_events;
   for (std::size_t i = steps.size(); i-- > 0;) {
-    if (dynamic_cast<const CudaStep*>(steps[i].get()) == nullptr) continue;
-    const CudaEvent &begin = *instance.events[2 * i], &end = *instance.events[2 * i + 1];
-    if (last == nullptr) last = &end;
+    const auto* step = dynamic_cast<const CudaStep*>(steps[i].get());
+    if (step == nullptr) continue;
+    const CudaEvent &begin = event(2 * i, *step), &end = event(2 * i + 1, *step);
+    auto last_event = std::ranges::find(last_events, &step->device(),
+                                        &std::pair<const CudaDevice*, const CudaEvent*>::first);
+    if (last_event == last_events.end())
+      last_event = last_events.emplace(last_events.end(), &step->device(), &end);
+    const CudaEvent* const last = last_event->second;
     const double seconds = CudaEvent::seconds_between(begin, end);
     times.add(i, seconds);
     if (trace == nullptr) continue;
@@ -136,13 +170,17 @@ void CudaPlan::run_measured(const std::vector<std::unique_ptr<Step>>& steps, Ins
       return now - std::chrono::nanoseconds(static_cast<std::int64_t>(1e9 * before));
     };
     const double after = CudaEvent::seconds_between(end, *last);
-    trace->device_slice(device_.ordinal(), labels[i], ago(after + seconds), ago(after));
+    trace->device_slice(step->device().ordinal(), labels[i], ago(after + seconds), ago(after));
   }
 }
 
 std::string CudaPlan::to_text(const Instance* instance) const {
-  std::string text = fmt::format("on cuda{}: {} bytes for intermediate values, {} for constants\n",
-                                 device_.ordinal(), arena_bytes_, constant_bytes_);
+  std::string text;
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    text +=
+        fmt::format("on cuda{}: {} bytes for intermediate values", devices_[i]->ordinal(), arenas_[i].bytes);
+    text += i == 0 ? fmt::format(", {} for constants\n", constant_bytes_) : "\n";
+  }
   if (!not_replayed_.empty()) return text + fmt::format("not recorded in CUDA graphs: {}\n", not_replayed_);
   for (std::size_t i = 0; i < stretches_.size(); ++i) {
     const Stretch& stretch = stretches_[i];
@@ -159,6 +197,9 @@ Tensor copy_to_device(CudaDevice& device, const Tensor& value) {
   StorageRef storage = device.allocate(value.bytes(), label);
   if (source.device() == Device::cuda(device.ordinal())) {
     device.copy(storage->data(), source.raw_data(), source.bytes());
+  } else if (source.device().is_cuda()) {
+    PeerCopy(CudaDevice::get(source.device().ordinal()), device)
+        .run(storage->data(), source.raw_data(), source.bytes());
   } else {
     const Tensor host = source.to_host();
     device.upload(storage->data(), host.raw_data(), host.bytes());

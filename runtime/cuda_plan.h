@@ -14,34 +14,43 @@
 
 namespace croton {
 
-/// What a plan has beside its steps when it works on a device.
+/// What a plan has beside its steps when it works on devices.
 class CudaPlan {
  public:
-  /// A pointer into the device's arena.
+  /// A pointer into a device's arena.
   struct ArenaPointer {
     std::size_t slot;
     std::size_t offset;
   };
-  /// The device's share of an instance.
+  /// Memory on one device for intermediate values; `largest`: of them, by node, for reports.
+  struct Arena {
+    std::size_t bytes = 0;
+    std::vector<ArenaPointer> pointers;
+    std::string largest;
+  };
+  /// The devices' share of an instance.
   struct Instance {
-    StorageRef arena;
+    std::vector<StorageRef> arenas;                    // one a device
     std::vector<std::unique_ptr<CudaReplay>> replays;  // one a stretch
     std::vector<std::unique_ptr<CudaEvent>> events;    // around every step, when the function is profiled
   };
 
-  CudaPlan(CudaDevice& device, std::shared_ptr<const std::string> label)
-      : device_(device), label_(std::move(label)) {}
+  /// `devices`: by ordinal.
+  CudaPlan(std::vector<CudaDevice*> devices, std::shared_ptr<const std::string> label);
 
-  CudaDevice& device() const { return device_; }
+  const std::vector<CudaDevice*>& devices() const { return devices_; }
+  /// A bit for each, by ordinal.
+  std::uint64_t device_bits() const { return device_bits_; }
   const std::shared_ptr<const std::string>& label() const { return label_; }
   /// How many errors calls have ended with that fault checks have found.
   const std::shared_ptr<std::uint64_t>& fault_count() const { return fault_count_; }
   /// Uploads a constant; it lives as long as the plan.
-  void* add_constant(const Tensor& value);
-  void set_arena(std::size_t bytes, std::vector<ArenaPointer> pointers, std::string largest);
-  /// Finds the stretches of steps that follow each other on the device.
+  void* add_constant(CudaDevice& device, const Tensor& value);
+  void set_arena(const CudaDevice& device, Arena arena);
+  /// Finds the stretches of steps that follow each other on a device; `reason`, if any: why they shall not be
+  /// recorded.
   void find_stretches(const std::vector<std::unique_ptr<Step>>& steps, std::size_t slot_count,
-                      bool is_profiled);
+                      const std::string& reason);
 
   /// A copy from the device that the host waits for in the middle of a call.
   void add_wait(const std::string& what) { waits_ += "\n  " + what; }
@@ -52,7 +61,9 @@ class CudaPlan {
   /// The same about copies that were made or will be.
   static void report_transfers(const std::string& function, const std::string& what);
 
-  std::size_t arena_bytes() const { return arena_bytes_; }
+  /// On all devices.
+  std::size_t arena_bytes() const;
+  std::size_t arena_bytes(std::size_t device) const { return arenas_[device].bytes; }
   std::size_t constant_bytes() const { return constant_bytes_; }
 
   /// Gets the memory. Throws MemoryError: what was asked for, what is free, the largest buffers by node.
@@ -73,14 +84,15 @@ class CudaPlan {
     std::size_t first = 0, end_slot = 0;
   };
 
-  CudaDevice& device_;
+  void synchronize() const;
+
+  std::vector<CudaDevice*> devices_;
+  std::uint64_t device_bits_ = 0;
   std::shared_ptr<const std::string> label_;
   std::shared_ptr<std::uint64_t> fault_count_ = std::make_shared<std::uint64_t>(0);
   std::vector<StorageRef> constants_;
   std::size_t constant_bytes_ = 0;
-  std::size_t arena_bytes_ = 0;
-  std::vector<ArenaPointer> arena_pointers_;
-  std::string largest_;
+  std::vector<Arena> arenas_;  // one a device
   std::vector<Stretch> stretches_;
   std::string waits_;         // one a line
   std::string not_replayed_;  // why none is

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "croton/graph/error.h"
 #include "croton/graph/op.h"
@@ -45,37 +44,48 @@ std::vector<Layout> layouts_of(const Places& places) {
 
 }  // namespace
 
+/// Where the node computes; null: on the host.
+CudaDevice* PlanBuilder::device_of(const Node& node) {
+  const Device device = node.output_count() > 0 ? node.type().device : Device();
+  return device.is_cuda() ? &CudaDevice::get(device.ordinal()) : nullptr;
+}
+
 /// A constant that a node on the device reads: uploaded once.
-const PlanBuilder::Place& PlanBuilder::device_place_of(const Variable& constant) {
-  const auto entry = device_constants_.find(constant);
-  if (entry != device_constants_.end()) return entry->second;
+const PlanBuilder::Place& PlanBuilder::device_place_of(const Variable& constant, CudaDevice& device) {
+  auto& places = device_constants_[&device];
+  const auto entry = places.find(constant);
+  if (entry != places.end()) return entry->second;
   const Tensor value = constant.constant_value().to_host().contiguous();
-  const std::int32_t root = fixed_root(plan_->cuda_->add_constant(value));
-  return device_constants_
+  const std::int32_t root = fixed_root(plan_->cuda_->add_constant(device, value), device);
+  return places
       .emplace(constant, Place{root, 0, {value.dtype(), value.shape(), contiguous_strides(value.shape())}})
       .first->second;
 }
 
 /// Memory that the device reaches, at the same address at every call.
-std::int32_t PlanBuilder::fixed_root(void* address) {
+std::int32_t PlanBuilder::fixed_root(void* address, CudaDevice& device) {
   device_constant_addresses_.push_back(address);
   return new_root({.kind = Root::Kind::constant,
                    .index = static_cast<std::uint32_t>(device_constant_addresses_.size() - 1),
-                   .on_device = true});
+                   .device = &device});
 }
 
 void* PlanBuilder::constant_address(const Root& root) const {
-  return root.on_device ? device_constant_addresses_[root.index] : plan_->constants_[root.index].raw_data();
+  return root.device != nullptr ? device_constant_addresses_[root.index]
+                                : plan_->constants_[root.index].raw_data();
 }
 
 void PlanBuilder::add_transfer(const Node& node) {
   const Variable& input = node.input(0);
   const Variable output = const_cast<Node&>(node).output();
-  const bool to_device = node.type().device.is_cuda();
-  if (to_device && input.is_constant()) return set_place(output, device_place_of(input));
+  CudaDevice* const target = device_of(node);
+  if (target != nullptr && input.is_constant()) return set_place(output, device_place_of(input, *target));
   const Place from = place_of(input);
   const std::size_t first_draft = drafts_.size();
-  const Place to = to_device ? upload(&node, from) : download(&node, from);
+  const bool is_on_host = root_of(from).device == nullptr;
+  const Place to = target == nullptr ? download(&node, from)
+                   : is_on_host      ? upload(&node, from, *target)
+                                     : copy_between_devices(&node, from, *target);
   set_place(output, to);
   if (!request_.profile) return;
   Plan::NodeWork work{&node, {from.layout}, {to.layout}, {}};
@@ -83,11 +93,22 @@ void PlanBuilder::add_transfer(const Node& node) {
   plan_->work_.push_back(std::move(work));
 }
 
-PlanBuilder::Place PlanBuilder::upload(const Node* node, Place from) {
+PlanBuilder::Place PlanBuilder::copy_between_devices(const Node* node, Place from, CudaDevice& device) {
+  CudaDevice& source = *root_of(from).device;
+  if (&source == &device) return from;
   if (!is_contiguous(from.layout)) from = copy(from);
-  const Place to = fresh(from.layout.dtype, from.layout.shape, true);
+  const Place to = fresh(from.layout.dtype, from.layout.shape, &device);
   roots_[static_cast<std::size_t>(to.root)].node = node;
-  add_draft(std::make_unique<UploadStep>(node, *request_.device, bytes_of(from.layout)),
+  add_draft(std::make_unique<PeerCopyStep>(node, source, device, bytes_of(from.layout)),
+            {{from.root, from.offset}, {to.root, to.offset}});
+  return to;
+}
+
+PlanBuilder::Place PlanBuilder::upload(const Node* node, Place from, CudaDevice& device) {
+  if (!is_contiguous(from.layout)) from = copy(from);
+  const Place to = fresh(from.layout.dtype, from.layout.shape, &device);
+  roots_[static_cast<std::size_t>(to.root)].node = node;
+  add_draft(std::make_unique<UploadStep>(node, device, bytes_of(from.layout)),
             {{from.root, from.offset}, {to.root, to.offset}});
   return to;
 }
@@ -95,16 +116,16 @@ PlanBuilder::Place PlanBuilder::upload(const Node* node, Place from) {
 PlanBuilder::Place PlanBuilder::download(const Node* node, Place from) {
   if (!is_contiguous(from.layout)) from = copy(from);
   const Place to = fresh(from.layout.dtype, from.layout.shape);
-  const std::size_t draft =
-      add_draft(std::make_unique<DownloadStep>(node, *request_.device, bytes_of(from.layout)),
-                {{from.root, from.offset}, {to.root, to.offset}});
-  roots_[static_cast<std::size_t>(to.root)].fetched_by = static_cast<std::int32_t>(draft);
+  add_draft(std::make_unique<DownloadStep>(node, *root_of(from).device, bytes_of(from.layout)),
+            {{from.root, from.offset}, {to.root, to.offset}});
+  roots_[static_cast<std::size_t>(to.root)].fetched_by = root_of(from).device;
   return to;
 }
 
 void PlanBuilder::add_device_computation(const Node& node, std::vector<Place> inputs,
                                          std::vector<Place> outputs) {
-  const int multiprocessors = request_.device->info().multiprocessors;
+  CudaDevice& device = *device_of(node);
+  const int multiprocessors = device.info().multiprocessors;
   const auto add = [&] {
     if (add_device_library(node, inputs, outputs)) return true;
     auto code = lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), multiprocessors);
@@ -119,9 +140,8 @@ void PlanBuilder::add_device_computation(const Node& node, std::vector<Place> in
   if (is_strided && &node.op() != &contiguous_op() && !node.attributes().contains("inplace")) {
     const std::vector<Place> as_given = inputs;
     for (Place& place : inputs) place.layout.strides = contiguous_strides(place.layout.shape);
-    const bool helps =
-        make_cuda_library_step(*request_.device, node, layouts_of(inputs), layouts_of(outputs)) ||
-        lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), multiprocessors);
+    const bool helps = make_cuda_library_step(device, node, layouts_of(inputs), layouts_of(outputs)) ||
+                       lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), multiprocessors);
     inputs = as_given;
     if (helps) {
       for (Place& place : inputs) {
@@ -139,9 +159,9 @@ PlanBuilder::Place PlanBuilder::fixed_place(const Place& place) {
   const auto [entry, is_new] =
       fixed_places_.try_emplace({place.root, place.offset, bytes_of(place.layout)}, -1);
   if (is_new) {
-    entry->second =
-        new_root({.kind = Root::Kind::computed, .on_device = true, .bytes = bytes_of(place.layout)});
-    add_draft(std::make_unique<CudaCopyStep>(nullptr, *request_.device, bytes_of(place.layout)),
+    entry->second = new_root(
+        {.kind = Root::Kind::computed, .device = root_of(place).device, .bytes = bytes_of(place.layout)});
+    add_draft(std::make_unique<CudaCopyStep>(nullptr, *root_of(place).device, bytes_of(place.layout)),
               {{place.root, place.offset}, {entry->second, 0}});
   }
   return {entry->second, 0, place.layout};
@@ -151,19 +171,20 @@ PlanBuilder::Place PlanBuilder::fixed_place(const Place& place) {
 /// valid.
 bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> inputs,
                                      std::span<const Place> outputs) {
+  CudaDevice& device = *device_of(node);
   std::vector<Layout> layouts = layouts_of(inputs);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (root_of(inputs[i]).is_volatile && !is_dense(layouts[i]))
       layouts[i].strides = contiguous_strides(layouts[i].shape);
   }
-  auto call = make_cuda_library_step(*request_.device, node, layouts, layouts_of(outputs));
+  auto call = make_cuda_library_step(device, node, layouts, layouts_of(outputs));
   if (call == nullptr) return false;
   std::vector<Place> from(inputs.begin(), inputs.end());
   for (Place& place : from) {
     const Root& root = root_of(place);
-    const bool is_host_data = !root.on_device && root.kind != Root::Kind::constant;
+    const bool is_host_data = root.device == nullptr && root.kind != Root::Kind::constant;
     if (is_host_data)
-      place = upload(nullptr, place);
+      place = upload(nullptr, place, device);
     else if (root.is_volatile)
       place = fixed_place(place);
   }
@@ -176,31 +197,31 @@ bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> in
   pointers.push_back({-1, 0});
   if (const std::size_t bytes = call->scratch_bytes(); bytes > 0) {
     pointers.back().root =
-        new_root({.kind = Root::Kind::computed, .on_device = true, .node = &node, .bytes = bytes});
+        new_root({.kind = Root::Kind::computed, .device = &device, .node = &node, .bytes = bytes});
   }
-  add_draft(std::make_unique<CudaLibraryCallStep>(&node, *request_.device, std::move(call)),
-            std::move(pointers));
+  add_draft(std::make_unique<CudaLibraryCallStep>(&node, device, std::move(call)), std::move(pointers));
   return true;
 }
 
 void PlanBuilder::add_device_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
                                      std::span<const Place> outputs) {
-  CudaDevice& device = *request_.device;
+  CudaDevice& device = *device_of(node);
   std::vector<Place> from(inputs.begin(), inputs.end());
   const auto on_device = [&](std::size_t input) -> const Place& {
     // Integers that decide shapes and indices lie on the host.
-    if (!root_of(from[input]).on_device) from[input] = upload(nullptr, from[input]);
+    if (root_of(from[input]).device == nullptr) from[input] = upload(nullptr, from[input], device);
     return from[input];
   };
   std::vector<std::int32_t> scratch;
   for (const std::int64_t bytes : code.scratch_bytes) {
     scratch.push_back(new_root({.kind = Root::Kind::computed,
-                                .on_device = true,
+                                .device = &device,
                                 .node = &node,
                                 .bytes = static_cast<std::size_t>(bytes)}));
   }
   std::int32_t fault = -1;
-  if (code.may_fault) fault = fixed_root(plan_->cuda_->add_constant(Tensor::zeros({1}, DType::int64)));
+  if (code.may_fault)
+    fault = fixed_root(plan_->cuda_->add_constant(device, Tensor::zeros({1}, DType::int64)), device);
   for (LoweredKernel& lowered : code.kernels) {
     std::vector<Pointer> pointers;
     for (const StepBuffer& buffer : lowered.buffers) {
@@ -241,7 +262,7 @@ bool may_be_placed(const Node& node) {
 /// What is only joined is computed where the join wants it: a place in the join's output, or none.
 PlanBuilder::Place PlanBuilder::place_in_join(const Node& node) {
   const auto uses = node.uses();
-  if (uses.size() != 1 || &uses[0].node->op() != &join_op() || request_.device == nullptr) return {};
+  if (uses.size() != 1 || &uses[0].node->op() != &join_op() || devices_.empty()) return {};
   const Node& join = *uses[0].node;
   const Shape& shape = join.type().shape;
   if (!shape.is_known() || !join.type().device.is_cuda()) return {};
@@ -255,7 +276,7 @@ PlanBuilder::Place PlanBuilder::place_in_join(const Node& node) {
   if (is_new) {
     entry->second =
         new_root({.kind = Root::Kind::computed,
-                  .on_device = true,
+                  .device = device_of(join),
                   .node = &join,
                   .bytes = static_cast<std::size_t>(shape.count()) * static_cast<std::size_t>(element)});
   }
@@ -278,9 +299,10 @@ bool PlanBuilder::is_joined_already(const Node& join) {
 
 /// A kernel of its own tells the host whether those before it have left word.
 void PlanBuilder::add_fault_report(const Node& node, std::int32_t fault, std::span<const Place> inputs) {
-  auto cell = std::make_shared<CudaFaultCell>(*request_.device, plan_->cuda_->fault_count());
-  add_draft(std::make_unique<CudaKernelStep>(&node, *request_.device, device_kernels_.size()),
-            {{fault, 0}, {fixed_root(cell->host()), 0}});
+  CudaDevice& device = *device_of(node);
+  auto cell = std::make_shared<CudaFaultCell>(device, plan_->cuda_->fault_count());
+  add_draft(std::make_unique<CudaKernelStep>(&node, device, device_kernels_.size()),
+            {{fault, 0}, {fixed_root(cell->host(), device), 0}});
   device_kernels_.push_back(fault_report_kernel());
   unchecked_faults_.push_back({&node, std::move(cell), {inputs.begin(), inputs.end()}});
 }
@@ -296,7 +318,7 @@ std::optional<std::vector<SharedCell*>> PlanBuilder::fixed_sources(std::span<con
       base = roots_[static_cast<std::size_t>(base)].parent;
     const Root& root = roots_[static_cast<std::size_t>(base)];
     if (root.kind == Root::Kind::constant) continue;
-    if (root.kind != Root::Kind::shared || !root.on_device) return std::nullopt;
+    if (root.kind != Root::Kind::shared || root.device == nullptr) return std::nullopt;
     SharedCell* cell = graph_.shared()[root.index].node()->cell().get();
     if (std::ranges::find(request_.updated, cell) != request_.updated.end()) return std::nullopt;
     sources.push_back(cell);
@@ -311,9 +333,9 @@ void PlanBuilder::add_fault_check() {
     std::vector<bool> on_device;
     for (const Place& place : fault.inputs) {
       pointers.push_back({place.root, place.offset});
-      on_device.push_back(root_of(place).on_device);
+      on_device.push_back(root_of(place).device != nullptr);
     }
-    auto check = std::make_unique<CudaFaultCheck>(fault.node, *request_.device, std::move(fault.cell),
+    auto check = std::make_unique<CudaFaultCheck>(fault.node, *device_of(*fault.node), std::move(fault.cell),
                                                   layouts_of(fault.inputs), std::move(on_device));
     if (auto sources = fixed_sources(fault.inputs)) check->set_sources(std::move(*sources));
     add_draft(std::move(check), std::move(pointers));
@@ -331,7 +353,7 @@ void PlanBuilder::add_on_host_instead(const Node& node, std::vector<Place> input
       inputs[i] = place_of(node.input(i));
       continue;
     }
-    if (root_of(inputs[i]).on_device) inputs[i] = download(nullptr, inputs[i]);
+    if (root_of(inputs[i]).device != nullptr) inputs[i] = download(nullptr, inputs[i]);
     operands.emplace_back(
         Node::make_input(type_of(inputs[i]), node.input(i).name(), node.input(i).node()->where()));
   }
@@ -343,89 +365,31 @@ void PlanBuilder::add_on_host_instead(const Node& node, std::vector<Place> input
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!is_contiguous(outputs[i].layout))
       throw InternalError(node_label(node) + " has no device code and a strided output in place");
-    add_draft(std::make_unique<UploadStep>(nullptr, *request_.device, bytes_of(outputs[i].layout)),
+    add_draft(std::make_unique<UploadStep>(nullptr, *device_of(node), bytes_of(outputs[i].layout)),
               {{computed[i].root, computed[i].offset}, {outputs[i].root, outputs[i].offset}});
-  }
-}
-
-/// What the host does without the device goes first and what only fetches results goes last, so that the
-/// device works in long stretches.
-void PlanBuilder::order_drafts() {
-  if (request_.device == nullptr) return;
-  const auto for_each_root = [&](const Draft& draft, auto&& f) {
-    for (const Pointer& pointer : draft.pointers) {
-      for (std::int32_t r = pointer.root; r >= 0; r = roots_[static_cast<std::size_t>(r)].parent) f(r);
-    }
-  };
-  std::vector<std::size_t> touches(roots_.size()), last_touch(roots_.size());
-  for (std::size_t at = 0; at < drafts_.size(); ++at) {
-    std::unordered_set<std::int32_t> seen;
-    for_each_root(drafts_[at], [&](std::int32_t r) {
-      if (seen.insert(r).second) ++touches[static_cast<std::size_t>(r)];
-      last_touch[static_cast<std::size_t>(r)] = at;
-    });
-  }
-  std::vector<std::size_t> early, middle, late;
-  std::unordered_set<std::int32_t> blocked;
-  for (std::size_t at = 0; at < drafts_.size(); ++at) {
-    Draft& draft = drafts_[at];
-    if (dynamic_cast<CudaStep*>(draft.step.get()) != nullptr) {
-      middle.push_back(at);
-      continue;
-    }
-    if (auto* fetch = dynamic_cast<DownloadStep*>(draft.step.get())) {
-      const auto to = static_cast<std::size_t>(draft.pointers[1].root);
-      fetch->waits = roots_[to].result < 0 || touches[to] > 1;
-      if (fetch->waits) {
-        const Node* node = draft.step->node();
-        plan_->cuda_->add_wait(node == nullptr ? std::string("a copy for the host")
-                                               : describe(node->input(0)));
-      }
-      blocked.insert(draft.pointers[1].root);
-      bool source_changes = false;
-      for (std::int32_t r = draft.pointers[0].root; r >= 0; r = roots_[static_cast<std::size_t>(r)].parent)
-        source_changes = source_changes || last_touch[static_cast<std::size_t>(r)] > at;
-      (fetch->waits || source_changes ? middle : late).push_back(at);
-      continue;
-    }
-    bool is_early = at < first_shared_write_ && dynamic_cast<CudaFaultCheck*>(draft.step.get()) == nullptr;
-    for_each_root(draft, [&](std::int32_t r) { is_early = is_early && !blocked.contains(r); });
-    if (!is_early) {
-      for_each_root(draft, [&](std::int32_t r) {
-        if (!roots_[static_cast<std::size_t>(r)].on_device) blocked.insert(r);
-      });
-    }
-    (is_early ? early : middle).push_back(at);
-  }
-  std::vector<std::size_t> order = std::move(early);
-  order.insert(order.end(), middle.begin(), middle.end());
-  order.insert(order.end(), late.begin(), late.end());
-  std::vector<Draft> ordered;
-  std::vector<std::size_t> place_now(drafts_.size());
-  for (const std::size_t at : order) {
-    place_now[at] = ordered.size();
-    ordered.push_back(std::move(drafts_[at]));
-  }
-  drafts_ = std::move(ordered);
-  for (Plan::NodeWork& work : plan_->work_) {
-    for (std::size_t& step : work.steps) step = place_now[step];
   }
 }
 
 void PlanBuilder::compile_device_kernels() {
   if (device_kernels_.empty()) return;
-  const auto loaded = load_cuda_kernels(*request_.device, device_kernels_);
+  std::map<CudaDevice*, std::vector<CudaKernelStep*>> steps;
   for (const Draft& draft : drafts_) {
-    if (auto* step = dynamic_cast<CudaKernelStep*>(draft.step.get()))
-      step->kernel = loaded[step->kernel_position];
+    if (auto* step = dynamic_cast<CudaKernelStep*>(draft.step.get())) steps[&step->device()].push_back(step);
+  }
+  for (const auto& [device, list] : steps) {
+    std::vector<Kernel> kernels;
+    for (const CudaKernelStep* step : list)
+      kernels.push_back(std::move(device_kernels_[step->kernel_position]));
+    const auto loaded = load_cuda_kernels(*device, kernels);
+    for (std::size_t i = 0; i < list.size(); ++i) list[i]->kernel = loaded[i];
   }
 }
 
 /// For the report when the device has no room.
-std::string PlanBuilder::largest_buffers() const {
+std::string PlanBuilder::largest_buffers(const CudaDevice& device) const {
   std::vector<const Root*> buffers;
   for (const Root& root : roots_) {
-    if (root.on_device && root.kind == Root::Kind::computed && root.result < 0 && root.is_touched)
+    if (root.device == &device && root.kind == Root::Kind::computed && root.result < 0 && root.is_touched)
       buffers.push_back(&root);
   }
   std::ranges::stable_sort(buffers, std::greater<>(), &Root::bytes);
@@ -443,13 +407,12 @@ std::string PlanBuilder::largest_buffers() const {
 Ref<ResultPool> PlanBuilder::result_pool(const Place& place, Plan::Result& result) {
   const std::size_t bytes = bytes_of(place.layout);
   const Root& root = root_of(place);
-  if (root.on_device) {
-    return Ref<ResultPool>(
-        new CudaResultPool(*request_.device, bytes,
-                           std::make_shared<const std::string>("a result of " + *plan_->cuda_->label())));
+  if (root.device != nullptr) {
+    return Ref<ResultPool>(new CudaResultPool(
+        *root.device, bytes, std::make_shared<const std::string>("a result of " + *plan_->cuda_->label())));
   }
-  result.is_fetched = root.fetched_by >= 0;
-  if (result.is_fetched) return Ref<ResultPool>(new FetchedResultPool(*request_.device, bytes));
+  result.is_fetched = root.fetched_by != nullptr;
+  if (result.is_fetched) return Ref<ResultPool>(new FetchedResultPool(*root.fetched_by, bytes));
   return Ref<ResultPool>(new BlockPool(bytes));
 }
 

@@ -38,17 +38,17 @@ std::vector<BufferPlace> PlanBuilder::buffer_places(std::span<const Pointer> poi
 
 void PlanBuilder::merge_device_kernels() {
   // Who measures or looks for a failure wants to see every node by itself.
-  if (request_.device == nullptr || request_.profile || config().gpu_sync()) return;
-  const int multiprocessors = request_.device->info().multiprocessors;
+  if (devices_.empty() || request_.profile || config().gpu_sync()) return;
   std::vector<Draft> drafts;
   std::vector<Kernel> kernels;
   std::vector<Draft> group;       // of the kernel at the end of `kernels`
   std::vector<Pointer> pointers;  // of the group
+  CudaDevice* device = nullptr;   // of the group
   const auto finish_group = [&] {
     if (group.empty()) return;
     std::unordered_set<const Node*> nodes;
     for (const Draft& draft : group) nodes.insert(draft.step->node());
-    drafts.push_back({std::make_unique<CudaKernelStep>(group.front().step->node(), *request_.device,
+    drafts.push_back({std::make_unique<CudaKernelStep>(group.front().step->node(), *device,
                                                        kernels.size() - 1, nodes.size() - 1),
                       std::exchange(pointers, {})});
     group.clear();
@@ -61,16 +61,17 @@ void PlanBuilder::merge_device_kernels() {
       continue;
     }
     Kernel kernel = std::move(device_kernels_[step->kernel_position]);
-    if (group.empty() || group.size() == most_kernels_in_one ||
+    if (group.empty() || group.size() == most_kernels_in_one || &step->device() != device ||
         kernels.back().buffers.size() + kernel.buffers.size() > LoadedCudaKernel::most_parameters) {
       finish_group();
     }
+    device = &step->device();
     std::vector<Pointer> all = pointers;
     all.insert(all.end(), draft.pointers.begin(), draft.pointers.end());
     if (group.empty()) {
       kernels.push_back(std::move(kernel));
     } else {
-      const bool joins = joins_last_launch(kernels.back(), kernel, multiprocessors);
+      const bool joins = joins_last_launch(kernels.back(), kernel, device->info().multiprocessors);
       const std::size_t seam = kernels.back().phases.size();
       const bool has_rows = seam > 0 && !kernel.phases.empty() &&
                             kernels.back().phases.back().extent == kernel.phases.front().extent;

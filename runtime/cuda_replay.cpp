@@ -23,6 +23,7 @@ CudaReplay::Recorded::~Recorded() {
 }
 
 void CudaReplay::run(void** slots) {
+  device_.make_current();
   for (std::size_t i = 0; i < recorded_.size(); ++i) {
     if (!fit(*recorded_[i], slots)) continue;
     std::swap(recorded_[0], recorded_[i]);

@@ -183,20 +183,25 @@ void CudaFaultCheck::run(void** slots) const {
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const Layout& layout = inputs_[i];
     auto* first = static_cast<std::byte*>(slots[first_slot + i]);
-    const auto size = static_cast<std::int64_t>(size_of(layout.dtype));
     if (!on_device_[i] || layout.shape.count() == 0) {
       inputs.push_back(Tensor::view(first, layout.dtype, layout.shape, layout.strides, nullptr));
       continue;
     }
-    const Reach reach = reach_of(layout);
-    const auto bytes = static_cast<std::size_t>((reach.high - reach.low + 1) * size);
-    StorageRef fetched = make_host_storage(bytes);
-    device_.download(fetched->data(), first + reach.low * size, bytes);
-    inputs.emplace_back(std::move(fetched), layout.dtype, layout.shape, layout.strides, -reach.low);
+    inputs.push_back(fetched_tensor(device_, first, layout));
   }
   node()->op().evaluate(*node(), inputs);
   throw InternalError(node_label(*node()) +
                       " met a value that it cannot work with, but the reference evaluator can");
+}
+
+Tensor fetched_tensor(const CudaDevice& device, const void* first, const Layout& layout) {
+  if (layout.shape.count() == 0) return Tensor::empty(layout.shape, layout.dtype);
+  const auto size = static_cast<std::int64_t>(size_of(layout.dtype));
+  const Reach reach = reach_of(layout);
+  const auto bytes = static_cast<std::size_t>((reach.high - reach.low + 1) * size);
+  StorageRef fetched = make_host_storage(bytes);
+  device.download(fetched->data(), static_cast<const std::byte*>(first) + reach.low * size, bytes);
+  return Tensor(std::move(fetched), layout.dtype, layout.shape, layout.strides, -reach.low);
 }
 
 void UploadStep::run(void** slots) const { device_.upload(slots[first_slot + 1], slots[first_slot], bytes_); }
@@ -205,6 +210,7 @@ void DownloadStep::run(void** slots) const {
   void* to = slots[first_slot + 1];
   const void* from = slots[first_slot];
   if (bytes_ == 0) return;
+  device_.make_current();
   CROTON_CUDA(cuMemcpyDtoHAsync, (to, device_address(from), bytes_, device_.stream()));
   if (waits) CROTON_CUDA(cuStreamSynchronize, (device_.stream()));
 }

@@ -19,7 +19,10 @@ namespace croton {
 class CudaStep : public Step {
  public:
   CudaStep(const Node* node, CudaDevice& device) : Step(node), device_(device) {}
-  void run(void** slots) const final { enqueue(slots + first_slot, nullptr); }
+  void run(void** slots) const final {
+    device_.make_current();
+    enqueue(slots + first_slot, nullptr);
+  }
 
   /// `nodes`: while the stream is captured, gets the graph's node of every launch whose pointers can be
   /// exchanged later; null otherwise.
@@ -178,5 +181,21 @@ class DownloadStep final : public Step {
   CudaDevice& device_;
   std::size_t bytes_;
 };
+
+/// Copies contiguous memory from one device to another. Pointers: from, to.
+class PeerCopyStep final : public Step {
+ public:
+  PeerCopyStep(const Node* node, CudaDevice& from, CudaDevice& to, std::size_t bytes)
+      : Step(node), copy_(from, to), bytes_(bytes) {}
+  void run(void** slots) const override { copy_.run(slots[first_slot + 1], slots[first_slot], bytes_); }
+  std::string kind() const override { return "peer copy"; }
+
+ private:
+  PeerCopy copy_;
+  std::size_t bytes_;
+};
+
+/// A tensor of the host with what lies on a device at `first` (the first element), strided as there. Waits.
+Tensor fetched_tensor(const CudaDevice& device, const void* first, const Layout& layout);
 
 }  // namespace croton

@@ -90,8 +90,7 @@ std::shared_ptr<const FunctionGraph> DebugChecker::check_rewrites(const Tensor* 
     }
     RewriteChecker specific(values_of_call(*typed, inputs, cells_.data()));
     compare_typed(*general, rewrites, *typed, specific);
-    specialize(*typed, definition_.mode.query(),
-               specialize_options(*typed, definition_.output_names.size(), updated_), nullptr, &specific);
+    specialize_function(*typed, definition_, updated_, {}, nullptr, &specific);
     return typed;
   } catch (const BadOptimization& e) {
     raise<BadOptimization>(e.what());
@@ -144,7 +143,6 @@ DebugChecker::Run DebugChecker::run(const std::shared_ptr<const FunctionGraph>& 
                           },
                       .threads = threads,
                       .profile = false,
-                      .device = nullptr,
                       .name = definition_.name,
                       .checks = {.observer = run.steps,
                                  .guard_bytes = guard_bytes,
@@ -245,8 +243,8 @@ void DebugChecker::check_results(const Expected& expected, const OutputRecord& o
                                  const std::string& plan_text) const {
   const auto compare = [&](const Tensor& wanted, const Tensor& got, const std::string& what) {
     Tolerance tolerance = tolerance_of(wanted.dtype());
-    tolerance.magnitude = magnitude_of(wanted);
-    const auto difference = compare_values(wanted, got, tolerance);
+    tolerance.magnitude = magnitude_of(wanted.to_host());
+    const auto difference = compare_values(wanted.to_host(), got.to_host(), tolerance);
     if (!difference) return;
     for (std::size_t j = 0; j < updated_.size(); ++j) updated_[j]->value() = expected.old_values[j];
     raise<BadThunkOutput>(fmt::format(

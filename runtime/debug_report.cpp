@@ -93,6 +93,7 @@ std::string write_debug_report(const FunctionDefinition& definition, const Funct
     const Query& query = definition.mode.query();
     const TextGraph graph = detached(original, definition);
     std::string text = fmt::format("{}{}\n// mode: {}\n", mark, path, definition.mode.text());
+    text += fmt::format("// device: {}\n", to_string(definition.device));
     text += fmt::format("// including: {}\n// excluding: {}\n", fmt::join(query.included(), ":"),
                         fmt::join(query.excluded(), ":"));
     text += "// report:\n" + comment(what) + to_text(graph, {.shared_values = true, .locations = true});
@@ -110,7 +111,7 @@ std::string write_debug_report(const FunctionDefinition& definition, const Funct
   return fmt::format("\n  croton replay {} shows it again", path);
 }
 
-Replay load_replay(const std::string& path, std::string_view mode) {
+Replay load_replay(const std::string& path, std::string_view mode, std::string_view device) {
   const std::string text = read_all(path);
   const TextGraph graph = parse_graph(text, {.file = path});
   const NamedTensors arguments = load_npz(path + ".npz");
@@ -124,6 +125,7 @@ Replay load_replay(const std::string& path, std::string_view mode) {
   Mode how(mode.empty() ? std::string_view(written.empty() ? "DebugMode" : written) : mode);
   how = how.including(header_value(text, "including")).excluding(header_value(text, "excluding"));
   options.mode = how;
+  options.device = device.empty() ? header_value(text, "device") : std::string(device);
   options.on_unused_input = OnUnusedInput::ignore;
   options.no_default_updates = true;
   replay.function = function({graph.inputs.begin(), graph.inputs.end()}, graph.outputs, options);

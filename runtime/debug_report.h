@@ -25,8 +25,9 @@ struct Replay {
   std::string report;
 };
 
-/// Reads what DebugMode or NanGuardMode wrote. `mode`: instead of the one that wrote it. FileError,
-/// ParseError.
-CROTON_API Replay load_replay(const std::string& path, std::string_view mode = {});
+/// Reads what DebugMode or NanGuardMode wrote. `mode` and `device`: instead of those of the function that
+/// failed. FileError, ParseError; DeviceError where that device cannot be used.
+CROTON_API Replay load_replay(const std::string& path, std::string_view mode = {},
+                              std::string_view device = {});
 
 }  // namespace croton

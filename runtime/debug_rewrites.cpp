@@ -224,7 +224,7 @@ std::optional<std::vector<Tensor>> evaluate_as_float64(const std::vector<Variabl
     const auto entry = leaves.find(v);
     if (entry == leaves.end()) return;
     const Tensor value = widened(entry->second);
-    const Variable input(Node::make_input({value.dtype(), v.type().shape}, v.name(), {}));
+    const Variable input(Node::make_input({value.dtype(), v.type().shape, v.type().device}, v.name(), {}));
     wide.emplace(v, input);
     values.emplace(input, value);
   };

@@ -9,6 +9,7 @@
 #include "croton/graph/flags.h"
 #include "croton/graph/op.h"
 #include "croton/runtime/compare_values.h"
+#include "croton/runtime/cuda_device.h"
 #include "croton/runtime/node_text.h"
 #include "croton/runtime/plan.h"
 
@@ -23,7 +24,8 @@ bool lists(const std::vector<std::pair<int, int>>& map, std::size_t output, std:
 bool destroys(const Node& node, std::size_t input) {
   if (!node.attributes().contains("inplace")) return false;
   for (const auto& [output, destroyed] : node.op().destroy_map(node)) {
-    if (static_cast<std::size_t>(destroyed) == input) return true;
+    // An operand may stand there twice.
+    if (node.input(static_cast<std::size_t>(destroyed)) == node.input(input)) return true;
   }
   return false;
 }
@@ -34,17 +36,23 @@ std::string bytes_text(std::ptrdiff_t bytes) {
 
 }  // namespace
 
-void StepChecker::begin(const Plan& plan, std::span<std::byte> arena) {
+void StepChecker::begin(const Plan& plan, std::span<const ArenaMemory> arenas) {
   plan_ = &plan;
-  arena_ = arena;
-  if (options_.pattern == 0) {
-    std::ranges::fill(arena_, std::byte{0xff});
-  } else {
-    std::mt19937_64 random(options_.pattern);
-    for (std::size_t i = 0; i < arena_.size(); i += sizeof(std::uint64_t)) {
+  arena_ = arenas.front().bytes;
+  watched_.clear();
+  std::mt19937_64 random(options_.pattern);
+  for (const ArenaMemory& arena : arenas) {
+    std::vector<std::byte> filled(arena.bytes.size(), std::byte{0xff});
+    for (std::size_t i = 0; options_.pattern != 0 && i < filled.size(); i += sizeof(std::uint64_t)) {
       const std::uint64_t word = random();
-      std::memcpy(arena_.data() + i, &word, std::min(sizeof word, arena_.size() - i));
+      std::memcpy(filled.data() + i, &word, std::min(sizeof word, filled.size() - i));
     }
+    if (arena.device == nullptr) {
+      std::ranges::copy(filled, arena.bytes.begin());
+    } else {
+      arena.device->upload(arena.bytes.data(), filled.data(), filled.size());
+    }
+    watched_.push_back({arena, std::move(filled), {}});
   }
   outside_before_.assign(options_.outside.begin(), options_.outside.end());
 }
@@ -63,7 +71,11 @@ void StepChecker::before(const NodeCall& call) {
 void StepChecker::run(const Step& step, void** slots, std::size_t end) {
   if (dynamic_cast<const ProbeStep*>(&step) != nullptr) return step.run(slots);
   if (step.node() != nullptr) kind_ = step.kind();
-  arena_before_.assign(arena_.begin(), arena_.end());
+  for (Watched& watched : watched_) {
+    // What lies on a device is as it was found behind the last step.
+    if (watched.arena.device == nullptr)
+      watched.before.assign(watched.arena.bytes.begin(), watched.arena.bytes.end());
+  }
   if (const auto* kernel = dynamic_cast<const KernelStep*>(&step)) {
     run_kernel(*kernel, slots);
   } else {
@@ -125,23 +137,39 @@ void StepChecker::run_phase(const KernelStep& step, void* const* buffers, std::s
   }
 }
 
-void StepChecker::look_at_writes(const Step& step, void* const* pointers, std::size_t count) {
-  std::vector<Plan::Buffer> own;
-  const std::vector<Plan::Buffer>& buffers = plan_->buffers();
+/// The bytes as they are now.
+std::span<const std::byte> StepChecker::contents(Watched& watched) const {
+  const ArenaMemory& arena = watched.arena;
+  if (arena.device == nullptr) return arena.bytes;
+  watched.now.resize(arena.bytes.size());
+  arena.device->download(watched.now.data(), arena.bytes.data(), arena.bytes.size());
+  return watched.now;
+}
+
+/// Whether the step wrote where it must not in one arena.
+bool StepChecker::look_at_arena(const Step& step, void* const* pointers, std::size_t count,
+                                Watched& watched) {
+  const std::span<std::byte> arena = watched.arena.bytes;
+  const std::span<const std::byte> now = contents(watched);
+  const Device where =
+      watched.arena.device == nullptr ? Device() : Device::cuda(watched.arena.device->ordinal());
+  std::vector<Plan::Buffer> buffers, own;
+  std::ranges::copy_if(plan_->buffers(), std::back_inserter(buffers),
+                       [&](const Plan::Buffer& buffer) { return buffer.device == where; });
   for (std::size_t i = 0; i < count; ++i) {
     const auto* pointer = static_cast<const std::byte*>(pointers[i]);
-    if (pointer < arena_.data() || pointer >= arena_.data() + arena_.size()) continue;
-    const auto offset = static_cast<std::size_t>(pointer - arena_.data());
+    if (pointer < arena.data() || pointer >= arena.data() + arena.size()) continue;
+    const auto offset = static_cast<std::size_t>(pointer - arena.data());
     auto buffer = std::ranges::upper_bound(buffers, offset, {}, &Plan::Buffer::offset);
     if (buffer != buffers.begin()) own.push_back(*--buffer);
   }
   std::ranges::sort(own, {}, &Plan::Buffer::offset);
   std::size_t from = 0;
   const auto compare_up_to = [&](std::size_t end) {
-    if (from >= end || std::memcmp(arena_.data() + from, arena_before_.data() + from, end - from) == 0)
+    if (from >= end || std::memcmp(now.data() + from, watched.before.data() + from, end - from) == 0)
       return false;
     std::size_t at = from;
-    while (arena_[at] == arena_before_[at]) ++at;
+    while (now[at] == watched.before[at]) ++at;
     std::string text = "it writes outside of its buffers";
     for (const Plan::Buffer& buffer : own) {
       const auto behind =
@@ -165,7 +193,14 @@ void StepChecker::look_at_writes(const Step& step, void* const* pointers, std::s
     found = found || compare_up_to(buffer.offset);
     from = std::max(from, buffer.offset + buffer.bytes);
   }
-  found = found || compare_up_to(arena_.size());
+  found = found || compare_up_to(arena.size());
+  if (watched.arena.device != nullptr) watched.before.swap(watched.now);
+  return found;
+}
+
+void StepChecker::look_at_writes(const Step& step, void* const* pointers, std::size_t count) {
+  bool found = false;
+  for (Watched& watched : watched_) found = look_at_arena(step, pointers, count, watched) || found;
   if (!found && !options_.outside.empty() &&
       std::memcmp(options_.outside.data(), outside_before_.data(), outside_before_.size()) != 0) {
     add(StepFault::Kind::stray_write, step.node(),

@@ -46,7 +46,7 @@ class StepChecker final : public NodeObserver {
   };
   explicit StepChecker(const Options& options) : options_(options) {}
 
-  void begin(const Plan& plan, std::span<std::byte> arena) override;
+  void begin(const Plan& plan, std::span<const ArenaMemory> arenas) override;
   void before(const NodeCall& call) override;
   void after(const NodeCall& call) override;
   void run(const Step& step, void** slots, std::size_t end) override;
@@ -63,13 +63,20 @@ class StepChecker final : public NodeObserver {
  private:
   void run_kernel(const KernelStep& step, void** slots);
   void run_phase(const KernelStep& step, void* const* buffers, std::size_t phase);
+  struct Watched {
+    ArenaMemory arena;
+    std::vector<std::byte> before, now;  // `now` of what lies on a device
+  };
+  std::span<const std::byte> contents(Watched& watched) const;
   void look_at_writes(const Step& step, void* const* pointers, std::size_t count);
+  bool look_at_arena(const Step& step, void* const* pointers, std::size_t count, Watched& watched);
   void add(StepFault::Kind kind, const Node* node, std::string text);
 
   Options options_;
   const Plan* plan_ = nullptr;
-  std::span<std::byte> arena_;
-  std::vector<std::byte> arena_before_, outside_before_;
+  std::span<std::byte> arena_;  // the host's
+  std::vector<Watched> watched_;
+  std::vector<std::byte> outside_before_;
   std::vector<Tensor> inputs_;  // of the node that runs, as they were before
   std::string kind_;
   std::size_t position_ = 0;

@@ -214,8 +214,8 @@ FunctionDefinition define_function(const std::vector<In>& inputs, const OutputLi
                                 .graph = nullptr,
                                 .allow_input_downcast = options.allow_input_downcast,
                                 .device = {}};
-  // The reference evaluator works on the host, and what is compared with it or looked at node by node does.
-  if (definition.mode.name() != ModeName::None && !definition.mode.is_checking())
+  // The reference evaluator works on the host.
+  if (definition.mode.name() != ModeName::None)
     definition.device =
         choose_device(options.device.empty() ? std::string(config().device()) : options.device);
   check_inputs(definition);

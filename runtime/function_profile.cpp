@@ -78,7 +78,8 @@ void Function::State::add_rows(const Plan& plan, std::vector<Profile::Row>& rows
     row.label = node_label(*work.node);
     row.where = to_string(work.node->where());
     row.shapes = shapes_of(work.inputs) + " -> " + shapes_of(work.outputs);
-    row.is_transfer = row.label.find("FromGpu") != std::string::npos || row.label.starts_with("GpuFromHost");
+    row.is_transfer = row.label.find("FromGpu") != std::string::npos ||
+                      row.label.starts_with("GpuFromHost") || row.label.starts_with("GpuToGpu");
     row.calls = plan.times()->calls();
     row.bytes = bytes_of(work.inputs) + bytes_of(work.outputs);
     row.operations = operation_count(*work.node, work.inputs, work.outputs);

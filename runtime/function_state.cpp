@@ -9,10 +9,8 @@
 #include "croton/graph/host_memory.h"
 #include "croton/graph/op.h"
 #include "croton/graph/test_value.h"
-#include "croton/ops/conv_implementations.h"
 #include "croton/ops/evaluate.h"
 #include "croton/optimizer/optimizer.h"
-#include "croton/runtime/cuda_support.h"
 #include "croton/runtime/debug_report.h"
 #include "croton/runtime/run_error.h"
 #include "croton/runtime/specialization.h"
@@ -90,10 +88,7 @@ std::shared_ptr<Plan> Function::State::run(const Arguments& arguments, OutputRec
     evaluate(arguments, outputs);
     return nullptr;
   }
-  if (is_checked_) {
-    call_checked(arguments, outputs, measuring);
-    return nullptr;
-  }
+  if (is_checked_) return call_checked(arguments, outputs, wherever_shared_lie, measuring);
   bool is_new = false;
   std::shared_ptr<Plan> plan = find_plan(arguments.begin(), is_new);
   if (!wherever_shared_lie && !plan->shared_in_place(cells_.data())) return plan;
@@ -118,7 +113,8 @@ void Function::State::prepare_checks() {
 }
 
 /// DebugMode, NanGuardMode, MonitorMode.
-void Function::State::call_checked(const Arguments& arguments, OutputRecord& outputs, Measuring& measuring) {
+std::shared_ptr<Plan> Function::State::call_checked(const Arguments& arguments, OutputRecord& outputs,
+                                                    bool wherever_shared_lie, Measuring& measuring) {
   const NoTestValues no_test_values;
   const auto report = [&](const std::exception& e) {
     return e.what() + write_debug_report(definition, *original_, arguments.begin(), e.what());
@@ -127,7 +123,9 @@ void Function::State::call_checked(const Arguments& arguments, OutputRecord& out
     DebugChecker::Expected expected;
     if (debug_ != nullptr) expected = debug_->check(arguments.begin());
     bool is_new = false;
-    const std::shared_ptr<Plan> plan = find_plan(arguments.begin(), is_new);
+    std::shared_ptr<Plan> plan = find_plan(arguments.begin(), is_new);
+    // DebugMode copies them: what it has checked is this call.
+    if (debug_ == nullptr && !wherever_shared_lie && !plan->shared_in_place(cells_.data())) return plan;
     if (measuring.is_on && is_new) measuring.start = Clock::now();
     const std::uint64_t blocks = blocks_allocated();
     plan->run({arguments.begin(), cells_.data(), updated_cells_.data(), &outputs, &definition.name,
@@ -135,6 +133,7 @@ void Function::State::call_checked(const Arguments& arguments, OutputRecord& out
     measuring.stretches += plan->steps().size();
     if (steady_ != nullptr) steady_->add_call(*plan, blocks_allocated() - blocks, definition.name);
     if (debug_ != nullptr) debug_->check_results(expected, outputs, plan->to_text());
+    return nullptr;
   } catch (const NanGuardError& e) {
     throw NanGuardError(report(e));
   } catch (const BadOptimization& e) {
@@ -185,18 +184,8 @@ std::shared_ptr<Plan> Function::State::find_plan(const Tensor* const* inputs, bo
 }
 
 void Function::State::specialize_graph(FunctionGraph& graph, const ShapeSignature& signature) {
-  SpecializeOptions options = specialize_options(graph, definition.output_names.size(), updated_cells_);
-  options.device = definition.device;
-  options.supports = cuda_supports;
-  options.input_devices = signature.devices;
   OptimizerReport report;
-  Query query = definition.mode.query();
-  if (!definition.device.is_host()) {
-    // Implementations of convolutions that nobody computes on the device.
-    if (!has_cuda_library_step(dnn_conv_op())) query = query.excluding("conv_dnn");
-    if (!has_cuda_library_step(corr_mm_op())) query = query.excluding("conv_gemm");
-  }
-  specialize(graph, query, options, &report);
+  specialize_function(graph, definition, updated_cells_, signature.devices, &report);
   rewriting_.add(report);
 }
 
@@ -269,13 +258,8 @@ std::shared_ptr<Plan> Function::State::build_plan(std::shared_ptr<const Function
                       .threads = ThreadPool::instance().threads(),
                       .is_quick = definition.mode.name() == ModeName::FAST_COMPILE,
                       .profile = is_profiled,
-                      .device = nullptr,
                       .name = definition.name};
   request.checks.observer = observer_;
-  for (const Ref<Node>& node : request.graph->nodes()) {
-    const Device device = node->type().device;
-    if (device.is_cuda()) request.device = &CudaDevice::get(device.ordinal());
-  }
   PlanTimes times;
   std::shared_ptr<Plan> plan = PlanBuilder(std::move(request)).build(times);
   times_.lower += times.lower;

@@ -50,7 +50,8 @@ struct Function::State {
                             Measuring& measuring);
   void evaluate(const Arguments& arguments, OutputRecord& outputs);
   void prepare_checks();
-  void call_checked(const Arguments& arguments, OutputRecord& outputs, Measuring& measuring);
+  std::shared_ptr<Plan> call_checked(const Arguments& arguments, OutputRecord& outputs,
+                                     bool wherever_shared_lie, Measuring& measuring);
   std::shared_ptr<Plan> find_plan(const Tensor* const* inputs, bool& is_new);
   struct NeedsValues {};
   std::shared_ptr<Plan> plan_shapes(std::span<const Shape> shapes);

@@ -10,6 +10,7 @@
 #include "croton/graph/message.h"
 #include "croton/graph/op.h"
 #include "croton/graph/subgraph.h"
+#include "croton/ops/transfer.h"
 #include "croton/runtime/body_values.h"
 #include "croton/runtime/node_observer.h"
 #include "croton/runtime/node_text.h"
@@ -45,6 +46,7 @@ class NanGuard final : public NodeObserver {
   }
 
   void after(const NodeCall& call) override {
+    if (is_transfer(call.node.op())) return;  // what it copies has been looked at
     const std::vector<Tensor>& inputs = thread_local_inputs();
     for (std::size_t i = 0; i < call.outputs.size(); ++i) {
       const auto found = look(call.outputs[i]);

@@ -13,14 +13,21 @@
 namespace croton {
 
 class Plan;
+class CudaDevice;
+
+/// The memory of a call for intermediate values, on the host or (`device` not null) there.
+struct ArenaMemory {
+  CudaDevice* device = nullptr;
+  std::span<std::byte> bytes;
+};
 
 /// Is told of every node while a plan runs, and may run the plan's steps in its own way: NanGuardMode,
 /// MonitorMode, DebugMode. Called by any number of calls at once.
 class NodeObserver {
  public:
   virtual ~NodeObserver() = default;
-  /// The memory is in place, nothing has run.
-  virtual void begin(const Plan& /*plan*/, std::span<std::byte> /*arena*/) {}
+  /// The memory is in place, nothing has run. `arenas`: the host's, then those of the plan's devices.
+  virtual void begin(const Plan& /*plan*/, std::span<const ArenaMemory> /*arenas*/) {}
   virtual void before(const NodeCall&) {}
   virtual void after(const NodeCall&) {}
   /// Runs a step, whose pointers are slots[step.first_slot] … slots[end - 1].
@@ -44,11 +51,18 @@ struct PlanChecks {
   int threads = 0;
 };
 
-/// Tells the observer of a node. Pointers: the node's inputs, then its outputs.
+/// An operand of a node that is observed.
+struct ProbedValue {
+  Layout layout;
+  CudaDevice* device = nullptr;  // null: on the host
+};
+
+/// Tells the observer of a node; what lies on a device is fetched. Pointers: the node's inputs, then its
+/// outputs.
 class ProbeStep final : public Step {
  public:
   ProbeStep(const Node* node, std::size_t position, std::shared_ptr<NodeObserver> observer,
-            std::vector<Layout> inputs, std::vector<Layout> outputs)
+            std::vector<ProbedValue> inputs, std::vector<ProbedValue> outputs)
       : Step(node),
         position_(position),
         observer_(std::move(observer)),
@@ -57,13 +71,13 @@ class ProbeStep final : public Step {
   void run(void** slots) const override;
   std::string kind() const override { return outputs_.empty() ? "before" : "after"; }
   bool may_throw() const override { return true; }
-  std::vector<Layout> input_layouts() const override { return inputs_; }
+  std::vector<Layout> input_layouts() const override;
 
  private:
   std::size_t position_;
   std::shared_ptr<NodeObserver> observer_;
-  std::vector<Layout> inputs_;
-  std::vector<Layout> outputs_;  // empty: the node has not run
+  std::vector<ProbedValue> inputs_;
+  std::vector<ProbedValue> outputs_;  // empty: the node has not run
 };
 
 /// The observer of NanGuardMode, with the settings of this moment.

@@ -66,34 +66,41 @@ std::size_t Plan::result_bytes() const {
   return bytes;
 }
 
-bool Plan::shared_on_device(SharedCell* const* shared) const {
-  const Device device = Device::cuda(cuda_->device().ordinal());
-  for (std::size_t i = 0; i < shared_on_cuda_.size(); ++i) {
-    const Tensor& value = shared[i]->value();
-    if (!(value.device() == (shared_on_cuda_[i] ? device : Device()))) return false;
+namespace {
+
+bool lies_on(const Tensor& value, const CudaDevice* device) {
+  return value.device() == (device == nullptr ? Device() : Device::cuda(device->ordinal()));
+}
+
+}  // namespace
+
+bool Plan::shared_on_devices(SharedCell* const* shared) const {
+  for (std::size_t i = 0; i < shared_devices_.size(); ++i) {
+    if (!lies_on(shared[i]->value(), shared_devices_[i])) return false;
   }
   return true;
 }
 
 void Plan::place_shared(SharedCell* const* shared, const std::string& function_name) const {
-  const Device device = Device::cuda(cuda_->device().ordinal());
-  for (std::size_t i = 0; i < shared_on_cuda_.size(); ++i) {
+  for (std::size_t i = 0; i < shared_devices_.size(); ++i) {
     Tensor& value = shared[i]->value();
-    if (value.device() == (shared_on_cuda_[i] ? device : Device())) continue;
+    CudaDevice* const device = shared_devices_[i];
+    if (lies_on(value, device)) continue;
     if (config().transfers() != Transfers::allow) {
       CudaPlan::report_transfers(function_name, "\n  the value of " + describe(graph_->shared()[i]));
     }
-    value = shared_on_cuda_[i] ? copy_to_device(cuda_->device(), value) : value.to_host();
+    value = device != nullptr ? copy_to_device(*device, value) : value.to_host();
   }
 }
 
 void* Plan::address_on_device(Instance& instance, std::size_t i, Tensor& value) const {
-  const bool fits = value.device() == Device::cuda(cuda_->device().ordinal()) && value.is_contiguous();
+  CudaDevice& device = *shared_devices_[i];
+  const bool fits = lies_on(value, &device) && value.is_contiguous();
   if (shared_written_[i]) {
     // As on the host: what somebody else holds stays theirs.
-    if (!fits || !value.storage()->is_unique()) value = copy_to_device(cuda_->device(), value);
+    if (!fits || !value.storage()->is_unique()) value = copy_to_device(device, value);
   } else if (!fits) {
-    instance.copies.push_back(copy_to_device(cuda_->device(), value));
+    instance.copies.push_back(copy_to_device(device, value));
     return instance.copies.back().raw_data();
   }
   return value.raw_data();
@@ -108,7 +115,7 @@ void Plan::point(Instance& instance, const Call& call) const {
   for (std::size_t i = 0; i < input_patches_.size(); ++i) set(input_patches_[i], call.inputs[i]->raw_data());
   for (std::size_t i = 0; i < shared_patches_.size(); ++i) {
     Tensor& value = call.shared[i]->value();
-    if (shared_on_cuda_[i]) {
+    if (shared_devices_[i] != nullptr) {
       set(shared_patches_[i], address_on_device(instance, i, value));
       continue;
     }
@@ -130,7 +137,14 @@ void Plan::point(Instance& instance, const Call& call) const {
 
 void Plan::run_observed(Instance& instance, std::size_t& at) {
   void** slots = instance.slots.data();
-  observer_->begin(*this, {static_cast<std::byte*>(instance.arena->data()), arena_bytes_});
+  std::vector<ArenaMemory> arenas{{nullptr, {static_cast<std::byte*>(instance.arena->data()), arena_bytes_}}};
+  if (cuda_ != nullptr) {
+    for (std::size_t i = 0; i < cuda_->devices().size(); ++i) {
+      arenas.push_back({cuda_->devices()[i],
+                        {static_cast<std::byte*>(instance.cuda.arenas[i]->data()), cuda_->arena_bytes(i)}});
+    }
+  }
+  observer_->begin(*this, arenas);
   for (; at < steps_.size(); ++at) {
     const std::size_t end = at + 1 < steps_.size() ? steps_[at + 1]->first_slot : instance.slots.size();
     observer_->run(*steps_[at], slots, end);
@@ -152,11 +166,20 @@ void Plan::run_measured(void** slots, std::size_t& at) {
   times_->count_measured();
 }
 
+/// Of the plan, and those on which shared variables lie that it copies.
+std::uint64_t Plan::devices_of_call(const Call& call) const {
+  std::uint64_t bits = cuda_->device_bits();
+  for (std::size_t i = 0; i < shared_devices_.size(); ++i) {
+    const Device device = call.shared[i]->value().device();
+    if (device.is_cuda()) bits |= std::uint64_t{1} << device.ordinal();
+  }
+  return bits;
+}
+
 void Plan::run(const Call& call) {
-  std::unique_lock<std::recursive_mutex> device_lock;
+  const DeviceLocks device_locks(cuda_ == nullptr ? 0 : devices_of_call(call));
   if (cuda_ != nullptr) {
-    device_lock = std::unique_lock(cuda_->device().mutex());
-    cuda_->device().make_current();
+    cuda_->devices().front()->make_current();
     cuda_->check_transfers(*call.function_name);
   }
   const Lease lease(*this);
@@ -166,12 +189,12 @@ void Plan::run(const Call& call) {
   std::size_t at = 0;
   try {
     if (times_ != nullptr && call.is_counted) times_->count_call();
-    if (cuda_ != nullptr && call.is_measured) {
+    if (observer_ != nullptr) {
+      run_observed(instance, at);
+    } else if (cuda_ != nullptr && call.is_measured) {
       cuda_->run_measured(steps_, instance.cuda, slots, at, *times_, trace_labels_);
     } else if (cuda_ != nullptr) {
       cuda_->run(steps_, instance.cuda, slots, at);
-    } else if (observer_ != nullptr) {
-      run_observed(instance, at);
     } else if (call.is_measured) {
       run_measured(slots, at);
     } else {

@@ -68,13 +68,14 @@ class Plan {
   struct SlotUse {
     enum class Kind : std::uint8_t { arena, input, shared, constant, view, result };
     Kind kind = Kind::arena;
-    bool on_device = false;
+    Device device;
     std::uint32_t index = 0;
     std::ptrdiff_t offset = 0;  // bytes
   };
 
-  /// A piece of the arena that steps write; of a plan with guards around them.
+  /// A piece of an arena that steps write; of a plan with guards around them.
   struct Buffer {
+    Device device;
     std::size_t offset = 0, bytes = 0;
   };
 
@@ -113,7 +114,7 @@ class Plan {
 
   /// The values of the shared variables lie where the plan needs them; if not, place_shared puts them there.
   bool shared_in_place(SharedCell* const* shared) const {
-    return cuda_ == nullptr || shared_on_device(shared);
+    return cuda_ == nullptr || shared_on_devices(shared);
   }
   /// For cells that are locked exclusively. Throws DeviceError where the flag transfers forbids it.
   void place_shared(SharedCell* const* shared, const std::string& function_name) const;
@@ -139,19 +140,20 @@ class Plan {
   const SlotUse& slot_use(std::size_t slot) const { return slot_uses_[slot]; }
   /// Every variable that lies somewhere, views too; in no particular order.
   const std::vector<StoredValue>& stored() const { return stored_; }
-  /// By offset; empty unless the plan was made with guards.
+  /// By device and offset; empty unless the plan was made with guards.
   const std::vector<Buffer>& buffers() const { return buffers_; }
   /// A line a step: its kind, what it computes, on which memory.
   std::string to_text() const;
 
-  /// The device that it works on; null when it needs none.
+  /// What it has on devices; null when it needs none.
   const CudaPlan* cuda() const { return cuda_.get(); }
 
  private:
   friend class PlanBuilder;
   class Lease;
 
-  bool shared_on_device(SharedCell* const* shared) const;
+  bool shared_on_devices(SharedCell* const* shared) const;
+  std::uint64_t devices_of_call(const Call& call) const;
   void run_observed(Instance& instance, std::size_t& at);
   void run_measured(void** slots, std::size_t& at);
   Instance* take_instance();
@@ -178,9 +180,9 @@ class Plan {
   std::vector<ArenaPointer> arena_pointers_;
   std::vector<std::vector<Step::Patch>> input_patches_;
   std::vector<std::vector<Step::Patch>> shared_patches_;
-  std::vector<bool> shared_written_;  // computed in place over the old value
-  std::vector<bool> shared_on_cuda_;  // by position: the value lies on the device
-  std::vector<Result> results_;       // the function's outputs, then updates
+  std::vector<bool> shared_written_;         // computed in place over the old value
+  std::vector<CudaDevice*> shared_devices_;  // where the values lie; null: on the host
+  std::vector<Result> results_;              // the function's outputs, then updates
   std::size_t output_count_ = 0;
   std::vector<UpdateTarget> updates_;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "croton/codegen/quick_compile.h"
 #include "croton/graph/error.h"
@@ -30,11 +31,26 @@ std::vector<std::pair<int, int>> destroy_map_of(const Node& node) {
 
 }  // namespace
 
-PlanBuilder::PlanBuilder(PlanRequest request) : request_(std::move(request)), graph_(*request_.graph) {}
+PlanBuilder::PlanBuilder(PlanRequest request)
+    : request_(std::move(request)), devices_(devices_of(*request_.graph)), graph_(*request_.graph) {}
+
+std::vector<CudaDevice*> PlanBuilder::devices_of(const FunctionGraph& graph) {
+  std::set<int> ordinals;
+  const auto see = [&](Device device) {
+    if (device.is_cuda()) ordinals.insert(device.ordinal());
+  };
+  for (const Ref<Node>& node : graph.nodes()) {
+    if (node->output_count() > 0) see(node->type().device);
+  }
+  for (const Variable& v : graph.inputs()) see(v.type().device);
+  for (const Variable& v : graph.shared()) see(v.type().device);
+  std::vector<CudaDevice*> devices;
+  for (const int ordinal : ordinals) devices.push_back(&CudaDevice::get(ordinal));
+  return devices;
+}
 
 std::unique_ptr<Plan> PlanBuilder::build(PlanTimes& times) {
   Stopwatch watch;
-  if (request_.device != nullptr) request_.checks = {};  // its memory cannot be looked at
   find_memory();
   if (request_.checks.order_seed != 0) shuffle_nodes(request_.checks.order_seed);
   order_nodes();
@@ -43,14 +59,17 @@ std::unique_ptr<Plan> PlanBuilder::build(PlanTimes& times) {
     if (!draft()) throw InternalError("a plan that stores all updates in blocks of their own failed");
   }
   times.lower += watch.lap();
-  order_drafts();
-  merge_device_kernels();
+  if (!is_observed()) {
+    order_drafts();
+    merge_device_kernels();
+  }
   times.plan += watch.lap();
   compile_kernels();
   compile_device_kernels();
   times.compile += watch.lap();
   if (request_.checks.guard_bytes > 0) {
-    place_guarded();
+    plan_->arena_bytes_ = place_guarded(nullptr);
+    for (CudaDevice* device : devices_) device_arenas_[device].bytes = place_guarded(device);
   } else {
     place_in_arena();
   }
@@ -75,9 +94,9 @@ bool PlanBuilder::draft() {
 void PlanBuilder::reset() {
   plan_ = std::make_unique<Plan>();
   plan_->graph_ = request_.graph;
-  if (request_.device != nullptr) {
+  if (!devices_.empty()) {
     plan_->cuda_ = std::make_unique<CudaPlan>(
-        *request_.device, std::make_shared<const std::string>("function '" + request_.name + "'"));
+        devices_, std::make_shared<const std::string>("function '" + request_.name + "'"));
   }
   places_.clear();
   roots_.clear();
@@ -153,11 +172,11 @@ void PlanBuilder::place_leaves() {
   const auto place = [&](const std::vector<Variable>& variables, Root::Kind kind) {
     for (std::size_t i = 0; i < variables.size(); ++i) {
       const TensorType& type = variables[i].type();
-      const bool on_device = type.device.is_cuda();
+      CudaDevice* device = type.device.is_cuda() ? &CudaDevice::get(type.device.ordinal()) : nullptr;
       const std::int32_t root = new_root({.kind = kind,
                                           .index = static_cast<std::uint32_t>(i),
-                                          .on_device = on_device,
-                                          .is_volatile = on_device && kind == Root::Kind::input});
+                                          .device = device,
+                                          .is_volatile = device != nullptr && kind == Root::Kind::input});
       const bool is_strided = kind == Root::Kind::input && !request_.checks.input_strides.empty();
       set_place(variables[i],
                 {root,
@@ -171,8 +190,11 @@ void PlanBuilder::place_leaves() {
   plan_->input_patches_.resize(graph_.inputs().size());
   plan_->shared_patches_.resize(graph_.shared().size());
   plan_->shared_written_.assign(graph_.shared().size(), false);
-  plan_->shared_on_cuda_.clear();
-  for (const Variable& v : graph_.shared()) plan_->shared_on_cuda_.push_back(v.type().device.is_cuda());
+  plan_->shared_devices_.clear();
+  for (const Variable& v : graph_.shared()) {
+    const Device device = v.type().device;
+    plan_->shared_devices_.push_back(device.is_cuda() ? &CudaDevice::get(device.ordinal()) : nullptr);
+  }
 }
 
 std::int32_t PlanBuilder::new_root(Root root) {
@@ -208,7 +230,8 @@ std::size_t PlanBuilder::add_draft(std::unique_ptr<Step> step, std::vector<Point
 }
 
 TensorType PlanBuilder::type_of(const Place& place) const {
-  const Device device = root_of(place).on_device ? Device::cuda(request_.device->ordinal()) : Device();
+  const CudaDevice* there = root_of(place).device;
+  const Device device = there != nullptr ? Device::cuda(there->ordinal()) : Device();
   return {place.layout.dtype, place.layout.shape, device};
 }
 

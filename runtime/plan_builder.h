@@ -31,8 +31,6 @@ struct PlanRequest {
   /// Machine code that takes less time to make and more to run.
   bool is_quick = false;
   bool profile = false;
-  /// The device of the nodes that lie on one; null when none does.
-  CudaDevice* device = nullptr;
   /// For reports of the memory in use.
   std::string name;
   /// With an observer: the plan is looked at while it runs.
@@ -62,19 +60,19 @@ class PlanBuilder {
       dynamic,  // part of another root, at a place that a ViewStep finds
     };
     Kind kind = Kind::computed;
-    std::uint32_t index = 0;  // of the input, shared variable or constant; of the ViewStep
-    bool on_device = false;
-    bool is_volatile = false;    // on a device: lies elsewhere at every call
-    std::int32_t parent = -1;    // of a dynamic root
-    const Node* node = nullptr;  // that computes it
+    std::uint32_t index = 0;       // of the input, shared variable or constant; of the ViewStep
+    CudaDevice* device = nullptr;  // null: on the host
+    bool is_volatile = false;      // on a device: lies elsewhere at every call
+    std::int32_t parent = -1;      // of a dynamic root
+    const Node* node = nullptr;    // that computes it
     std::size_t bytes = 0;
     bool holds_output = false;  // must not be written over
     std::int32_t result = -1;   // computed: the result that it is
     std::size_t first_step = 0, last_step = 0;
     std::size_t arena_offset = 0;
     bool is_touched = false;
-    bool is_pinned_down = false;   // on a device: a library computes it, whose pointers should not change
-    std::int32_t fetched_by = -1;  // on the host: the draft that copies it from a device
+    bool is_pinned_down = false;       // on a device: a library computes it, whose pointers should not change
+    CudaDevice* fetched_by = nullptr;  // on the host: the device that it is copied from
   };
   /// Where a variable lies.
   struct Place {
@@ -107,7 +105,7 @@ class PlanBuilder {
   void add_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
                    std::span<const Place> outputs);
   Place copy(const Place& from);
-  Place fresh(DType dtype, const Shape& shape, bool on_device = false);
+  Place fresh(DType dtype, const Shape& shape, CudaDevice* device = nullptr);
   std::int32_t new_root(Root root);
   void set_place(const Variable& variable, Place place);
   const Place& place_of(const Variable& variable);
@@ -116,9 +114,12 @@ class PlanBuilder {
   TensorType type_of(const Place& place) const;
 
   // What concerns devices (cuda_plan_builder.cpp, cuda_plan_merging.cpp).
-  const Place& device_place_of(const Variable& constant);
+  static CudaDevice* device_of(const Node& node);
+  bool is_observed() const { return request_.checks.observer != nullptr; }
+  const Place& device_place_of(const Variable& constant, CudaDevice& device);
   void add_transfer(const Node& node);
-  Place upload(const Node* node, Place from);
+  Place upload(const Node* node, Place from, CudaDevice& device);
+  Place copy_between_devices(const Node* node, Place from, CudaDevice& device);
   Place download(const Node* node, Place from);
   void add_device_computation(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
   Place fixed_place(const Place& place);
@@ -127,7 +128,7 @@ class PlanBuilder {
                           std::span<const Place> outputs);
   void add_on_host_instead(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
   std::optional<std::vector<SharedCell*>> fixed_sources(std::span<const Place> inputs) const;
-  std::int32_t fixed_root(void* address);
+  std::int32_t fixed_root(void* address, CudaDevice& device);
   void add_fault_report(const Node& node, std::int32_t fault, std::span<const Place> inputs);
   void add_fault_check();
   Place place_in_join(const Node& node);
@@ -137,24 +138,26 @@ class PlanBuilder {
   std::vector<BufferPlace> buffer_places(std::span<const Pointer> pointers) const;
   void compile_device_kernels();
   void* constant_address(const Root& root) const;
-  std::string largest_buffers() const;
+  std::string largest_buffers(const CudaDevice& device) const;
   Ref<ResultPool> result_pool(const Place& place, Plan::Result& result);
   bool add_results();
   bool writes_before_throwing() const;
   void compile_kernels();
   void place_in_arena();
-  std::size_t place_roots(bool on_device);
-  void place_guarded();
+  std::size_t place_roots(CudaDevice* device);
+  std::size_t place_guarded(CudaDevice* device);
   void connect();
   Plan::SlotUse use_of(std::int32_t root, std::ptrdiff_t offset) const;
   void list_places();
   void prepare_profile();
   void label_steps(Trace& trace);
   void reset();
+  static std::vector<CudaDevice*> devices_of(const FunctionGraph& graph);
   bool draft();
   const Variable& memory_of(const Variable& variable) const;
 
   PlanRequest request_;
+  std::vector<CudaDevice*> devices_;  // of the graph, by ordinal
   const FunctionGraph& graph_;
   std::unique_ptr<Plan> plan_;
   std::vector<const Node*> order_;
@@ -164,7 +167,7 @@ class PlanBuilder {
   std::vector<Draft> drafts_;
   std::vector<Kernel> kernels_;
   std::vector<Kernel> device_kernels_;
-  std::unordered_map<Variable, Place> device_constants_;
+  std::unordered_map<CudaDevice*, std::unordered_map<Variable, Place>> device_constants_;
   /// Copies by root, offset and bytes.
   std::map<std::tuple<std::int32_t, std::ptrdiff_t, std::size_t>, std::int32_t> fixed_places_;
   std::unordered_map<const Node*, std::int32_t> join_roots_;  // of joins whose operands are computed in place
@@ -174,8 +177,7 @@ class PlanBuilder {
     std::vector<Place> inputs;
   };
   std::vector<UncheckedFault> unchecked_faults_;
-  std::vector<CudaPlan::ArenaPointer> device_pointers_;
-  std::size_t device_arena_bytes_ = 0;
+  std::map<CudaDevice*, CudaPlan::Arena> device_arenas_;
   std::vector<void*> device_constant_addresses_;
   std::vector<bool> may_write_shared_;
   std::vector<ViewStep*> view_steps_;

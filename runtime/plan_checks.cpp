@@ -10,11 +10,11 @@
 namespace croton {
 
 void PlanBuilder::add_probe(const Node& node, bool has_run) {
-  std::vector<Layout> inputs, outputs;
+  std::vector<ProbedValue> inputs, outputs;
   std::vector<Pointer> pointers;
-  const auto add = [&](const Variable& variable, std::vector<Layout>& layouts) {
+  const auto add = [&](const Variable& variable, std::vector<ProbedValue>& values) {
     const Place& place = place_of(variable);
-    layouts.push_back(place.layout);
+    values.push_back({place.layout, root_of(place).device});
     pointers.push_back({place.root, place.offset});
   };
   for (const Variable& input : node.inputs()) add(input, inputs);
@@ -24,18 +24,22 @@ void PlanBuilder::add_probe(const Node& node, bool has_run) {
             std::move(pointers));
 }
 
-/// Every buffer at a place of its own, with unused memory around it.
-void PlanBuilder::place_guarded() {
+/// Every buffer at a place of its own, with unused memory around it. The size of the arena.
+std::size_t PlanBuilder::place_guarded(CudaDevice* device) {
   const std::size_t guard = request_.checks.guard_bytes;
+  // CUDA's libraries are told how their operands are aligned.
+  const std::size_t alignment = device != nullptr ? 256 : tensor_alignment;
+  const std::size_t misalignment = device != nullptr ? 0 : request_.checks.misalignment;
+  const Device where = device != nullptr ? Device::cuda(device->ordinal()) : Device();
   std::size_t end = 0;
   for (Root& root : roots_) {
-    if (root.kind != Root::Kind::computed || root.result >= 0) continue;
-    const std::size_t first = (end + guard + tensor_alignment - 1) / tensor_alignment * tensor_alignment;
-    root.arena_offset = first + request_.checks.misalignment;
+    if (root.kind != Root::Kind::computed || root.result >= 0 || root.device != device) continue;
+    const std::size_t first = (end + guard + alignment - 1) / alignment * alignment;
+    root.arena_offset = first + misalignment;
     end = root.arena_offset + root.bytes;
-    plan_->buffers_.push_back({root.arena_offset, root.bytes});
+    plan_->buffers_.push_back({where, root.arena_offset, root.bytes});
   }
-  plan_->arena_bytes_ = end + guard;
+  return end + guard;
 }
 
 /// Puts the nodes into another order that the graph allows: inputs first, and who destroys memory after those

@@ -15,22 +15,22 @@ void PlanBuilder::place_in_arena() {
       }
     }
   }
-  plan_->arena_bytes_ = place_roots(false);
-  device_arena_bytes_ = place_roots(true);
+  plan_->arena_bytes_ = place_roots(nullptr);
+  for (CudaDevice* device : devices_) device_arenas_[device].bytes = place_roots(device);
 }
 
 /// The size of the arena.
-std::size_t PlanBuilder::place_roots(bool on_device) {
+std::size_t PlanBuilder::place_roots(CudaDevice* device) {
   std::vector<std::vector<std::size_t>> begins(drafts_.size()), ends(drafts_.size());
   for (std::size_t r = 0; r < roots_.size(); ++r) {
     const Root& root = roots_[r];
-    const bool is_wanted = root.kind == Root::Kind::computed && root.on_device == on_device;
+    const bool is_wanted = root.kind == Root::Kind::computed && root.device == device;
     if (!is_wanted || root.result >= 0 || !root.is_touched) continue;
     begins[root.first_step].push_back(r);
     ends[root.last_step].push_back(r);
   }
   // Devices read whole lines of 256 bytes.
-  const std::size_t unit = on_device ? 256 : 1;
+  const std::size_t unit = device != nullptr ? 256 : 1;
   const auto bytes_of_root = [&](std::size_t r) { return (roots_[r].bytes + unit - 1) / unit * unit; };
   ArenaPlanner arena;
   for (std::size_t at = 0; at < drafts_.size(); ++at) {
@@ -43,7 +43,10 @@ std::size_t PlanBuilder::place_roots(bool on_device) {
 Plan::SlotUse PlanBuilder::use_of(std::int32_t number, std::ptrdiff_t offset) const {
   using Kind = Plan::SlotUse::Kind;
   const Root& root = roots_[static_cast<std::size_t>(number)];
-  Plan::SlotUse use{.kind = Kind::arena, .on_device = root.on_device, .index = root.index, .offset = offset};
+  Plan::SlotUse use{.kind = Kind::arena,
+                    .device = root.device == nullptr ? Device() : Device::cuda(root.device->ordinal()),
+                    .index = root.index,
+                    .offset = offset};
   switch (root.kind) {
     case Root::Kind::computed:
       if (root.result >= 0) {
@@ -95,8 +98,8 @@ void PlanBuilder::connect() {
             plan_->results_[use.index].patches.push_back({slot, pointer.offset});
           } else {
             const auto offset = static_cast<std::size_t>(use.offset);
-            if (root.on_device)
-              device_pointers_.push_back({slot, offset});
+            if (root.device != nullptr)
+              device_arenas_[root.device].pointers.push_back({slot, offset});
             else
               plan_->arena_pointers_.push_back({slot, offset});
           }
@@ -118,8 +121,15 @@ void PlanBuilder::connect() {
     plan_->steps_.push_back(std::move(draft.step));
   }
   if (plan_->cuda_ != nullptr) {
-    plan_->cuda_->set_arena(device_arena_bytes_, std::move(device_pointers_), largest_buffers());
-    plan_->cuda_->find_stretches(plan_->steps_, plan_->fixed_slots_.size(), request_.profile);
+    for (CudaDevice* device : devices_) {
+      CudaPlan::Arena& arena = device_arenas_[device];
+      arena.largest = largest_buffers(*device);
+      plan_->cuda_->set_arena(*device, std::move(arena));
+    }
+    std::string reason;
+    if (request_.profile) reason = "the function is profiled";
+    if (is_observed()) reason = "every node is looked at (the function's mode)";
+    plan_->cuda_->find_stretches(plan_->steps_, plan_->fixed_slots_.size(), reason);
   }
   if (!request_.profile) return;
   prepare_profile();

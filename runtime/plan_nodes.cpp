@@ -23,19 +23,18 @@ bool has_runtime_integers(const Node& node) {
 
 }  // namespace
 
-PlanBuilder::Place PlanBuilder::fresh(DType dtype, const Shape& shape, bool on_device) {
+PlanBuilder::Place PlanBuilder::fresh(DType dtype, const Shape& shape, CudaDevice* device) {
   const Layout layout{dtype, shape, contiguous_strides(shape)};
-  return {new_root({.kind = Root::Kind::computed, .on_device = on_device, .bytes = bytes_of(layout)}), 0,
-          layout};
+  return {new_root({.kind = Root::Kind::computed, .device = device, .bytes = bytes_of(layout)}), 0, layout};
 }
 
 PlanBuilder::Place PlanBuilder::copy(const Place& from) {
-  const bool on_device = root_of(from).on_device;
-  const Place to = fresh(from.layout.dtype, from.layout.shape, on_device);
+  CudaDevice* device = root_of(from).device;
+  const Place to = fresh(from.layout.dtype, from.layout.shape, device);
   if (is_contiguous(from.layout)) {
     std::unique_ptr<Step> step;
-    if (on_device)
-      step = std::make_unique<CudaCopyStep>(nullptr, *request_.device, bytes_of(from.layout));
+    if (device != nullptr)
+      step = std::make_unique<CudaCopyStep>(nullptr, *device, bytes_of(from.layout));
     else
       step = std::make_unique<CopyStep>(nullptr, bytes_of(from.layout));
     add_draft(std::move(step), {{from.root, from.offset}, {to.root, to.offset}});
@@ -71,6 +70,7 @@ void PlanBuilder::add_node(const Node& node) {
   if (request_.checks.observer == nullptr) return add_node_steps(node);
   add_probe(node, false);
   add_node_steps(node);
+  add_fault_check();
   add_probe(node, true);
   ++position_;
 }
@@ -81,9 +81,10 @@ void PlanBuilder::add_node_steps(const Node& node) {
   if (is_joined_already(node)) return;
   const Node& known = concrete(node);
   std::vector<Place> inputs, outputs;
-  const bool on_device = node.type().device.is_cuda();
+  CudaDevice* device = device_of(node);
   for (const Variable& input : node.inputs()) {
-    inputs.push_back(on_device && input.is_constant() ? device_place_of(input) : place_of(input));
+    const bool there = device != nullptr && input.is_constant();
+    inputs.push_back(there ? device_place_of(input, *device) : place_of(input));
   }
   for (std::size_t i = 0; i < node.output_count(); ++i) outputs.push_back({});
   if (node.attributes().contains("inplace")) {
@@ -95,7 +96,7 @@ void PlanBuilder::add_node_steps(const Node& node) {
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].root < 0 && i == 0) outputs[i] = place_in_join(node);
-    if (outputs[i].root < 0) outputs[i] = fresh(known.type(i).dtype, known.type(i).shape, on_device);
+    if (outputs[i].root < 0) outputs[i] = fresh(known.type(i).dtype, known.type(i).shape, device);
     Root& root = roots_[static_cast<std::size_t>(outputs[i].root)];
     if (root.node == nullptr || !join_roots_.contains(root.node)) root.node = &node;
     set_place(const_cast<Node&>(node).output(i), outputs[i]);
@@ -105,8 +106,9 @@ void PlanBuilder::add_node_steps(const Node& node) {
 
 /// False for a view op whose layout is not known: it is computed like any other.
 bool PlanBuilder::add_view(const Node& node) {
-  const bool of_device_constant = node.type().device.is_cuda() && node.input(0).is_constant();
-  Place viewed = of_device_constant ? device_place_of(node.input(0)) : place_of(node.input(0));
+  CudaDevice* device = device_of(node);
+  const bool of_device_constant = device != nullptr && node.input(0).is_constant();
+  Place viewed = of_device_constant ? device_place_of(node.input(0), *device) : place_of(node.input(0));
   if (&node.op() == &subtensor_op() && has_runtime_integers(node)) {
     add_dynamic_view(node, viewed);
     return true;
@@ -150,8 +152,8 @@ void PlanBuilder::add_dynamic_view(const Node& node, const Place& viewed) {
   }
   const std::int32_t root = new_root({.kind = Root::Kind::dynamic,
                                       .index = static_cast<std::uint32_t>(view_steps_.size()),
-                                      .on_device = root_of(viewed).on_device,
-                                      .is_volatile = root_of(viewed).on_device,
+                                      .device = root_of(viewed).device,
+                                      .is_volatile = root_of(viewed).device != nullptr,
                                       .parent = viewed.root});
   view_steps_.push_back(step.get());
   add_draft(std::move(step), std::move(pointers));

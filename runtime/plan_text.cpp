@@ -32,7 +32,7 @@ std::string_view word(Plan::SlotUse::Kind kind) {
 }  // namespace
 
 std::string to_string(const Plan::SlotUse& use) {
-  std::string text = use.on_device ? "cuda " : "";
+  std::string text = use.device.is_host() ? std::string() : to_string(use.device) + " ";
   text += word(use.kind);
   if (use.kind != Plan::SlotUse::Kind::arena) fmt::format_to(std::back_inserter(text), " {}", use.index);
   if (use.offset != 0 || use.kind == Plan::SlotUse::Kind::arena)

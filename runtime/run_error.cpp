@@ -54,12 +54,12 @@ std::string storage_map(const Plan& plan) {
 }
 
 /// Empty where they do not lie side by side, are many or cannot be fetched.
-std::string values_on_device(const CudaPlan& plan, const void* data, const Layout& layout) {
+std::string values_on_device(Device device, const void* data, const Layout& layout) {
   constexpr std::int64_t most_elements = 4096;
   if (!is_contiguous(layout) || layout.shape.count() > most_elements) return {};
   try {
     const Tensor fetched = Tensor::empty(layout.shape, layout.dtype);
-    plan.device().download(fetched.raw_data(), data, fetched.bytes());
+    CudaDevice::get(device.ordinal()).download(fetched.raw_data(), data, fetched.bytes());
     return short_values(fetched);
   } catch (const Error&) {
     return {};  // the error that is being told matters more
@@ -105,8 +105,8 @@ void rethrow_from_step(const Step& step, const Plan& plan, void* const* slots,
     const std::size_t slot = step.first_slot + step.first_input() + i;
     void* data = slots[slot];
     const std::string values =
-        plan.slot_use(slot).on_device
-            ? values_on_device(*plan.cuda(), data, layout)
+        plan.slot_use(slot).device.is_cuda()
+            ? values_on_device(plan.slot_use(slot).device, data, layout)
             : short_values(Tensor::view(data, layout.dtype, layout.shape, layout.strides, nullptr));
     if (!values.empty()) context += ", values " + values;
   }

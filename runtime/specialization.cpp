@@ -5,7 +5,10 @@
 #include "croton/graph/error.h"
 #include "croton/graph/op.h"
 #include "croton/ops/composite.h"
+#include "croton/ops/conv_implementations.h"
 #include "croton/ops/elementwise.h"
+#include "croton/runtime/cuda_library_step.h"
+#include "croton/runtime/cuda_support.h"
 #include "croton/runtime/run_error.h"
 
 namespace croton {
@@ -55,16 +58,27 @@ std::unique_ptr<FunctionGraph> typed_graph(const FunctionGraph& general, const T
   return general.with_types(input_types, shared_types, check_broadcast);
 }
 
-SpecializeOptions specialize_options(const FunctionGraph& graph, std::size_t first,
-                                     std::span<SharedCell* const> updated) {
+void specialize_function(FunctionGraph& graph, const FunctionDefinition& definition,
+                         std::span<SharedCell* const> updated, std::vector<Device> devices,
+                         OptimizerReport* report, OptimizerObserver* observer) {
+  const std::size_t first = definition.output_names.size();
   SpecializeOptions options;
   options.results = first;
+  options.device = definition.device;
+  options.supports = cuda_supports;
+  options.input_devices = std::move(devices);
   for (std::size_t j = 0; j < updated.size(); ++j) {
     for (std::size_t s = 0; s < graph.shared().size(); ++s) {
       if (graph.shared()[s].node()->cell().get() == updated[j]) options.updates.emplace_back(first + j, s);
     }
   }
-  return options;
+  Query query = definition.mode.query();
+  if (!definition.device.is_host()) {
+    // Implementations of convolutions that nobody computes on the device.
+    if (!has_cuda_library_step(dnn_conv_op())) query = query.excluding("conv_dnn");
+    if (!has_cuda_library_step(corr_mm_op())) query = query.excluding("conv_gemm");
+  }
+  specialize(graph, query, options, report, observer);
 }
 
 }  // namespace croton

@@ -6,6 +6,7 @@
 #include "croton/graph/function_graph.h"
 #include "croton/graph/shared_variable.h"
 #include "croton/optimizer/optimizer.h"
+#include "croton/runtime/function_definition.h"
 
 namespace croton {
 
@@ -17,8 +18,10 @@ std::unique_ptr<FunctionGraph> copy_of(const FunctionGraph& graph);
 std::unique_ptr<FunctionGraph> typed_graph(const FunctionGraph& general, const Tensor* const* inputs,
                                            SharedCell* const* shared);
 
-/// Which outputs, from `first` on, are the new values of which shared variables.
-SpecializeOptions specialize_options(const FunctionGraph& graph, std::size_t first,
-                                     std::span<SharedCell* const> updated);
+/// specialize() for the graph of a function whose updates are those of the cells `updated`. `devices`: where
+/// arguments lie; on the host when empty.
+void specialize_function(FunctionGraph& graph, const FunctionDefinition& definition,
+                         std::span<SharedCell* const> updated, std::vector<Device> devices,
+                         OptimizerReport* report, OptimizerObserver* observer = nullptr);
 
 }  // namespace croton

@@ -1,95 +1,21 @@
 // Functions on a GPU, without one: a driver that works on host memory runs the CPU's code of each kernel.
 // These cases are hidden; ctest runs them with that driver (CUDA_HOME leads to it).
-#include <dlfcn.h>
-
 #include <catch2/catch.hpp>
-#include <cstdlib>
-#include <map>
-#include <mutex>
 #include <random>
-#include <stdexcept>
 
-#include "croton/codegen/compiled_kernel.h"
 #include "croton/croton.h"
 #include "croton/runtime/cuda_device.h"
-#include "croton/runtime/cuda_kernels.h"
 #include "croton/runtime/cuda_memory.h"
 #include "croton/runtime/device_choice.h"
-#include "fake_cuda/fake_cuda.h"
+#include "fake_device.h"
 #include "random_graphs.h"
 #include "rewrite_cases.h"
 
 using namespace croton;
+using namespace croton::test;
 using Catch::Matchers::Contains;
 
 namespace {
-
-template <class Function>
-Function* fake_function(const char* name) {
-  void* library = dlopen(cuda_driver().path.c_str(), RTLD_NOW | RTLD_NOLOAD);
-  void* found = library == nullptr ? nullptr : dlsym(library, name);
-  if (found == nullptr) throw std::runtime_error("this needs the fake driver, not " + cuda_driver().path);
-  return reinterpret_cast<Function*>(found);
-}
-
-long calls(const char* function) {
-  return fake_function<decltype(fake_cuda_calls)>("fake_cuda_calls")(function);
-}
-
-std::mutex kernels_mutex;
-std::map<long, std::shared_ptr<const CompiledKernel>> kernels;
-
-void launch(long kernel, int phase, void** pointers) {
-  const CompiledKernel::CompiledPhase& code = kernels.at(kernel)->phases()[static_cast<std::size_t>(phase)];
-  code.function(pointers, 0, code.extent, 0);
-}
-
-std::vector<std::shared_ptr<const CudaKernel>> compile_for_fake(std::span<const Kernel> list,
-                                                                const CudaTarget&) {
-  static std::map<std::string, std::shared_ptr<const CudaKernel>> known;
-  std::vector<std::shared_ptr<const CudaKernel>> result;
-  const std::lock_guard guard(kernels_mutex);
-  for (const Kernel& kernel : list) {
-    std::shared_ptr<const CudaKernel>& made = known[canonical_text(kernel)];
-    if (made == nullptr) {
-      const auto number = static_cast<long>(kernels.size());
-      kernels[number] = compile(kernel);
-      auto fresh = std::make_shared<CudaKernel>();
-      fresh->name = kernel.name;
-      fresh->cubin = "fake " + std::to_string(number);
-      for (std::size_t p = 0; p < kernels[number]->phases().size(); ++p) {
-        CudaKernel::Phase phase;
-        phase.function = std::to_string(p) + " " + std::to_string(kernel.buffers.size());
-        for (std::size_t b = 0; b < kernel.buffers.size(); ++b)
-          phase.buffers.push_back(static_cast<std::int32_t>(b));
-        fresh->phases.push_back(std::move(phase));
-      }
-      made = std::move(fresh);
-    }
-    result.push_back(made);
-  }
-  return result;
-}
-
-/// With CROTON_FAKE_CUDA=1 every case can run on the fake device: CROTON_FLAGS=device=cuda.
-[[maybe_unused]] const bool is_always_fake = [] {
-  if (std::getenv("CROTON_FAKE_CUDA") == nullptr) return false;
-  fake_function<decltype(fake_cuda_set_launch)>("fake_cuda_set_launch")(launch);
-  set_cuda_compiler(compile_for_fake);
-  return true;
-}();
-
-/// Functions run on the fake device while this lives.
-struct OnFakeDevice {
-  OnFakeDevice() : flags({{"device", "cuda"}}) {
-    fake_function<decltype(fake_cuda_set_launch)>("fake_cuda_set_launch")(launch);
-    set_cuda_compiler(compile_for_fake);
-  }
-  ~OnFakeDevice() {
-    if (!is_always_fake) set_cuda_compiler({});
-  }
-  ConfigScope flags;
-};
 
 /// 0, step, 2 step, …
 Tensor ramp(const Shape& shape, double step = 0.01) {
@@ -111,7 +37,12 @@ TEST_CASE("the fake device is found and described", "[.fake_cuda][runtime][cuda]
   CHECK_THROWS_WITH(choose_device("cuda3"), Contains("there is no device cuda3") && Contains("cuda0"));
   CHECK_THROWS_WITH(choose_device("GPU-77"), Contains("there is no GPU GPU-77"));
   const DeviceInfo info = device_info();
-  REQUIRE(info.gpus.size() == 1);
+  REQUIRE(info.gpus.size() == 2);
+  CHECK(info.gpus[1].device == "cuda1");
+  CHECK(info.gpus[1].uuid != info.gpus[0].uuid);
+  CHECK(choose_device("cuda:1") == Device::cuda(1));
+  CHECK(choose_device(info.gpus[1].uuid) == Device::cuda(1));
+  CHECK_THROWS_WITH(choose_device("GPU-"), Contains("means several GPUs") && Contains("cuda1 is GPU-4041"));
   CHECK(info.gpus[0].name == "Fake GPU");
   CHECK(info.gpus[0].major == 9);
   CHECK(info.parts[0].version == "CUDA 13.0");
@@ -146,11 +77,11 @@ TEST_CASE("device memory is cut, kept and joined again", "[.fake_cuda][runtime][
     }
   }
   CHECK(memory.usage().in_use > in_use);
-  const long allocations = calls("cuMemAlloc_v2");
+  const long allocations = fake_calls("cuMemAlloc_v2");
   for (const auto& [block, bytes] : blocks) memory.give_back(block);
   CHECK(memory.usage().in_use == in_use);
   memory.give_back(memory.take(std::size_t{1} << 20));
-  CHECK(calls("cuMemAlloc_v2") == allocations);
+  CHECK(fake_calls("cuMemAlloc_v2") == allocations);
   memory.trim();
   CHECK(memory.usage().reserved <= memory.usage().in_use + (std::size_t{64} << 20));
 }
@@ -175,7 +106,7 @@ TEST_CASE("a training step stays on the device in few launches", "[.fake_cuda][r
   std::string text;
   const std::vector<float> expected = train(6, on_host, text);
   const OnFakeDevice fake;
-  const long launches = calls("cuLaunchKernel");
+  const long launches = fake_calls("cuLaunchKernel");
   const std::vector<float> losses = train(6, on_device, text);
   INFO(text);
   REQUIRE(losses.size() == expected.size());
@@ -185,7 +116,7 @@ TEST_CASE("a training step stays on the device in few launches", "[.fake_cuda][r
   CHECK(on_device.get_value(true).on_host());
   // What is short is one launch; a fault check stands between it and what writes over the variables.
   CHECK_THAT(text, Contains("CUDA kernel of 5 nodes, from GpuDot22") && Contains("fault check"));
-  CHECK(calls("cuLaunchKernel") <= launches + 6 * 8);
+  CHECK(fake_calls("cuLaunchKernel") <= launches + 6 * 8);
   CHECK_THAT(text, !Contains("reference"));
 }
 
@@ -197,16 +128,16 @@ TEST_CASE("a call on the device in the steady state takes nothing of the driver"
   const Function f = function({x}, sum(tanh(dot(tanh(dot(x, w)), w))), {.updates = {{w, w * 0.99}}});
   const Tensor a = ramp({200, 64});
   for (int i = 0; i < 4; ++i) f(a);
-  const long launches = calls("cuLaunchKernel"), device = calls("cuMemAlloc_v2"),
-             host = calls("cuMemHostAlloc"), waits = calls("cuStreamSynchronize"),
-             graphs = calls("cuGraphLaunch"), exchanges = calls("cuGraphExecKernelNodeSetParams");
+  const long launches = fake_calls("cuLaunchKernel"), device = fake_calls("cuMemAlloc_v2"),
+             host = fake_calls("cuMemHostAlloc"), waits = fake_calls("cuStreamSynchronize"),
+             graphs = fake_calls("cuGraphLaunch"), exchanges = fake_calls("cuGraphExecKernelNodeSetParams");
   for (int i = 0; i < 10; ++i) f(a);
-  CHECK(calls("cuLaunchKernel") == launches);
-  CHECK(calls("cuMemAlloc_v2") == device);
-  CHECK(calls("cuMemHostAlloc") == host);
-  CHECK(calls("cuStreamSynchronize") == waits);
-  CHECK(calls("cuGraphExecKernelNodeSetParams") == exchanges);
-  CHECK(calls("cuGraphLaunch") == graphs + 10);
+  CHECK(fake_calls("cuLaunchKernel") == launches);
+  CHECK(fake_calls("cuMemAlloc_v2") == device);
+  CHECK(fake_calls("cuMemHostAlloc") == host);
+  CHECK(fake_calls("cuStreamSynchronize") == waits);
+  CHECK(fake_calls("cuGraphExecKernelNodeSetParams") == exchanges);
+  CHECK(fake_calls("cuGraphLaunch") == graphs + 10);
 }
 
 TEST_CASE("batches of data on the device by a run-time index", "[.fake_cuda][runtime][cuda]") {
@@ -218,11 +149,11 @@ TEST_CASE("batches of data on the device by a run-time index", "[.fake_cuda][run
   const Function reference = function({index}, expression());
   const OnFakeDevice fake;
   const Function f = function({index}, expression());
-  const long captures = calls("cuStreamBeginCapture_v2");
+  const long captures = fake_calls("cuStreamBeginCapture_v2");
   for (int i = 0; i < 12; ++i) CHECK(allclose(f(i % 4).tensor(), reference(i % 4).tensor()));
   INFO(f.plan_text());
-  CHECK(calls("cuStreamBeginCapture_v2") == captures + 1);
-  CHECK(calls("cuGraphExecKernelNodeSetParams") > 0);
+  CHECK(fake_calls("cuStreamBeginCapture_v2") == captures + 1);
+  CHECK(fake_calls("cuGraphExecKernelNodeSetParams") > 0);
 }
 
 TEST_CASE("a shared variable that is only written gets its value on the device",
@@ -245,14 +176,14 @@ TEST_CASE("device tensors are taken and given", "[.fake_cuda][runtime][cuda]") {
   const Tensor there = up(a);
   CHECK_FALSE(there.on_host());
   CHECK(there.device() == Device::cuda(0));
-  const long uploads = calls("cuMemcpyHtoDAsync_v2");
+  const long uploads = fake_calls("cuMemcpyHtoDAsync_v2");
   for (int i = 0; i < 3; ++i) {
     const Outputs results = f(there);
     CHECK(allclose(results[0], eval(sqr(constant(a) * 2))));
     CHECK(results[0].on_host());
     CHECK(allclose(results[1], there));
   }
-  CHECK(calls("cuMemcpyHtoDAsync_v2") == uploads);
+  CHECK(fake_calls("cuMemcpyHtoDAsync_v2") == uploads);
   // A result that is kept is not written over.
   const Tensor kept = up(a), other = up(ramp({3, 5}, 0.5));
   CHECK(allclose(kept, there));
@@ -285,7 +216,7 @@ TEST_CASE("labels on the device that were good are not waited for again", "[.fak
   const Slice part{i * 2, i * 2 + 2, std::nullopt};
   const Function f = function(
       {i}, loss, {.updates = {{w, w - grad(loss, w)}}, .givens = {{x, data(part)}, {y, labels(part)}}});
-  const auto waits = [] { return calls("cuEventSynchronize"); };
+  const auto waits = [] { return fake_calls("cuEventSynchronize"); };
   for (int k = 0; k < 4; ++k) f(k % 2);
   const long before = waits();
   for (int k = 0; k < 6; ++k) f(k % 2);
@@ -308,7 +239,7 @@ TEST_CASE("running out of device memory says what is there, and the next call wo
           "[.fake_cuda][runtime][cuda]") {
   const OnFakeDevice fake;
   CudaDevice::get(0).memory().trim();
-  const auto set_memory = fake_function<decltype(fake_cuda_set_memory)>("fake_cuda_set_memory");
+  const auto set_memory = set_fake_memory;
   const Variable x = vector("x");
   SharedVariable w = shared(Tensor::ones({1 << 20}), "w");
   const Function f = function({x}, sum(exp(x)) + sum(w), {.updates = {{w, w * 2}}});

@@ -61,7 +61,8 @@ TEST_CASE("NanGuardMode looks at what it is told to", "[runtime][check]") {
   const Messages messages;
   CHECK(error_of(made(x + 4), missing) == "nothing");
   REQUIRE(messages.list.size() == 2);  // the argument, and what is computed from it
-  CHECK_THAT(messages.list[1], StartsWith("NaN detected: 1 of 2 elements in output 0 of Elemwise{add"));
+  CHECK_THAT(messages.list[1],
+             Contains("NaN detected: 1 of 2 elements in output 0 of") && Contains("Elemwise{add"));
 }
 
 TEST_CASE("a call that NanGuardMode ends leaves shared variables as they were", "[runtime][check]") {
@@ -86,7 +87,7 @@ TEST_CASE("MonitorMode calls around every node", "[runtime][check]") {
       [&](const NodeCall& call) {
         calls.push_back("after " + std::to_string(call.position) + " " + to_string(call.outputs[0].shape()));
       });
-  const Function f = function({x, w}, tanh(dot(x, w)), {.mode = mode});
+  const Function f = function({x, w}, tanh(dot(x, w)), {.mode = mode, .device = "cpu"});
   const Tensor result = f(Tensor::ones({2, 3}), Tensor::ones({3, 4}));
   CHECK(result.at<float>({1, 3}) == Approx(std::tanh(3.0)));
   CHECK(calls ==
@@ -96,7 +97,7 @@ TEST_CASE("MonitorMode calls around every node", "[runtime][check]") {
 TEST_CASE("MonitorMode without callbacks reports every node", "[runtime][check]") {
   const Messages messages;
   const Variable x = vector("x");
-  function({x}, exp(x), {.mode = "MonitorMode"})(Tensor{0.f, 1.f});
+  function({x}, exp(x), {.mode = "MonitorMode", .device = "cpu"})(Tensor{0.f, 1.f});
   REQUIRE(messages.list.size() == 1);
   CHECK_THAT(messages.list[0],
              StartsWith("0: Elemwise{exp") && Contains("float32[2]: min 1, max 2.71828, mean 1.85914"));

@@ -48,12 +48,15 @@ struct Module {
 struct Fake {
   std::recursive_mutex mutex;
   std::map<std::string, long> calls;
-  std::map<const std::byte*, std::size_t> device, pinned;
+  std::map<const std::byte*, std::size_t> devices[2], pinned;
   std::size_t capacity = std::size_t{1} << 30, allocated = 0;
   FakeCudaLaunch launch = nullptr;
   Graph* capturing = nullptr;
   GraphNode* last_node = nullptr;
 };
+
+constexpr int device_count = 2;
+thread_local CUcontext current_context = nullptr;
 
 Fake& fake() {
   static auto* state = new Fake;
@@ -67,14 +70,29 @@ bool lies_in(const std::map<const std::byte*, std::size_t>& blocks, const void* 
   --block;
   return address + bytes <= block->first + block->second;
 }
-bool on_device(const void* pointer, std::size_t bytes = 1) { return lies_in(fake().device, pointer, bytes); }
-bool overlaps_device(const void* pointer) { return on_device(pointer); }
+/// A context is the address of its device's memory.
+CUcontext context_of(int device) { return reinterpret_cast<CUcontext>(&fake().devices[device]); }
+int device_of(CUcontext context) { return context == context_of(1) ? 1 : 0; }
+bool on_device(int device, const void* pointer, std::size_t bytes = 1) {
+  return lies_in(fake().devices[device], pointer, bytes);
+}
+/// On that of the context.
+bool on_device(const void* pointer, std::size_t bytes = 1) {
+  return current_context != nullptr && on_device(device_of(current_context), pointer, bytes);
+}
+bool overlaps_device(const void* pointer) { return on_device(0, pointer) || on_device(1, pointer); }
+/// A stream and an event know their device.
+int device_of(CUstream stream) { return *reinterpret_cast<int*>(stream); }
+int device_of(CUevent event) { return *reinterpret_cast<int*>(event); }
+bool is_current(CUstream stream) {
+  return current_context != nullptr && device_of(stream) == device_of(current_context);
+}
 
 void* pointer_of(CUdeviceptr address) {
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address));
 }
 
-constexpr CUresult invalid_value = 1, illegal_address = 700;
+constexpr CUresult invalid_value = 1, invalid_context = 201, illegal_address = 700;
 
 CUresult perform(const GraphNode& node) {
   switch (node.kind) {
@@ -155,18 +173,18 @@ return 0;
 FAKE(cuGetErrorString, CUresult, const char** text) * text = "told by the fake driver";
 return 0;
 }
-FAKE(cuDeviceGetCount, int* count) * count = 1;
+FAKE(cuDeviceGetCount, int* count) * count = device_count;
 return 0;
 }
 FAKE(cuDeviceGet, CUdevice* device, int ordinal) * device = ordinal;
-return ordinal == 0 ? 0 : 101;
+return ordinal >= 0 && ordinal < device_count ? 0 : 101;
 }
 FAKE(cuDeviceGetName, char* name, int length, CUdevice)
 std::snprintf(name, static_cast<std::size_t>(length), "Fake GPU");
 return 0;
 }
-FAKE(cuDeviceGetUuid, CUuuid* uuid, CUdevice)
-for (int i = 0; i < 16; ++i) uuid->bytes[i] = static_cast<char>(i);
+FAKE(cuDeviceGetUuid, CUuuid* uuid, CUdevice device)
+for (int i = 0; i < 16; ++i) uuid->bytes[i] = static_cast<char>(i + 64 * device);
 return 0;
 }
 FAKE(cuDeviceGetPCIBusId, char* id, int length, CUdevice)
@@ -180,13 +198,10 @@ return 0;
 FAKE(cuDeviceTotalMem_v2, std::size_t* bytes, CUdevice) * bytes = fake().capacity;
 return 0;
 }
-FAKE(cuDevicePrimaryCtxRetain, CUcontext* context, CUdevice) * context = reinterpret_cast<CUcontext>(&fake());
+FAKE(cuDevicePrimaryCtxRetain, CUcontext* context, CUdevice device) * context = context_of(device);
 return 0;
 }
 FAKE(cuDevicePrimaryCtxRelease_v2, CUdevice) return 0;
-}
-namespace {
-thread_local CUcontext current_context = nullptr;
 }
 FAKE(cuCtxGetCurrent, CUcontext* context) * context = current_context;
 return 0;
@@ -205,18 +220,19 @@ if (current_context == nullptr) return 201;
 if (f.allocated + bytes > f.capacity) return 2;
 auto* memory = static_cast<std::byte*>(std::aligned_alloc(512, (bytes + 511) / 512 * 512));
 std::memset(memory, 0xcd, bytes);  // what nobody wrote
-f.device[memory] = bytes;
+f.devices[device_of(current_context)][memory] = bytes;
 f.allocated += bytes;
 *address = reinterpret_cast<std::uintptr_t>(memory);
 return 0;
 }
 FAKE(cuMemFree_v2, CUdeviceptr address)
 Fake& f = fake();
-const auto block = f.device.find(static_cast<std::byte*>(pointer_of(address)));
-if (block == f.device.end()) return invalid_value;
+auto& device = f.devices[on_device(1, pointer_of(address)) ? 1 : 0];
+const auto block = device.find(static_cast<std::byte*>(pointer_of(address)));
+if (block == device.end()) return invalid_value;
 f.allocated -= block->second;
 std::free(pointer_of(address));
-f.device.erase(block);
+device.erase(block);
 return 0;
 }
 FAKE(cuMemHostAlloc, void** address, std::size_t bytes, unsigned)
@@ -229,17 +245,25 @@ if (fake().pinned.erase(static_cast<std::byte*>(address)) == 0) return invalid_v
 std::free(address);
 return 0;
 }
-FAKE(cuMemcpyHtoDAsync_v2, CUdeviceptr to, const void* from, std::size_t bytes, CUstream)
+FAKE(cuMemcpyHtoDAsync_v2, CUdeviceptr to, const void* from, std::size_t bytes, CUstream stream)
+if (!is_current(stream)) return invalid_context;
 return copy(pointer_of(to), from, bytes, true, false);
 }
-FAKE(cuMemcpyDtoHAsync_v2, void* to, CUdeviceptr from, std::size_t bytes, CUstream)
+FAKE(cuMemcpyDtoHAsync_v2, void* to, CUdeviceptr from, std::size_t bytes, CUstream stream)
+if (!is_current(stream)) return invalid_context;
 return copy(to, pointer_of(from), bytes, false, true);
 }
-FAKE(cuMemcpyDtoDAsync_v2, CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream)
+FAKE(cuMemcpyDtoDAsync_v2, CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream stream)
+if (!is_current(stream)) return invalid_context;
 return copy(pointer_of(to), pointer_of(from), bytes, true, true);
 }
-FAKE(cuMemcpyPeerAsync, CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, std::size_t bytes, CUstream)
-return copy(pointer_of(to), pointer_of(from), bytes, true, true);
+FAKE(cuMemcpyPeerAsync, CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context,
+     std::size_t bytes, CUstream)
+const bool fits = on_device(device_of(to_context), pointer_of(to), bytes) &&
+                  on_device(device_of(from_context), pointer_of(from), bytes);
+if (!fits || fake().capturing != nullptr) return invalid_value;
+std::memcpy(pointer_of(to), pointer_of(from), bytes);
+return 0;
 }
 FAKE(cuMemsetD8Async, CUdeviceptr to, unsigned char value, std::size_t bytes, CUstream)
 if (!on_device(pointer_of(to), bytes)) return invalid_value;
@@ -250,8 +274,9 @@ node.value = value;
 node.bytes = bytes;
 return enqueue(std::move(node));
 }
-FAKE(cuStreamCreate, CUstream* stream, unsigned) * stream = reinterpret_cast<CUstream>(new int);
-return 0;
+FAKE(cuStreamCreate, CUstream* stream, unsigned)
+*stream = reinterpret_cast<CUstream>(new int(device_of(current_context)));
+return current_context == nullptr ? 201 : 0;
 }
 FAKE(cuStreamSynchronize, CUstream) return fake().capturing == nullptr ? 0 : 900;
 }
@@ -273,13 +298,16 @@ FAKE(cuStreamGetCaptureInfo_v2, CUstream, int* status, std::uint64_t*, CUgraph* 
 *count = 1;
 return 0;
 }
-FAKE(cuEventCreate, CUevent* event, unsigned) * event = reinterpret_cast<CUevent>(new int);
+FAKE(cuEventCreate, CUevent* event, unsigned)
+*event = reinterpret_cast<CUevent>(new int(device_of(current_context)));
 return current_context == nullptr ? 201 : 0;
 }
 FAKE(cuEventDestroy_v2, CUevent event) delete reinterpret_cast<int*>(event);
 return 0;
 }
-FAKE(cuEventRecord, CUevent, CUstream) return fake().capturing == nullptr ? 0 : 900;
+FAKE(cuEventRecord, CUevent event, CUstream stream)
+if (device_of(event) != device_of(stream)) return invalid_value;
+return fake().capturing == nullptr ? 0 : 900;
 }
 FAKE(cuEventRecordWithFlags, CUevent, CUstream, unsigned flags)
 if ((flags == 1) != (fake().capturing != nullptr)) return invalid_value;
@@ -327,8 +355,9 @@ GraphNode launch_node(CUfunction function, void** parameters) {
 }  // namespace
 
 FAKE(cuLaunchKernel, CUfunction function, unsigned x, unsigned, unsigned, unsigned threads, unsigned,
-     unsigned, unsigned, CUstream, void** parameters, void**)
-if (x == 0 || threads == 0 || current_context == nullptr) return invalid_value;
+     unsigned, unsigned, CUstream stream, void** parameters, void**)
+if (x == 0 || threads == 0) return invalid_value;
+if (!is_current(stream)) return invalid_context;
 return enqueue(launch_node(function, parameters));
 }
 FAKE(cuGraphInstantiateWithFlags, CUgraphExec* executable, CUgraph graph, unsigned long long)
@@ -340,7 +369,8 @@ for (const GraphNode* node : reinterpret_cast<Graph*>(graph)->nodes) {
 *executable = reinterpret_cast<CUgraphExec>(made);
 return 0;
 }
-FAKE(cuGraphLaunch, CUgraphExec executable, CUstream)
+FAKE(cuGraphLaunch, CUgraphExec executable, CUstream stream)
+if (!is_current(stream)) return invalid_context;
 const auto* made = reinterpret_cast<const Executable*>(executable);
 for (const GraphNode* node : made->order) {
   if (const CUresult result = perform(made->nodes.at(node)); result != 0) return result;

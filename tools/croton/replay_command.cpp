@@ -14,11 +14,11 @@
 namespace {
 
 struct ReplayOptions {
-  std::string file, mode;
+  std::string file, mode, device;
 };
 
 void replay(const ReplayOptions& options) {
-  const croton::Replay replay = croton::load_replay(options.file, options.mode);
+  const croton::Replay replay = croton::load_replay(options.file, options.mode, options.device);
   try {
     const croton::Outputs results = replay.function.call_all(replay.arguments);
     fmt::print("nothing is wrong any more; the results:\n");
@@ -42,6 +42,7 @@ void add_replay_command(CLI::App& app) {
       ->required();
   command->add_option("--mode", options->mode,
                       "Another mode than the one that wrote the file: FAST_RUN, None, …");
+  command->add_option("--device", options->device, "Another device than that of the report: cpu, cuda, …");
   add_flags_option(*command);
   command->callback([options] { replay(*options); });
 }

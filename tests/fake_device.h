@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+
+#include "croton/graph/flags.h"
+
+/// The fake CUDA driver (fake_cuda/): its library must be the one that is found, else everything here throws.
+namespace croton::test {
+
+/// How often that function of the driver was called.
+long fake_calls(const char* function);
+/// How much memory the devices have together from now on.
+void set_fake_memory(std::size_t bytes);
+
+/// What every kernel does behind its work from now on, wrongly, with the addresses of its buffers.
+using FakeKernelBug = std::function<void(std::span<void* const>)>;
+void plant_fake_bug(FakeKernelBug planted);
+
+/// Functions run on the fake device while this lives; kernels are compiled for the CPU.
+class OnFakeDevice {
+ public:
+  explicit OnFakeDevice(const char* device = "cuda");
+  ~OnFakeDevice();
+
+ private:
+  ConfigScope flags_;
+};
+
+}  // namespace croton::test
