@@ -51,6 +51,29 @@ class Scheduler {
   bool has_transpose() const { return has_transpose_; }
   bool has_vector_loops() const { return !loops_.empty(); }
 
+  /// How often a thread waits for memory: loads side by side count once, those of loops once in some
+  /// iterations, as many as are in flight together.
+  double waits(std::int32_t block, int group) const {
+    constexpr double in_flight = 8;
+    if (block < 0) return 0;
+    double sum = 0;
+    bool has_load = false;
+    for (const Statement& s : k_.blocks[static_cast<std::size_t>(block)].statements) {
+      has_load = has_load ||
+                 (s.kind == Statement::Kind::compute && instruction(s.value).kind == Instruction::Kind::load);
+      if (s.kind != Statement::Kind::loop) {
+        sum += std::max(waits(s.body, group), waits(s.other, group));
+        continue;
+      }
+      const std::int64_t known = cuda_trip_count(k_, s);
+      auto trips = static_cast<double>(known >= 0 ? known : bounded_trip_count(s));
+      if (std::ranges::find(loops_, &s) != loops_.end()) trips /= group;
+      const double inner = waits(s.body, group);
+      sum += inner > 1 ? inner * std::max(trips, 1.0) : inner * std::max(trips / in_flight, 1.0);
+    }
+    return sum + (has_load ? 1 : 0);
+  }
+
   CudaSchedule schedule() {
     s_.arrays.resize(k_.arrays.size());
     scan(phase_.body, nullptr);
@@ -393,9 +416,9 @@ CudaSchedule cuda_schedule_in_block(const Kernel& kernel, const Phase& phase, in
 }
 
 bool is_short_in_block(const Kernel& kernel, const Phase& phase, int threads) {
-  // Microseconds, roughly: of the way to memory and back for every index of a thread, of a thread for what
-  // takes a core of a CPU a nanosecond, of a launch.
-  constexpr double latency = 0.4, thread = 0.02, launch = 2.5;
+  // Microseconds, roughly: of a way to memory and back, of a thread for what takes a core of a CPU a
+  // nanosecond, and what a launch of its own adds to a phase that is then done in one round.
+  constexpr double latency = 0.35, thread = 0.02, launch = 1.5;
   constexpr double cpu_lanes = 8;  // that the cost of a vector loop is shared by
   if (phase.extent > std::int64_t{threads} * 8) return false;
   Scheduler scheduler(kernel, phase, 1);
@@ -405,7 +428,7 @@ bool is_short_in_block(const Kernel& kernel, const Phase& phase, int threads) {
   const auto rounds = static_cast<double>((phase.extent + at_once - 1) / at_once);
   double cost = estimated_cost(kernel, phase);
   if (scheduler.has_vector_loops()) cost *= cpu_lanes / s.group;
-  return rounds * (latency + thread * cost) <= launch;
+  return (rounds - 1) * latency * scheduler.waits(phase.body, s.group) + rounds * thread * cost <= launch;
 }
 
 CudaSchedule cuda_schedule(const Kernel& kernel, const Phase& phase, int multiprocessors) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "croton/codegen/lower_conv_gpu.h"
 #include "croton/codegen/lower_conv_lanes.h"
@@ -13,12 +14,12 @@ namespace croton {
 
 namespace {
 
-// Accumulators that stay in registers, and from where on fewer threads fit a multiprocessor.
-constexpr std::int64_t most_gpu_sums = 64;
-constexpr std::int64_t many_gpu_sums = 32;
+// Accumulators of a thread: few enough for many threads, which wait for memory in turns, on a multiprocessor.
+constexpr std::int64_t most_gpu_sums = 32;
+constexpr std::int64_t gpu_groups_per_multiprocessor = 8;
 // Rows of a thread's piece of a column, and its products, which are written out.
 constexpr std::int64_t most_gpu_piece_rows = 12;
-constexpr std::int64_t most_gpu_piece_products = 640;
+constexpr std::int64_t most_gpu_piece_products = 320;
 // Threads of a group, and in all on a multiprocessor, that the schedule gives an index of its own.
 constexpr std::int64_t most_gpu_group = 128;
 constexpr std::int64_t gpu_threads_per_multiprocessor = 1024;
@@ -90,8 +91,7 @@ class WeightsGradient {
 
   /// Chunks of pieces, so that there is work for all multiprocessors, and the threads of a group.
   void share_out(std::int64_t tile_count, std::int64_t pieces) {
-    const std::int64_t sums = kernel_rows_ * kernel_columns_ * channels_ * filters_;
-    const std::int64_t wanted = multiprocessors_ * (sums > many_gpu_sums ? 5 : 10);
+    const std::int64_t wanted = multiprocessors_ * gpu_groups_per_multiprocessor;
     lanes_ = most_gpu_group;
     while (lanes_ > 8 &&
            (pieces < 4 * lanes_ || tile_count * lanes_ > gpu_threads_per_multiprocessor * multiprocessors_)) {
@@ -159,13 +159,31 @@ class WeightsGradient {
             load_image(b_, image_, plane * Index(p_.image[0] * p_.image[1]), p_.image[1], element, column));
       return row;
     };
+    // Everything that is read first, so that a thread waits for memory once.
+    std::vector<ScalarValue> gradients;
     const std::int64_t rest = p_.out[0] % rows_;
+    for (std::int64_t y = 0; y < rows_; ++y) {
+      const ImageElement row = image_element(b_, first + Index(y), p_.out[0]);
+      for (std::int64_t f = 0; f < filters_; ++f) {
+        const Index plane = at[0] * Index(p_.filters) + group * Index(group_filters_) +
+                            inside(filter + Index(f), f, filters_, group_filters_);
+        gradients.push_back(load_image(b_, gradient_, plane * Index(p_.out[0] * p_.out[1]), p_.out[1], row,
+                                       {at[2], std::nullopt}));
+      }
+    }
+    for (std::int64_t y = 0; y < rows_; ++y) {
+      for (std::int64_t c = 0; c < channels_; ++c) {
+        for (std::int64_t k = 0; k < kernel_rows_; ++k) row_of(c, y, k);
+      }
+    }
     for (std::int64_t y = 0; y < rows_; ++y) {
       std::vector<std::vector<ScalarValue>> rows;
       for (std::int64_t c = 0; c < channels_; ++c) {
         for (std::int64_t k = 0; k < kernel_rows_; ++k) rows.push_back(row_of(c, y, k));
       }
-      const auto add = [&] { add_row(rows, at, y, group, filter); };
+      const auto add = [&] {
+        add_row(rows, std::span(gradients).subspan(static_cast<std::size_t>(y * filters_)));
+      };
       if (rest > 0 && y >= rest) {
         b_.branch(b_.compare(ScalarOp::lt, first + Index(y), p_.out[0]), add);
       } else {
@@ -174,14 +192,11 @@ class WeightsGradient {
     }
   }
 
-  /// Row y of the piece; `rows`: of the image, a channel and row of the window each.
-  void add_row(const std::vector<std::vector<ScalarValue>>& rows, const std::vector<Index>& at,
-               std::int64_t y, Index group, Index filter) {
+  /// A row of a piece: of the image a row for each channel and row of the window, of the gradient an element
+  /// a filter.
+  void add_row(const std::vector<std::vector<ScalarValue>>& rows, std::span<const ScalarValue> gradients) {
     for (std::int64_t f = 0; f < filters_; ++f) {
-      const Index plane = at[0] * Index(p_.filters) + group * Index(group_filters_) +
-                          inside(filter + Index(f), f, filters_, group_filters_);
-      const Index row = at[1] * Index(rows_) + Index(y);
-      const ScalarValue g = b_.load(gradient_, (plane * Index(p_.out[0]) + row) * Index(p_.out[1]) + at[2]);
+      const ScalarValue g = gradients[static_cast<std::size_t>(f)];
       for (std::int64_t c = 0; c < channels_; ++c) {
         for (std::int64_t k = 0; k < kernel_rows_; ++k) {
           const std::vector<ScalarValue>& elements = rows[static_cast<std::size_t>(c * kernel_rows_ + k)];
@@ -224,7 +239,7 @@ class WeightsGradient {
               exists = exists ? b_.emit(ScalarOp::bit_and, *exists, below) : below;
             }
             const Buffer to = chunks_ > 1 ? partial_ : result_;
-            const Index place = chunks_ > 1 ? weight * Index(chunks_) + chunk : weight;
+            const Index place = chunks_ > 1 ? chunk * Index(p_.filter_shape().count()) + weight : weight;
             if (exists) {
               b_.store(to, place, b_.get(sum(f, c, k, l)), *exists);
             } else {
@@ -237,13 +252,16 @@ class WeightsGradient {
   }
 
   void add_partials(std::int64_t weights) {
-    b_.parallel("w", weights, [&](Index w) {
-      const Local total = b_.local("total", b_.constant(0, partial_.dtype));
-      b_.loop("chunk", 0, chunks_, vectorize, [&](Index chunk) {
-        b_.reduce(ScalarOp::add, total, b_.load(partial_, w * Index(chunks_) + chunk));
-      });
-      b_.store(result_, w, b_.get(total));
-    });
+    b_.parallel(
+        "w", weights,
+        [&](Index w) {
+          const Local total = b_.local("total", b_.constant(0, partial_.dtype));
+          b_.loop("chunk", 0, chunks_, [&](Index chunk) {
+            b_.reduce(ScalarOp::add, total, b_.load(partial_, chunk * Index(weights) + w));
+          });
+          b_.store(result_, w, b_.get(total));
+        },
+        vectorize);
   }
 
   const ConvProblem& p_;

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "croton/codegen/lower_conv_gpu.h"
 #include "croton/codegen/lower_pool_windows.h"
 
 namespace croton {
@@ -8,7 +9,8 @@ namespace {
 
 /// pool_2d_grad in two phases: where each window's maximum lies, then what every element of the input gets
 /// from the windows that hold it. A thread of the second phase has as many neighbouring rows and columns as
-/// windows are apart: all these elements lie in the same windows.
+/// windows are apart: all these elements lie in the same windows. Where windows do not overlap that is one
+/// window, whose maximum it finds itself.
 class GpuPoolGradient {
  public:
   GpuPoolGradient(const LowerContext& context, const Pooling& pool)
@@ -29,6 +31,7 @@ class GpuPoolGradient {
 
   NodeCode lower() {
     const std::int64_t places = pool_.windows.ws[0] * pool_.windows.ws[1];
+    if (is_max_ && are_apart()) return gather(), kernel_.finish();
     if (is_max_) {
       place_ =
           kernel_.scratch(places < 256 ? DType::uint8 : DType::int32, std::max<std::int64_t>(windows_, 1));
@@ -41,8 +44,44 @@ class GpuPoolGradient {
  private:
   ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
 
-  void find_maxima() {
+  /// No element lies in two windows.
+  bool are_apart() const {
+    const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride;
+    return ws[0] <= stride[0] && ws[1] <= stride[1];
+  }
+
+  /// The place of the maximum in window (i, j) of a plane, as row * columns + column.
+  ScalarValue place_of_maximum(std::span<const Index> plane, Index i, Index j) {
     const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride, &pad = pool_.windows.pad;
+    const Index row = i * Index(stride[0]) - Index(pad[0]), column = j * Index(stride[1]) - Index(pad[1]);
+    const ScalarValue nothing = first_of_fold(b_, true, dtype_);
+    const Local extreme = b_.local("extreme", nothing);
+    // The first element that exists, should all be -inf.
+    const Index first = max(Index(0) - row, 0) * Index(ws[1]) + max(Index(0) - column, 0);
+    const Local where = b_.local("where", b_.value_of(first, DType::int32));
+    for (std::int64_t r = 0; r < ws[0]; ++r) {
+      for (std::int64_t c = 0; c < ws[1]; ++c) {
+        const Index at_row = row + Index(r), at_column = column + Index(c);
+        const ImageElement in_rows = image_element(b_, at_row, pool_.rows);
+        const ImageElement in_columns = image_element(b_, at_column, pool_.columns);
+        if (!in_rows.exists && !in_columns.exists) {
+          b_.reduce_arg(ScalarOp::max, extreme, where, b_.load(x_, at_x_(plane, at_row, at_column)),
+                        number(r * ws[1] + c));
+          continue;
+        }
+        const ScalarValue exists = !in_rows.exists      ? *in_columns.exists
+                                   : !in_columns.exists ? *in_rows.exists
+                                                        : both(b_, *in_rows.exists, *in_columns.exists);
+        const ScalarValue v = b_.load(x_, at_x_(plane, at_row, at_column), exists, nothing);
+        const ScalarValue place =
+            b_.emit(ScalarOp::select, exists, number(r * ws[1] + c), number(ws[0] * ws[1]));
+        b_.reduce_arg(ScalarOp::max, extreme, where, v, place);
+      }
+    }
+    return b_.get(where);
+  }
+
+  void find_maxima() {
     const std::int64_t columns = std::max<std::int64_t>(pool_.out_columns, 1);
     const std::int64_t rows = std::max<std::int64_t>(pool_.out_rows, 1);
     b_.parallel(
@@ -50,24 +89,7 @@ class GpuPoolGradient {
         [&](Index w) {
           const Index j = mod(w, columns), i = mod(floor_div(w, columns), rows);
           const std::vector<Index> plane = split_index(floor_div(w, rows * columns), planes_.extents);
-          const Index row = i * Index(stride[0]) - Index(pad[0]),
-                      column = j * Index(stride[1]) - Index(pad[1]);
-          const ScalarValue nothing = first_of_fold(b_, true, dtype_);
-          const Local extreme = b_.local("extreme", nothing);
-          // The first element that exists, should all be -inf.
-          const Index first = max(Index(0) - row, 0) * Index(ws[1]) + max(Index(0) - column, 0);
-          const Local where = b_.local("where", b_.value_of(first, DType::int32));
-          for (std::int64_t r = 0; r < ws[0]; ++r) {
-            for (std::int64_t c = 0; c < ws[1]; ++c) {
-              const ScalarValue exists = inside(b_, pool_, row + Index(r), column + Index(c));
-              const ScalarValue v =
-                  b_.load(x_, at_x_(plane, row + Index(r), column + Index(c)), exists, nothing);
-              const ScalarValue place =
-                  b_.emit(ScalarOp::select, exists, number(r * ws[1] + c), number(ws[0] * ws[1]));
-              b_.reduce_arg(ScalarOp::max, extreme, where, v, place);
-            }
-          }
-          b_.store(place_, w, b_.cast(b_.get(where), place_.dtype));
+          b_.store(place_, w, b_.cast(place_of_maximum(plane, i, j), place_.dtype));
         },
         vectorize);
   }
@@ -96,7 +118,9 @@ class GpuPoolGradient {
                                               window_exists(j, pool_.out_columns, n, block_columns));
               ScalarValue share = b_.load(gy_, at_gy_(plane, i, j), exists, zero);
               ScalarValue place;
-              if (is_max_) {
+              if (is_max_ && are_apart()) {
+                place = place_of_maximum(plane, i, j);
+              } else if (is_max_) {
                 const Index w = (flat_plane * Index(pool_.out_rows) + i) * Index(pool_.out_columns) + j;
                 place = b_.cast(b_.load(place_, w, exists, b_.constant(0, place_.dtype)), DType::int32);
               } else {

@@ -16,7 +16,7 @@ constexpr std::int64_t most_gpu_chunks = 16;
 constexpr std::int64_t most_gpu_rows = 8;
 constexpr std::int64_t shortest_gpu_chunk = 64;
 // Thin: rows or columns of the result whose sums a thread keeps, and terms of a sum.
-constexpr std::int64_t most_thin = 8;
+constexpr std::int64_t most_thin = 16;
 constexpr std::int64_t least_thin_terms = 64;
 // Thin sums: the columns of a group of threads, side by side, and how often it has each of them.
 constexpr std::int64_t sum_columns = 32;

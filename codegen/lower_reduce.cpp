@@ -21,6 +21,8 @@ constexpr std::int64_t most_rows_in_registers = 32;
 constexpr std::int64_t rows_together = 8;
 constexpr std::int64_t shortest_row = 16;
 constexpr std::int64_t longest_reduced_lane_row = 1024;
+// On a GPU fewer columns than that fill no lines of the cache either way: groups of threads sum them.
+constexpr std::int64_t fewest_gpu_columns = 16;
 
 /// One value that is folded: where its partial results live and how they start.
 struct Fold {
@@ -232,7 +234,8 @@ class ReduceNest {
     const std::int64_t kept_count = kept_.count(), reduced_count = reduced_.count();
     const bool contiguous_rows = !reduced_.extents.empty() && reduced_.strides[leader_].back() == 1;
     const bool contiguous_columns = !kept_.extents.empty() && kept_.strides[leader_].back() == 1;
-    const bool columns = !contiguous_rows && kept_count > 1 && (contiguous_columns || kept_count >= 4096);
+    const bool columns =
+        !contiguous_rows && kept_count >= fewest_gpu_columns && (contiguous_columns || kept_count >= 4096);
     const std::int64_t wanted = std::int64_t{context_.multiprocessors} * (columns ? 2048 : 8);
     const std::int64_t shortest = columns ? 16 : 8192;
     std::int64_t chunks = std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(kept_count, 1), 1,

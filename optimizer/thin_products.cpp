@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "croton/ops/blas.h"
+#include "croton/ops/shape_ops.h"
 #include "croton/optimizer/expressions.h"
 #include "croton/optimizer/match.h"
 #include "croton/optimizer/passes.h"
@@ -16,6 +17,8 @@ namespace croton {
 namespace {
 
 constexpr std::int64_t most_terms = 3;
+// Rows of the product from which a copy of the factor that all of them read is nothing.
+constexpr std::int64_t least_readers = 256;
 
 std::optional<double> known(const Variable& scalar) {
   return scalar.is_constant() ? uniform_value(scalar) : std::nullopt;
@@ -30,10 +33,20 @@ Variable scaled(const Variable& factor, const Variable& v) {
       "mul", {number ? uniform_constant(*number, v.dtype(), v.rank()) : pad_left(factor, v.rank()), v});
 }
 
+/// y with its rows as they are read, for every row of x, several elements at a time: a transposed view is
+/// copied once.
+Variable with_rows_in_memory(const Variable& y, std::int64_t readers) {
+  const Node& node = *y.node();
+  const bool is_transposed = node.is_apply() && &node.op() == &dimshuffle_op() &&
+                             shuffle_pattern(node) == std::vector<std::int64_t>{1, 0};
+  return is_transposed && readers >= least_readers ? Variable(make_node(contiguous_op(), {y})) : y;
+}
+
 /// x @ y as a sum of outer products; nothing where that is not cheap.
-std::optional<Variable> outer_products(const Variable& x, const Variable& y) {
+std::optional<Variable> outer_products(const Variable& x, const Variable& given) {
   const std::int64_t terms = x.type().shape[1];
   if (terms < 1 || terms > most_terms) return std::nullopt;
+  const Variable y = with_rows_in_memory(given, x.type().shape[0]);
   std::vector<Variable> products;
   for (std::int64_t i = 0; i < terms; ++i) {
     products.push_back(elementwise("mul", {x(all, slice(i, i + 1)), y(slice(i, i + 1), all)}));

@@ -1,5 +1,7 @@
 #include "croton/runtime/cuda_product.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -7,13 +9,16 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "croton/codegen/thin_product.h"
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
 #include "croton/runtime/cuda_blas.h"
 #include "croton/runtime/cuda_device.h"
+#include "croton/runtime/cuda_product_choice.h"
 #include "croton/runtime/cuda_product_layout.h"
+#include "croton/runtime/cuda_timing.h"
 
 namespace croton {
 
@@ -22,6 +27,9 @@ namespace {
 // Products with fewer multiplications are one small loop for generated code.
 constexpr std::int64_t least_work = 16 * 16 * 16;
 constexpr std::size_t most_workspace = std::size_t{32} << 20;
+// Algorithms that are measured, of products with so many multiplications or more.
+constexpr int most_measured = 6;
+constexpr double least_measured = 1e7;
 constexpr std::uintptr_t vector_alignment = 16;  // bytes that the fast algorithms load at once
 
 /// One a device, made when first needed, never destroyed: the library outlives us at the end of a process.
@@ -95,8 +103,33 @@ class CudaProduct final : public CudaLibraryStep {
     if (operation_ != nullptr) blas.operation_destroy(operation_);
   }
 
-  /// The algorithms that the library's heuristic finds best. False when it has none.
-  bool choose() { return choose(vector_alignment, aligned_) && choose(element_bytes(), unaligned_); }
+  /// The algorithms that are fastest, as measured, or that the library's heuristic finds best. False when it
+  /// has none.
+  bool choose(CudaDevice& device) {
+    const std::vector<ProductAlgorithm> guesses = algorithms(element_bytes(), 1);
+    if (guesses.empty()) return false;
+    unaligned_ = guesses.front();
+    // Measuring may choose another in another run; short products are not worth it.
+    const bool may_measure =
+        !config().deterministic() && static_cast<double>(p_.d.rows * p_.d.columns * p_.k) >= least_measured;
+    const std::string name = may_measure ? name_on(device) : std::string();
+    if (may_measure) {
+      if (const auto known = known_product_algorithm(name)) {
+        aligned_ = *known;
+        return true;
+      }
+    }
+    const std::vector<ProductAlgorithm> candidates =
+        algorithms(vector_alignment, may_measure ? most_measured : 1);
+    if (candidates.empty()) return false;
+    aligned_ = candidates.front();
+    if (candidates.size() == 1) return true;
+    if (const auto best = measure(device, candidates)) {
+      aligned_ = candidates[*best];
+      remember_product_algorithm(name, aligned_);
+    }
+    return true;
+  }
 
   void run(void* const* buffers, CUstream stream) override {
     const cublaslt::Library& blas = cublaslt::library();
@@ -109,7 +142,7 @@ class CudaProduct final : public CudaLibraryStep {
       cublaslt::check(blas.operation_set(operation_, cublaslt::bias_pointer, &bias, sizeof bias),
                       "cublasLtMatmulDescSetAttribute");
     }
-    const Choice& choice = bits % vector_alignment == 0 ? aligned_ : unaligned_;
+    const ProductAlgorithm& choice = bits % vector_alignment == 0 ? aligned_ : unaligned_;
     const void *alpha = &host_factors_[0], *beta = &host_factors_[1];
     if (factors_) {
       const auto* const known = static_cast<const Scale*>(factors_->data());
@@ -128,10 +161,6 @@ class CudaProduct final : public CudaLibraryStep {
   }
 
  private:
-  struct Choice {
-    cublaslt::Algorithm algorithm{};
-    std::size_t workspace = 0;
-  };
   /// alpha or beta in the scale type: a float in the first half, or a double.
   union Scale {
     float narrow;
@@ -177,7 +206,8 @@ class CudaProduct final : public CudaLibraryStep {
     device.upload(factors_->data(), values.data(), sizeof values);
   }
 
-  bool choose(std::uintptr_t alignment, Choice& choice) {
+  /// The heuristic's best algorithms for operands of that alignment, at most so many.
+  std::vector<ProductAlgorithm> algorithms(std::uintptr_t alignment, int most) {
     const cublaslt::Library& blas = cublaslt::library();
     cublaslt::Preference preference = nullptr;
     cublaslt::check(blas.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
@@ -192,13 +222,79 @@ class CudaProduct final : public CudaLibraryStep {
       void* const bias = reinterpret_cast<void*>(alignment);
       blas.operation_set(operation_, cublaslt::bias_pointer, &bias, sizeof bias);
     }
-    cublaslt::HeuristicResult best{};
+    std::vector<cublaslt::HeuristicResult> results(static_cast<std::size_t>(most));
     int found = 0;
-    const int status = blas.heuristic(handle_, operation_, a_, b_, c_, d_, preference, 1, &best, &found);
+    const int status =
+        blas.heuristic(handle_, operation_, a_, b_, c_, d_, preference, most, results.data(), &found);
     blas.preference_destroy(preference);
-    if (status != 0 || found == 0 || best.status != 0) return false;
-    choice = {best.algorithm, best.workspace_bytes};
-    return true;
+    std::vector<ProductAlgorithm> list;
+    for (int i = 0; status == 0 && i < found; ++i) {
+      const cublaslt::HeuristicResult& result = results[static_cast<std::size_t>(i)];
+      if (result.status == 0) list.push_back({result.algorithm, result.workspace_bytes});
+    }
+    return list;
+  }
+
+  /// Everything that decides which algorithm is fastest.
+  std::string name_on(const CudaDevice& device) const {
+    const auto text = [](const BlasMatrix& m) {
+      return fmt::format("{}x{}/{}{}", m.rows, m.columns, m.leading, m.transposed ? "T" : "");
+    };
+    return fmt::format("{} cuBLASLt {} {} {} {} {} {} k {} workspace {}", device.info().name,
+                       cublaslt::library().version, arithmetic_.name, text(p_.a), text(p_.b), text(p_.d),
+                       p_.bias >= 0       ? "bias"
+                       : p_.c.buffer >= 0 ? "sum"
+                                          : "product",
+                       p_.k, most_workspace);
+  }
+
+  std::optional<std::size_t> measure(CudaDevice& device, const std::vector<ProductAlgorithm>& candidates) {
+    constexpr unsigned char filling = 0x3c;  // ordinary numbers in every type: 0x3c3c3c3c is 0.0115
+    const std::lock_guard guard(device.mutex());
+    std::vector<StorageRef> memory;
+    std::vector<void*> buffers(static_cast<std::size_t>(p_.d.buffer) + 2);
+    const auto provide = [&](int buffer, std::size_t bytes) {
+      memory.push_back(device.allocate(bytes));
+      buffers[static_cast<std::size_t>(buffer)] = memory.back()->data();
+      device.fill(memory.back()->data(), filling, bytes);
+    };
+    const auto bytes_of = [&](const BlasMatrix& m) {
+      return static_cast<std::size_t>(m.leading * m.columns) * element_bytes();
+    };
+    try {
+      std::size_t workspace = 16;
+      for (const ProductAlgorithm& candidate : candidates)
+        workspace = std::max(workspace, candidate.workspace);
+      provide(p_.d.buffer + 1, workspace);
+      provide(p_.d.buffer, bytes_of(p_.d));
+      provide(p_.a.buffer, bytes_of(p_.a));
+      if (p_.b.buffer != p_.a.buffer) provide(p_.b.buffer, bytes_of(p_.b));
+      // What is added lies where the sum does, as in a step that computes in place.
+      if (p_.c.buffer >= 0 && p_.c.leading == p_.d.leading) {
+        buffers[static_cast<std::size_t>(p_.c.buffer)] = buffers[static_cast<std::size_t>(p_.d.buffer)];
+      } else if (p_.c.buffer >= 0) {
+        provide(p_.c.buffer, bytes_of(p_.c));
+      }
+      if (p_.bias >= 0) provide(p_.bias, static_cast<std::size_t>(p_.d.rows) * element_bytes());
+      for (const int factor : {p_.alpha, p_.beta}) {
+        if (factor >= 0) provide(factor, sizeof(Scale));
+      }
+    } catch (const MemoryError&) {
+      return std::nullopt;
+    }
+    const auto seconds = [&](std::size_t candidate, double limit) -> std::optional<double> {
+      try {
+        aligned_ = candidates[candidate];
+        return device_seconds(device, [&] { run(buffers.data(), device.stream()); }, limit);
+      } catch (const DeviceError&) {
+        return std::nullopt;  // the library refuses one that it has named
+      }
+    };
+    const std::optional<std::size_t> best = fastest_product_algorithm(candidates.size(), seconds);
+    aligned_ = candidates.front();
+    memory.clear();
+    device.memory().trim();
+    return best;
   }
 
   BlasProduct p_;
@@ -209,7 +305,7 @@ class CudaProduct final : public CudaLibraryStep {
   std::array<Scale, 2> host_factors_{};
   StorageRef factors_;  // on the device, where one is computed there
   bool alpha_known_ = true, beta_known_ = true;
-  Choice aligned_, unaligned_;
+  ProductAlgorithm aligned_, unaligned_;
 };
 
 }  // namespace
@@ -234,7 +330,7 @@ std::unique_ptr<CudaLibraryStep> make_cuda_product(CudaDevice& device, const Nod
   device.make_current();
   auto step = std::make_unique<CudaProduct>(device, *product, *arithmetic, alpha,
                                             product->bias >= 0 ? std::optional(0.0) : beta);
-  return step->choose() ? std::move(step) : nullptr;
+  return step->choose(device) ? std::move(step) : nullptr;
 }
 
 }  // namespace croton

@@ -1,4 +1,5 @@
 #include "croton/runtime/cuda_product_layout.h"
+#include "croton/runtime/cuda_product_choice.h"
 
 #include <catch2/catch.hpp>
 #include <random>
@@ -146,4 +147,35 @@ TEST_CASE("strides that cuBLASLt cannot walk are named", "[runtime][cuda][blas]"
   CHECK(reason ==
         "an operand of 4 x 3 has strides -3 and 1; cuBLASLt needs one of them 1 and the other at least the "
         "length");
+}
+
+TEST_CASE("of measured algorithms of a product another than the library's guess must be clearly faster",
+          "[runtime][cuda]") {
+  const auto fastest = [](std::vector<double> taken) {
+    std::vector<double> limits;
+    const auto best = fastest_product_algorithm(taken.size(), [&](std::size_t i, double limit) {
+      limits.push_back(limit);
+      return taken[i] < 0 ? std::nullopt : std::optional(taken[i]);
+    });
+    CHECK(limits.size() == taken.size());
+    return best;
+  };
+  CHECK(fastest({}) == std::nullopt);
+  CHECK(fastest({-1, -1}) == std::nullopt);
+  CHECK(fastest({10, 9.8, 12}) == 0);
+  CHECK(fastest({10, 8, 7.9}) == 1);
+  CHECK(fastest({-1, 9, 5}) == 2);
+}
+
+TEST_CASE("the algorithm of a product is remembered", "[runtime][cuda]") {
+  const std::string name = "a product of a test 17x19";
+  ProductAlgorithm choice;
+  choice.algorithm.data[0] = 42;
+  choice.workspace = 4096;
+  remember_product_algorithm(name, choice);
+  const auto known = known_product_algorithm(name);
+  REQUIRE(known);
+  CHECK(known->algorithm.data[0] == 42);
+  CHECK(known->workspace == 4096);
+  CHECK_FALSE(known_product_algorithm("another"));
 }

@@ -73,7 +73,7 @@ TEST_CASE("thin products for a GPU, interpreted", "[codegen][cuda][thin]") {
     return low + static_cast<std::int64_t>(random() % static_cast<std::uint32_t>(high - low + 1));
   };
   for (int i = 0; i < random_cases(60); ++i) {
-    const std::int64_t thin = pick(1, 9), other = pick(1, 90),
+    const std::int64_t thin = pick(1, 17), other = pick(1, 90),
                        k = random() % 4 == 0 ? pick(1, 70) : pick(64, 700);
     const bool is_thin_m = random() % 2 == 0;
     const DType dtype = random() % 4 == 0   ? DType::float64
