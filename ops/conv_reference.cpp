@@ -13,11 +13,9 @@ struct Axis {
   std::int64_t image = 1, kernel = 1, out = 1, pad = 0, stride = 1, dilation = 1;
   bool flip = false;
 
-  // Where element `k` of the filter meets output `o`, or -1 in the padding.
-  std::int64_t position(std::int64_t o, std::int64_t k) const {
-    const std::int64_t at = o * stride + k * dilation - pad;
-    return at >= 0 && at < image ? at : -1;
-  }
+  // Where element `k` of the filter meets output `o`.
+  std::int64_t position(std::int64_t o, std::int64_t k) const { return o * stride + k * dilation - pad; }
+  bool holds(std::int64_t at) const { return at >= 0 && at < image; }
   std::int64_t filter(std::int64_t k) const { return flip ? kernel - 1 - k : k; }
 };
 
@@ -35,25 +33,27 @@ std::vector<double> doubles(const Tensor& tensor) {
   return tensor.astype(DType::float64).to_vector<double>();
 }
 
-// Calls f(image, kernel, out) with the positions within a plane, volume or line that meet.
+// Calls f(image, kernel, out, count) for each row of outputs and each element of the filter that meets it:
+// `count` outputs from `out` on, next to each other, and as many positions of the image from `image` on, a
+// stride apart.
 template <class F>
-void for_each_meeting(const std::array<Axis, 3>& a, F&& f) {
-  for (std::int64_t o0 = 0; o0 < a[0].out; ++o0) {
-    for (std::int64_t o1 = 0; o1 < a[1].out; ++o1) {
-      for (std::int64_t o2 = 0; o2 < a[2].out; ++o2) {
-        const std::int64_t out = (o0 * a[1].out + o1) * a[2].out + o2;
-        for (std::int64_t k0 = 0; k0 < a[0].kernel; ++k0) {
-          const std::int64_t i0 = a[0].position(o0, k0);
-          if (i0 < 0) continue;
+void for_each_row(const std::array<Axis, 3>& a, F&& f) {
+  for (std::int64_t k2 = 0; k2 < a[2].kernel; ++k2) {
+    std::int64_t begin = 0, end = a[2].out;
+    while (begin < end && !a[2].holds(a[2].position(begin, k2))) ++begin;
+    while (end > begin && !a[2].holds(a[2].position(end - 1, k2))) --end;
+    if (begin == end) continue;
+    for (std::int64_t o0 = 0; o0 < a[0].out; ++o0) {
+      for (std::int64_t k0 = 0; k0 < a[0].kernel; ++k0) {
+        const std::int64_t i0 = a[0].position(o0, k0);
+        if (!a[0].holds(i0)) continue;
+        for (std::int64_t o1 = 0; o1 < a[1].out; ++o1) {
           for (std::int64_t k1 = 0; k1 < a[1].kernel; ++k1) {
             const std::int64_t i1 = a[1].position(o1, k1);
-            if (i1 < 0) continue;
-            for (std::int64_t k2 = 0; k2 < a[2].kernel; ++k2) {
-              const std::int64_t i2 = a[2].position(o2, k2);
-              if (i2 < 0) continue;
-              f((i0 * a[1].image + i1) * a[2].image + i2,
-                (a[0].filter(k0) * a[1].kernel + a[1].filter(k1)) * a[2].kernel + a[2].filter(k2), out);
-            }
+            if (!a[1].holds(i1)) continue;
+            f((i0 * a[1].image + i1) * a[2].image + a[2].position(begin, k2),
+              (a[0].filter(k0) * a[1].kernel + a[1].filter(k1)) * a[2].kernel + a[2].filter(k2),
+              (o0 * a[1].out + o1) * a[2].out + begin, end - begin);
           }
         }
       }
@@ -67,36 +67,41 @@ Tensor conv_reference(const ConvProblem& p, const Tensor& first, const Tensor& s
   const std::array<Axis, 3> axes = axes_of(p);
   const std::int64_t image = p.image.count(), kernel = p.kernel.count(), out = p.out.count();
   const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
-  const std::vector<double> a = doubles(first), b = doubles(second);
+  const std::vector<double> first_values = doubles(first), second_values = doubles(second);
+  const double *a = first_values.data(), *b = second_values.data();
   const Shape shape = p.direction == ConvDirection::forward           ? p.out_shape()
                       : p.direction == ConvDirection::backward_inputs ? p.image_shape()
                                                                       : p.filter_shape();
-  std::vector<double> sums(static_cast<std::size_t>(shape.count()), 0.0);
+  std::vector<double> results(static_cast<std::size_t>(shape.count()), 0.0);
+  double* sums = results.data();
+  const std::int64_t stride = axes[2].stride;
   for (std::int64_t n = 0; n < p.batch; ++n) {
     for (std::int64_t o = 0; o < p.filters; ++o) {
       for (std::int64_t c = 0; c < channels; ++c) {
         const auto image_at = (n * p.channels + o / filters * channels + c) * image;
         const auto filter_at = (o * channels + c) * kernel;
         const auto out_at = (n * p.filters + o) * out;
-        for_each_meeting(axes, [&](std::int64_t i, std::int64_t k, std::int64_t y) {
-          const auto x = static_cast<std::size_t>(image_at + i), w = static_cast<std::size_t>(filter_at + k),
-                     g = static_cast<std::size_t>(out_at + y);
+        for_each_row(axes, [&](std::int64_t i, std::int64_t k, std::int64_t y, std::int64_t count) {
+          const std::int64_t x = image_at + i, w = filter_at + k, g = out_at + y;
           switch (p.direction) {
             case ConvDirection::forward:
-              sums[g] += a[x] * b[w];
+              for (std::int64_t j = 0; j < count; ++j) sums[g + j] += a[x + j * stride] * b[w];
               break;
             case ConvDirection::backward_inputs:
-              sums[x] += a[w] * b[g];
+              for (std::int64_t j = 0; j < count; ++j) sums[x + j * stride] += a[w] * b[g + j];
               break;
-            case ConvDirection::backward_weights:
-              sums[w] += a[x] * b[g];
+            case ConvDirection::backward_weights: {
+              double sum = 0;
+              for (std::int64_t j = 0; j < count; ++j) sum += a[x + j * stride] * b[g + j];
+              sums[w] += sum;
               break;
+            }
           }
         });
       }
     }
   }
-  return Tensor(sums, shape).astype(p.dtype);
+  return Tensor(results, shape).astype(p.dtype);
 }
 
 }  // namespace croton

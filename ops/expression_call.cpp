@@ -197,6 +197,17 @@ std::vector<Value> Call::items(std::string_view parameter) const {
   return *list;
 }
 
+std::vector<std::string> Call::texts(std::string_view parameter) const {
+  std::vector<std::string> result;
+  for (const Value& item : items(parameter)) {
+    const auto* text = item.as<std::string>();
+    if (text == nullptr)
+      fail_because(parameter, fmt::format("takes a text or a list of texts, got {}", kind_of(item)));
+    result.push_back(*text);
+  }
+  return result;
+}
+
 std::vector<std::int64_t> Call::integers(std::string_view parameter) const {
   std::vector<std::int64_t> result;
   for (const Value& item : items(parameter)) {

@@ -53,6 +53,8 @@ class Call {
   std::optional<std::int64_t> optional_integer(std::string_view parameter) const;
   double real(std::string_view parameter) const;
   std::string text(std::string_view parameter) const;
+  /// A list of texts; one text is a list of one.
+  std::vector<std::string> texts(std::string_view parameter) const;
   std::optional<DType> dtype(std::string_view parameter) const;
   /// One integer, a list of them, or none for all.
   Axes axes(std::string_view parameter) const;

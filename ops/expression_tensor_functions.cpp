@@ -192,8 +192,11 @@ std::vector<FunctionRow> tensor_functions() {
        [](const Call& c) -> Value {
          return {assert_op(c.operand("x"), c.variable("condition"), c.text("message"))};
        }},
-      {"print_op(x, message='')", "x; reports its value whenever it is computed.",
-       [](const Call& c) -> Value { return {print_op(c.operand("x"), c.text("message"))}; }},
+      {"print_op(x, message='', attributes='value')",
+       "x; reports these of value, shape, dtype, min, max, mean, sum, nan, infinite whenever it is computed.",
+       [](const Call& c) -> Value {
+         return {print_op(c.operand("x"), c.text("message"), c.texts("attributes"))};
+       }},
       {"set_subtensor(indexed, y)", "The whole of which `indexed` is a part, with that part set to y.",
        [](const Call& c) -> Value { return {set_subtensor(c.operand("indexed"), c.operand("y"))}; }},
       {"inc_subtensor(indexed, y)", "The same with y added.",

@@ -1,7 +1,11 @@
 #include "croton/optimizer/optimizer.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 
+#include "croton/graph/check_error.h"
+#include "croton/graph/message.h"
 #include "croton/graph/test_value.h"
 #include "croton/optimizer/phases.h"
 #include "croton/optimizer/rewriter.h"
@@ -40,6 +44,26 @@ class Listening {
   OptimizerObserver* observer_;
 };
 
+/// What a pass replaced before it failed stays: each replacement is valid by itself.
+void run_pass(const RewritePhase& phase, FunctionGraph& graph, const PassContext& context) {
+  // What must run has errors of the user's, which are for the user.
+  const OnOptError on_error = phase.essential ? OnOptError::raise : config().on_opt_error();
+  try {
+    phase.pass(graph, context);
+  } catch (const DebugModeError&) {
+    throw;  // an observer's
+  } catch (const Error& e) {
+    if (on_error == OnOptError::raise) throw;
+    if (on_error == OnOptError::ignore) return;
+    warn_once(
+        fmt::format("the pass {} failed and was left: {}\n  this is a bug in the pass "
+                    "(optimizer_excluding={} leaves it out, on_opt_error=raise stops here)",
+                    phase.name, e.what(), phase.name));
+  }
+}
+
+}  // namespace
+
 void run_phases(const std::vector<RewritePhase>& phases, FunctionGraph& graph, const PassContext& context,
                 OptimizerReport* report, OptimizerObserver* observer) {
   const bool verbose = config().optimizer_verbose();
@@ -52,7 +76,7 @@ void run_phases(const std::vector<RewritePhase>& phases, FunctionGraph& graph, c
       if (observer != nullptr) observer->on_phase_begin(graph, phase.name);
       const auto start = std::chrono::steady_clock::now();
       entry.nodes_before = graph.apply_count();
-      phase.pass(graph, context);
+      run_pass(phase, graph, context);
       entry.nodes_after = graph.apply_count();
       entry.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     } else {
@@ -65,8 +89,6 @@ void run_phases(const std::vector<RewritePhase>& phases, FunctionGraph& graph, c
     if (observer != nullptr) observer->on_phase_end(graph, phase.name);
   }
 }
-
-}  // namespace
 
 void optimize(FunctionGraph& graph, const Query& query, OptimizerReport* report,
               OptimizerObserver* observer) {

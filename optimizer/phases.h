@@ -29,6 +29,11 @@ struct RewritePhase {
   std::function<void(FunctionGraph&, const PassContext&)> pass;
 };
 
+/// Runs the phases that the query selects, one after the other. A pass that fails is left with a warning (or
+/// ends in its error: `on_opt_error`), but for essential ones. Report and observer may be null.
+void run_phases(const std::vector<RewritePhase>& phases, FunctionGraph& graph, const PassContext& context,
+                OptimizerReport* report = nullptr, OptimizerObserver* observer = nullptr);
+
 /// What optimize() does, in this order.
 const std::vector<RewritePhase>& general_phases();
 /// What specialize() does, in this order.

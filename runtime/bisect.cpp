@@ -93,11 +93,8 @@ class Bisection {
     }
   }
 
-  /// Leaves out what the fault does not need: other schedules, gradients of ops.
-  void hurry(const Case& at, const std::string& identity) {
-    is_quick_ = true;
-    is_quick_ = shows(at, identity);
-  }
+  /// Leaves out what most faults do not need: other schedules, gradients of ops.
+  void hurry(bool quick) { is_quick_ = quick; }
 
   std::size_t tries() const { return tries_; }
 
@@ -230,11 +227,13 @@ class Shrinker {
       : bisection_(bisection), case_(std::move(from)), identity_(std::move(identity)) {}
 
   Case run() {
+    // Smaller tensors first: every later try computes the whole graph with the slow reference evaluator.
+    reduce_extents([](std::int64_t extent) { return std::vector{extent / 8, extent / 2}; });
     drop_outputs();
     drop_later_nodes();
     cut_far_operands();
     cut_single_operands();
-    halve_extents();
+    reduce_extents([](std::int64_t extent) { return std::vector{extent / 4, extent / 2, extent - 1}; });
     return case_;
   }
 
@@ -331,7 +330,9 @@ class Shrinker {
     }
   }
 
-  void halve_extents() {
+  /// Cuts axes, the longest first, to the first of the proposed extents that still shows the fault.
+  template <typename Propose>
+  void reduce_extents(Propose&& propose) {
     std::set<std::int64_t> tried;
     bool changed = true;
     while (changed) {
@@ -340,7 +341,7 @@ class Shrinker {
       for (const Tensor& input : case_.inputs) extents.insert(input.shape().begin(), input.shape().end());
       for (const std::int64_t extent : extents) {
         if (extent < 2 || tried.contains(extent)) continue;
-        for (const std::int64_t kept : {extent / 4, extent / 2, extent - 1}) {
+        for (const std::int64_t kept : propose(extent)) {
           if (kept < 1) continue;
           try {
             changed = accept(sliced(case_, extent, kept));
@@ -370,11 +371,15 @@ std::optional<BisectResult> bisect(const TextGraph& graph, const std::vector<Ten
   }
   Bisection bisection(mode);
   Case start{cut_at_inputs(graph), inputs};
+  bisection.hurry(true);
   std::string report = bisection.look(start);
+  if (report.empty()) {
+    bisection.hurry(false);
+    report = bisection.look(start);
+  }
   if (report.empty()) return std::nullopt;
   const std::string identity = identity_of(report);
   const std::size_t nodes = topological_order(start.graph.results()).size();
-  bisection.hurry(start, identity);
   Case plain = without_shared(start);
   Case small = start;
   if (bisection.shows(plain, identity))

@@ -18,22 +18,33 @@ namespace croton {
 
 namespace {
 
-/// Calls f(index, element as double) in C order. Only for real dtypes.
+/// Calls f(position, element as double) in C order. Only for real dtypes.
 template <class F>
 void for_each_value(const Tensor& tensor, F&& f) {
-  visit_dtype(tensor.dtype(), [&](auto tag) {
+  const Tensor dense = tensor.contiguous();
+  const auto count = static_cast<std::size_t>(dense.size());
+  visit_dtype(dense.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    const auto view = tensor.elements<const T>();
-    for (auto element = view.begin(); element != view.end(); ++element) {
-      f(element.index(), static_cast<double>(*element));
-    }
+    const auto* elements = static_cast<const T*>(dense.raw_data());
+    for (std::size_t i = 0; i < count; ++i) f(i, static_cast<double>(elements[i]));
   });
+}
+
+/// The index of that element in C order.
+Shape index_of(std::size_t position, const Shape& shape) {
+  Shape index = shape;
+  auto left = static_cast<std::int64_t>(position);
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
+    index[axis] = left % shape[axis];
+    left /= shape[axis];
+  }
+  return index;
 }
 
 std::vector<double> values_of(const Tensor& tensor) {
   std::vector<double> values;
   values.reserve(static_cast<std::size_t>(tensor.size()));
-  for_each_value(tensor, [&](const Shape&, double x) { values.push_back(x); });
+  for_each_value(tensor, [&](std::size_t, double x) { values.push_back(x); });
   return values;
 }
 
@@ -98,11 +109,10 @@ std::optional<ValueDifference> compare_values(const Tensor& expected, const Tens
   result.count = expected.size();
   const std::vector<double> others = values_of(got);
   if (wrong != nullptr && !selects) wrong->assign(others.size(), false);
-  std::size_t position = 0;
   double worst = -1;
-  for_each_value(expected, [&](const Shape& at, double x) {
-    const double y = others[position++];
-    if (selects && !(*wrong)[position - 1]) return;
+  for_each_value(expected, [&](std::size_t position, double x) {
+    const double y = others[position];
+    if (selects && !(*wrong)[position]) return;
     if (x == y || (std::isnan(x) && std::isnan(y))) return;
     if (tolerance.only_finite && !std::isfinite(x)) return;
     const double allowed =
@@ -110,11 +120,11 @@ std::optional<ValueDifference> compare_values(const Tensor& expected, const Tens
     const double error = std::abs(y - x);
     if (error <= allowed) return;
     ++result.wrong;
-    if (wrong != nullptr) (*wrong)[position - 1] = true;
+    if (wrong != nullptr) (*wrong)[position] = true;
     const double badness = std::isfinite(error) ? error : std::numeric_limits<double>::infinity();
     if (badness <= worst) return;
     worst = badness;
-    result.at = at;
+    result.at = index_of(position, expected.shape());
     result.expected = x;
     result.got = y;
     result.allowed = allowed;
@@ -128,7 +138,7 @@ std::optional<ValueDifference> compare_values(const Tensor& expected, const Tens
 
 double magnitude_of(const Tensor& tensor) {
   double magnitude = 0;
-  for_each_value(tensor, [&](const Shape&, double x) {
+  for_each_value(tensor, [&](std::size_t, double x) {
     if (std::isfinite(x)) magnitude = std::max(magnitude, std::abs(x));
   });
   return magnitude;
@@ -137,7 +147,7 @@ double magnitude_of(const Tensor& tensor) {
 bool is_all_finite(const Tensor& tensor) {
   bool finite = true;
   if (is_discrete(tensor.dtype())) return true;
-  for_each_value(tensor, [&](const Shape&, double x) { finite = finite && std::isfinite(x); });
+  for_each_value(tensor, [&](std::size_t, double x) { finite = finite && std::isfinite(x); });
   return finite;
 }
 

@@ -30,6 +30,9 @@ bool destroys(const Node& node, std::size_t input) {
   return false;
 }
 
+/// Most of the memory stays as it is: it is compared in blocks first.
+constexpr std::size_t compared_bytes = 4096;
+
 std::string bytes_text(std::ptrdiff_t bytes) {
   return fmt::format("{} byte{}", bytes, bytes == 1 ? "" : "s");
 }
@@ -106,17 +109,25 @@ void StepChecker::run_phase(const KernelStep& step, void* const* buffers, std::s
   }
   const std::vector<std::byte> start(arena_.begin(), arena_.end());
   std::vector<std::byte> merged = start;
-  std::vector<bool> written(start.size(), false);
   bool clash = false;
   for (std::int64_t i = 0; i < pieces; ++i) {
     std::ranges::copy(start, arena_.begin());
     const auto at = static_cast<std::size_t>(i);
     phase.function(buffers, bounds[at], bounds[at + 1], static_cast<std::int32_t>(i));
-    for (std::size_t b = 0; b < start.size(); ++b) {
-      if (arena_[b] == start[b]) continue;
-      clash = clash || (written[b] && merged[b] != arena_[b]);
-      written[b] = true;
-      merged[b] = arena_[b];
+    for (std::size_t block = 0; block < start.size(); block += compared_bytes) {
+      const std::size_t end = std::min(block + compared_bytes, start.size());
+      const std::size_t bytes = end - block;
+      if (std::memcmp(arena_.data() + block, start.data() + block, bytes) == 0) continue;
+      if (std::memcmp(merged.data() + block, start.data() + block, bytes) == 0) {
+        std::memcpy(merged.data() + block, arena_.data() + block, bytes);
+        continue;
+      }
+      for (std::size_t b = block; b < end; ++b) {
+        if (arena_[b] == start[b]) continue;
+        // What differs from the start was written by an earlier range.
+        clash = clash || (merged[b] != start[b] && merged[b] != arena_[b]);
+        merged[b] = arena_[b];
+      }
     }
   }
   bool depends = false;

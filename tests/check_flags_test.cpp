@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "croton/croton.h"
+#include "croton/optimizer/phases.h"
+#include "croton/optimizer/query.h"
 #include "croton/optimizer/rewriter.h"
 #include "croton/runtime/compare_values.h"
 #include "messages.h"
@@ -59,6 +61,32 @@ TEST_CASE("a rewrite that fails is left out, or an error, as on_opt_error says",
   CHECK_THAT(messages.list[0], StartsWith("the rewrite broken failed on exp") && Contains("no such shape") &&
                                    Contains("optimizer_excluding=broken"));
   CHECK_THROWS_AS(rewrite_with(OnOptError::raise), InternalError);
+}
+
+TEST_CASE("a pass that fails is left, or its error is raised, as on_opt_error says", "[optimizer][flags]") {
+  const Variable a = vector("a");
+  RewritePhase broken;
+  broken.name = "broken";
+  broken.pass = [](FunctionGraph&, const PassContext&) { throw ShapeError("no such shape"); };
+  const Query everything;
+  const SpecializeOptions none_needed;
+  const auto run = [&](std::string_view action) {
+    const ConfigScope scope({{"on_opt_error", std::string(action)}});
+    const std::vector<Variable> inputs{a}, outputs{exp(a)};
+    FunctionGraph graph(inputs, outputs);
+    run_phases({broken}, graph, {everything, none_needed});
+    return graph.outputs()[0].node()->op().name();
+  };
+  const test::Messages messages;
+  CHECK(run("ignore") == "exp");
+  CHECK(messages.list.empty());
+  CHECK(run("warn") == "exp");
+  REQUIRE(messages.list.size() == 1);
+  CHECK_THAT(messages.list[0], StartsWith("the pass broken failed and was left: ") &&
+                                   Contains("no such shape") && Contains("optimizer_excluding=broken"));
+  CHECK_THROWS_AS(run("raise"), ShapeError);
+  broken.essential = true;  // without it nothing could be computed: its errors are the user's
+  CHECK_THROWS_AS(run("ignore"), ShapeError);
 }
 
 TEST_CASE("warn_float64 names the first value that is float64", "[runtime][flags]") {
