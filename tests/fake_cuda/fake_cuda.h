@@ -2,10 +2,10 @@
 
 #include <cstddef>
 
-/// A driver of two devices that works on host memory, so that everything but machine code is tested without a GPU: a library
-/// called libcuda.so.1 with the driver's functions and the ones below. It checks every address that it is
-/// given: a kernel and a stream reach the memory of their device only, under its context. A module is the text "fake NUMBER"; its functions are called "PHASE PARAMETERS"; a launch calls
-/// back.
+/// A driver of two devices that works on host memory, so that everything but machine code is tested without a
+/// GPU: a library called libcuda.so.1 with the driver's functions and the ones below. It checks every address
+/// that it is given: a kernel and a stream reach the memory of their device only, under its context. A module
+/// is the text "fake NUMBER"; its functions are called "PHASE PARAMETERS"; a launch calls back.
 extern "C" {
 /// Runs phase `phase` of kernel `kernel` on these pointers.
 using FakeCudaLaunch = void (*)(long kernel, int phase, void** pointers);
