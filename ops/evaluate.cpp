@@ -9,6 +9,7 @@
 #include "croton/graph/error.h"
 #include "croton/graph/node.h"
 #include "croton/graph/op.h"
+#include "croton/graph/order_until.h"
 #include "croton/graph/shared_variable.h"
 
 namespace croton {
@@ -65,32 +66,6 @@ Tensor leaf_value(const Variable& variable) {
   }
 }
 
-/// What outputs need and values do not give, each node after its inputs.
-std::vector<Node*> order_up_to(std::span<const Variable> outputs, const Values& values) {
-  std::vector<Node*> order;
-  std::unordered_map<Node*, bool> listed;
-  std::vector<Node*> stack;
-  const auto enter = [&](const Variable& v) {
-    if (v.node()->is_apply() && !values.contains(v) && !listed.contains(v.node())) stack.push_back(v.node());
-  };
-  for (const Variable& output : outputs) {
-    enter(output);
-    while (!stack.empty()) {
-      Node* node = stack.back();
-      const auto [entry, first] = listed.try_emplace(node, false);
-      if (first) {
-        for (const Variable& input : node->inputs()) enter(input);
-        continue;
-      }
-      stack.pop_back();
-      if (entry->second) continue;
-      entry->second = true;
-      order.push_back(node);
-    }
-  }
-  return order;
-}
-
 }  // namespace
 
 std::vector<Tensor> evaluate(std::span<const Variable> outputs, const Values& given) {
@@ -104,7 +79,8 @@ std::vector<Tensor> evaluate(std::span<const Variable> outputs, const Values& gi
     if (entry == values.end()) entry = values.emplace(v, leaf_value(v)).first;
     return entry->second;
   };
-  const std::vector<Node*> order = order_up_to(outputs, values);
+  const std::vector<Node*> order =
+      order_until(outputs, [&](const Variable& v) { return values.contains(v); });
   std::unordered_map<Variable, std::size_t> uses_left;  // values are dropped after their last use
   for (const Node* node : order) {
     for (const Variable& input : node->inputs()) ++uses_left[input];

@@ -9,6 +9,7 @@
 #include "croton/runtime/cuda_device.h"
 #include "croton/runtime/cuda_memory.h"
 #include "fake_device.h"
+#include "message_of.h"
 #include "messages.h"
 #include "quiet.h"
 #include "random_graphs.h"
@@ -24,16 +25,6 @@ Tensor halves(std::int64_t count) {
   Tensor tensor = Tensor::empty({count}, DType::float32);
   for (std::int64_t i = 0; i < count; ++i) tensor.data<float>()[i] = 0.5f * static_cast<float>(i);
   return tensor;
-}
-
-template <class Error, class Call>
-std::string message_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <catch2/catch.hpp>
 #include <random>
-#include <regex>
 
 #include "croton/graph/error.h"
 #include "croton/graph/node.h"
@@ -10,6 +9,7 @@
 #include "croton/ops/creation.h"
 #include "croton/ops/elementwise_functions.h"
 #include "croton/ops/evaluate.h"
+#include "message_of.h"
 #include "nodes.h"
 #include "random_cases.h"
 #include "tensor_values.h"
@@ -17,21 +17,6 @@
 using namespace croton;
 using test::label;
 using namespace croton::test;
-
-namespace {
-
-/// The message with line numbers taken out.
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return std::regex_replace(e.what(), std::regex("_test\\.cpp:\\d+"), "_test.cpp");
-  }
-  return "no error";
-}
-
-}  // namespace
 
 TEST_CASE("The constructors of inputs", "[ops][creation]") {
   CHECK(to_string(matrix("X").type()) == "float32[?,?]");

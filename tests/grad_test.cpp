@@ -1,7 +1,6 @@
 #include "croton/ops/grad.h"
 
 #include <catch2/catch.hpp>
-#include <regex>
 #include <set>
 
 #include "croton/graph/error.h"
@@ -14,24 +13,11 @@
 #include "croton/ops/evaluate.h"
 #include "croton/ops/reduce.h"
 #include "croton/ops/verify_grad.h"
+#include "message_of.h"
 #include "tensor_values.h"
 
 using namespace croton;
 using namespace croton::test;
-
-namespace {
-
-template <class E, class F>
-std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return std::regex_replace(e.what(), std::regex("_test\\.cpp:\\d+"), "_test.cpp");
-  }
-  return "no error";
-}
-
-}  // namespace
 
 TEST_CASE("grad answers as it is asked", "[ops][grad]") {
   const SharedVariable w = shared(Tensor{{1.f, 2.f}, {3.f, 4.f}}, "W"), b = shared(Tensor{0.5f, -0.5f}, "b");

@@ -3,9 +3,7 @@
 #include <croton/croton.h>
 #include <fmt/format.h>
 
-#include "../training/command_line.h"
-#include "../training/conv_runs.h"
-#include "../training/pass_times.h"
+#include "../training/run_benchmark.h"
 
 using namespace croton;
 
@@ -99,44 +97,15 @@ void measure(PassReport& report, const ConvRun& run) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  int repeat = 1, calls = 10;
-  bool list = false;
-  std::string output = "conv_bench.txt", json, chart, flags;
-  std::vector<std::string> arguments;
-  CLI::App app{
-      "Measures the forward pass and both gradients of convolutions with every implementation.\n"
-      "SKIP=fft,legacy leaves some out; PRINT_GRAPH=1 prints every compiled graph.",
-      "conv_bench"};
-  app.add_option(
-      "runs", arguments,
-      "numbers of built-in runs, or configurations like i3x80x15,k32x3x7,b256,s2x2,p1,d2,g1: channels x "
-      "width x "
-      "height, filters x width x height, batch (128), strides (1), padding (0), dilation (1), groups (1)");
-  app.add_flag("--list", list, "list the built-in runs and end");
-  app.add_option("--repeat", repeat, "trials of which the least counts")
-      ->capture_default_str()
-      ->check(at_least(1));
-  app.add_option("--calls", calls, "calls a trial")->capture_default_str()->check(at_least(1));
-  app.add_option("--output", output, "file that gets the same lines")->capture_default_str();
-  app.add_option("--json", json, "file for the times as lines of JSON");
-  app.add_option("--svg", chart, "file for a chart of the times");
-  app.add_option("--flags", flags, "Croton's flags: name=value,...");
-  if (const auto code = read_arguments(app, argc, argv)) return *code;
-  try {
-    config().read_string(flags);
-    if (list) {
-      fmt::print("{}", list_of(built_in_runs()));
-      return 0;
-    }
-    const std::vector<ConvRun> runs = selected_runs(arguments, built_in_runs());
-    PassReport report(repeat, calls, output);
-    for (const ConvRun& run : runs) measure(report, run);
-    report.save();
-    if (!json.empty()) report.save_json(json);
-    if (!chart.empty()) report.save_chart(chart, "Convolutions, milliseconds a call");
-    return 0;
-  } catch (const Error& e) {
-    fmt::print(stderr, "conv_bench: {}\n", e.what());
-    return 2;
-  }
+  return run_benchmark(
+      argc, argv,
+      {.name = "conv_bench",
+       .purpose = "Measures the forward pass and both gradients of convolutions with every implementation.\n"
+                  "SKIP=fft,legacy leaves some out; PRINT_GRAPH=1 prints every compiled graph.",
+       .configuration =
+           "like i3x80x15,k32x3x7,b256,s2x2,p1,d2,g1: channels x width x height, filters x width x height, "
+           "batch (128), strides (1), padding (0), dilation (1), groups (1)",
+       .chart_title = "Convolutions, milliseconds a call",
+       .built_in = built_in_runs(),
+       .measure = measure});
 }

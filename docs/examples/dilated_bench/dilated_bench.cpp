@@ -7,9 +7,7 @@
 #include <cmath>
 #include <optional>
 
-#include "../training/command_line.h"
-#include "../training/conv_runs.h"
-#include "../training/pass_times.h"
+#include "../training/run_benchmark.h"
 
 using namespace croton;
 
@@ -164,39 +162,16 @@ DilatedRun dilated(ConvRun run) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  int repeat = 1, calls = 10;
-  std::string output = "dilated_bench.txt", json, chart, flags;
-  std::vector<std::string> arguments;
-  CLI::App app{
-      "Measures dilated convolution done in five ways: the forward pass and both gradients.\n"
-      "SKIP='normal dcd,...' leaves some out; PRINT_GRAPH=1 prints every compiled graph.",
-      "dilated_bench"};
-  app.add_option("runs", arguments,
-                 "1, 2, 3: 3 channels, 128 filters of 3 x 3, batch 128, 64, 32 or 16 pixels, dilation 2; or "
-                 "configurations "
-                 "like i3x64x64,k128x3x3,b128,d2");
-  app.add_option("--repeat", repeat, "trials of which the least counts")
-      ->capture_default_str()
-      ->check(at_least(1));
-  app.add_option("--calls", calls, "calls a trial")->capture_default_str()->check(at_least(1));
-  app.add_option("--output", output, "file that gets the same lines")->capture_default_str();
-  app.add_option("--json", json, "file for the times as lines of JSON");
-  app.add_option("--svg", chart, "file for a chart of the times");
-  app.add_option("--flags", flags, "Croton's flags: name=value,...");
-  if (const auto code = read_arguments(app, argc, argv)) return *code;
-  try {
-    config().read_string(flags);
-    std::vector<ConvRun> built_in;
-    for (const char* pixels : {"64x64", "32x32", "16x16"})
-      built_in.push_back(parse_run(fmt::format("i3x{},k128x3x3,d2,p2", pixels)));
-    PassReport report(repeat, calls, output);
-    for (const ConvRun& run : selected_runs(arguments, built_in)) measure(report, dilated(run));
-    report.save();
-    if (!json.empty()) report.save_json(json);
-    if (!chart.empty()) report.save_chart(chart, "Dilated convolution in five ways, milliseconds a call");
-    return 0;
-  } catch (const Error& e) {
-    fmt::print(stderr, "dilated_bench: {}\n", e.what());
-    return 2;
-  }
+  std::vector<ConvRun> built_in;
+  for (const char* pixels : {"64x64", "32x32", "16x16"})
+    built_in.push_back(parse_run(fmt::format("i3x{},k128x3x3,d2,p2", pixels)));
+  return run_benchmark(
+      argc, argv,
+      {.name = "dilated_bench",
+       .purpose = "Measures dilated convolution done in five ways: the forward pass and both gradients.\n"
+                  "SKIP='normal dcd,...' leaves some out; PRINT_GRAPH=1 prints every compiled graph.",
+       .configuration = "like i3x64x64,k128x3x3,b128,d2",
+       .chart_title = "Dilated convolution in five ways, milliseconds a call",
+       .built_in = std::move(built_in),
+       .measure = [](PassReport& report, const ConvRun& run) { measure(report, dilated(run)); }});
 }
