@@ -18,8 +18,6 @@ namespace croton {
 
 namespace {
 
-constexpr int newest_toolkit = 13;
-
 struct KeyOrder {
   bool operator()(const KernelKey& a, const KernelKey& b) const { return a.words < b.words; }
 };
@@ -91,11 +89,8 @@ void make_all(std::vector<Work>& work, const CudaTarget& target) {
 
 std::vector<std::shared_ptr<const CudaKernel>> compile_cuda(std::span<const Kernel> kernels,
                                                             const CudaTarget& target) {
-  // Code of one major version of the toolkit runs on the drivers of that version. What comes from the cache
-  // needs no NVRTC.
-  const NvrtcInfo& nvrtc = nvrtc_info();
-  const std::string prefix = fmt::format("croton {} cuda {} sm_{}\n{}{}", version(),
-                                         nvrtc.is_available ? nvrtc.major : newest_toolkit,
+  // What comes from the cache needs no NVRTC, whose large libraries take long to load.
+  const std::string prefix = fmt::format("croton {} cuda {} sm_{}\n{}{}", version(), target.driver_major,
                                          target.architecture, cuda_device_prelude(), cuda_prelude());
   std::vector<KernelKey> keys;
   std::vector<Work> work;

@@ -34,6 +34,8 @@ struct CudaTarget {
   int architecture = 90;      ///< compute capability, major * 10 + minor
   int multiprocessors = 132;  ///< of the GPU: how work is cut, never what it gives
   bool use_cache = true;      ///< the one on disk; kernels that are in use are found in any case
+  /// The major version of CUDA that the driver is for: it runs what was compiled under such a driver.
+  int driver_major = 13;
 };
 
 /// Compiles kernels with NVRTC, equal ones once (in the process, and on disk), several at a time. Needs no

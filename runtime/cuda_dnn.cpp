@@ -1,5 +1,6 @@
 #include "croton/runtime/cuda_dnn.h"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include "croton/codegen/cuda_function_table.h"
@@ -30,6 +31,16 @@ Library open() {
 const Library& library() {
   static const auto* const opened = new Library(open());
   return *opened;
+}
+
+void open_engines() {
+  // It opens them by their names when the first convolution runs; the second opening costs nothing.
+  const std::string& path = library().path;
+  const std::size_t folder = path.rfind('/');
+  if (!library().problem.empty() || folder == std::string::npos) return;
+  for (const char* part : {"graph", "engines_precompiled"}) {
+    (void)::dlopen((path.substr(0, folder) + "/libcudnn_" + part + ".so.9").c_str(), RTLD_NOW | RTLD_LOCAL);
+  }
 }
 
 void check(int status, const char* function) {

@@ -88,6 +88,8 @@ struct Library {
 
 /// Opened by the first call; never throws. Needs no GPU.
 CROTON_API const Library& library();
+/// Opens the parts of the library that the first convolution would wait for.
+void open_engines();
 
 /// Throws DeviceError that names the function unless `status` is success.
 void check(int status, const char* function);

@@ -41,7 +41,8 @@ std::vector<std::shared_ptr<const LoadedCudaKernel>> load_cuda_kernels(CudaDevic
                                                                        std::span<const Kernel> kernels) {
   const CudaTarget target{.architecture = device.info().major * 10 + device.info().minor,
                           .multiprocessors = device.info().multiprocessors,
-                          .use_cache = true};
+                          .use_cache = true,
+                          .driver_major = cuda_driver().version / 1000};
   Loaded& all = loaded_kernels();
   CudaCompiler compiler;
   {

@@ -146,9 +146,11 @@ void CudaPlan::run_measured(const std::vector<std::unique_ptr<Step>>& steps, Ins
       if (trace != nullptr) trace->slice(labels[i], start, end);
       continue;
     }
+    const Clock::time_point start = Clock::now();
     event(2 * i, *step).record();
     steps[i]->run(slots);
     event(2 * i + 1, *step).record();
+    if (trace != nullptr) trace->slice(labels[steps.size() + i], start, Clock::now());
   }
   synchronize();
   // A device's clock is told from the host's by its last event, which has just passed.

@@ -72,7 +72,8 @@ class CudaPlan {
   void run(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
            std::size_t& at) const;
   /// The same, measured: by events on the device, by the clock on the host.
-  /// With labels of the steps they become slices of the trace, on the device's stream or the calling thread.
+  /// With labels they become slices of the trace: those of the steps on the device's stream or the calling
+  /// thread, those behind them, of enqueueing each step, on the calling thread.
   void run_measured(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
                     std::size_t& at, StepTimes& times, std::span<const Trace::Label> labels) const;
   /// How stretches are run, for people.

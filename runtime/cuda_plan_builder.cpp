@@ -177,8 +177,11 @@ bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> in
     if (root_of(inputs[i]).is_volatile && !is_dense(layouts[i]))
       layouts[i].strides = contiguous_strides(layouts[i].shape);
   }
+  const auto begin = Trace::Time::clock::now();
   auto call = make_cuda_library_step(device, node, layouts, layouts_of(outputs));
   if (call == nullptr) return false;
+  if (Trace* trace = Trace::active(); trace != nullptr && request_.profile)
+    trace->slice(trace->label("choose " + call->description()), begin, Trace::Time::clock::now());
   std::vector<Place> from(inputs.begin(), inputs.end());
   for (Place& place : from) {
     const Root& root = root_of(place);

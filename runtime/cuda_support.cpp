@@ -9,7 +9,7 @@ namespace croton {
 
 bool cuda_supports(const Node& node) {
   const Op& op = node.op();
-  if (!op.view_map(node).empty() || has_cuda_library_step(op)) return true;
+  if (!op.view_map(node).empty()) return true;
   if (conv_direction(op)) return true;  // one implementation is generated
   std::vector<Layout> inputs, outputs;
   const auto add = [](std::vector<Layout>& layouts, const TensorType& type) {
@@ -17,14 +17,12 @@ bool cuda_supports(const Node& node) {
     layouts.push_back({type.dtype, type.shape, contiguous_strides(type.shape)});
     return true;
   };
-  for (const Variable& input : node.inputs()) {
-    if (!add(inputs, input.type())) return false;
-  }
-  for (std::size_t i = 0; i < node.output_count(); ++i) {
-    if (!add(outputs, node.type(i))) return false;
-  }
+  bool is_known = true;
+  for (const Variable& input : node.inputs()) is_known = is_known && add(inputs, input.type());
+  for (std::size_t i = 0; i < node.output_count(); ++i) is_known = is_known && add(outputs, node.type(i));
   constexpr int any_gpu = 132;
-  return lower_for_gpu(node, inputs, outputs, any_gpu).has_value();
+  if (is_known && lower_for_gpu(node, inputs, outputs, any_gpu).has_value()) return true;
+  return has_cuda_library_step(op);  // last: it waits until the library is open
 }
 
 }  // namespace croton

@@ -2,12 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <thread>
+
 #include "croton/codegen/cuda_nvrtc.h"
 #include "croton/graph/error.h"
+#include "croton/graph/flags.h"
 #include "croton/runtime/byte_text.h"
 #include "croton/runtime/cuda_device.h"
+#include "croton/runtime/cuda_library_start.h"
 #include "croton/runtime/cuda_library_step.h"
 #include "croton/runtime/cuda_memory.h"
+#include "croton/runtime/device_choice.h"
 
 namespace croton {
 
@@ -57,6 +62,23 @@ GpuInfo gpu(int ordinal) {
 }
 
 }  // namespace
+
+void start_device(const std::string& name) {
+  const std::string wanted = name.empty() ? std::string(config().device()) : name;
+  if (wanted == "cpu") return;
+  std::thread libraries;
+  if (wanted != "auto") libraries = std::thread(open_cuda_libraries);
+  const auto join = [&] {
+    if (libraries.joinable()) libraries.join();
+  };
+  try {
+    if (choose_device(wanted).is_cuda()) open_cuda_libraries();
+  } catch (...) {
+    join();
+    throw;
+  }
+  join();
+}
 
 DeviceInfo device_info() {
   DeviceInfo info;

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "croton/graph/error.h"
 #include "croton/graph/message.h"
 #include "croton/graph/op.h"
+#include "croton/runtime/cuda_library_start.h"
 #include "croton/runtime/device_choice.h"
 
 namespace croton {
@@ -201,6 +203,16 @@ void warn_of_float64(const FunctionDefinition& definition) {
   warn_once(message);
 }
 
+/// Starts the device while its libraries are opened.
+void place(FunctionDefinition& definition, const std::string& device) {
+  const auto start = std::chrono::steady_clock::now();
+  if (device != "cpu" && device != "auto") start_cuda_libraries(*definition.graph);
+  definition.device = choose_device(device);
+  if (definition.device.is_host()) return;
+  start_cuda_libraries(*definition.graph);
+  definition.device_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 }  // namespace
 
 FunctionDefinition define_function(const std::vector<In>& inputs, const OutputList& outputs,
@@ -214,10 +226,6 @@ FunctionDefinition define_function(const std::vector<In>& inputs, const OutputLi
                                 .graph = nullptr,
                                 .allow_input_downcast = options.allow_input_downcast,
                                 .device = {}};
-  // The reference evaluator works on the host.
-  if (definition.mode.name() != ModeName::None)
-    definition.device =
-        choose_device(options.device.empty() ? std::string(config().device()) : options.device);
   check_inputs(definition);
   Replacements replacements = checked_givens(definition, options.givens);
 
@@ -251,6 +259,8 @@ FunctionDefinition define_function(const std::vector<In>& inputs, const OutputLi
   }
   check_used(definition, options.on_unused_input.value_or(config().on_unused_input()));
   warn_of_float64(definition);
+  if (definition.mode.name() != ModeName::None)  // the reference evaluator works on the host
+    place(definition, options.device.empty() ? std::string(config().device()) : options.device);
   return definition;
 }
 

@@ -21,6 +21,7 @@ struct FunctionDefinition {
   std::unique_ptr<FunctionGraph> graph;
   bool allow_input_downcast = false;
   Device device;
+  double device_seconds = 0;  // that starting the device took
 };
 
 /// Checks inputs, updates and givens, finds default updates, clones the graph. Throws what function() does.

@@ -33,7 +33,8 @@ Function::State::State(FunctionDefinition the_definition, double build_seconds, 
       records_(new OutputRecords(definition.output_names)),
       skips_first_call_(config().profiling_ignore_first_call()),
       sampler_(Trace::active() != nullptr) {
-  times_.build = build_seconds;
+  times_.device = definition.device_seconds;
+  times_.build = build_seconds - definition.device_seconds;
   const Clock::time_point start = Clock::now();
   for (const Variable& v : definition.graph->shared()) cells_.push_back(v.node()->cell().get());
   for (const SharedVariable& v : definition.updated) updated_cells_.push_back(v.cell().get());

@@ -176,6 +176,7 @@ void PlanBuilder::label_steps(Trace& trace) {
       details.emplace_back("output", to_string(step.node()->type()));
     }
     plan_->trace_labels_[i] = trace.label(name, std::move(details));
+    if (!devices_.empty()) plan_->trace_labels_.push_back(trace.label("enqueue " + name));
   }
 }
 

@@ -175,11 +175,12 @@ std::string Profile::to_text(const ProfileTextOptions& options) const {
         "matrices); behind the rates below stands how much of that they are\n",
         1e-9 * peak.bytes_per_second, 1e-9 * peak.operations_per_second);
   text += fmt::format(
-      "compiling: {:.3f} s (build {:.3f}, optimize {:.3f}, specialize {:.3f}, lower {:.3f}, machine code "
+      "compiling: {:.3f} s ({}build {:.3f}, optimize {:.3f}, specialize {:.3f}, lower {:.3f}, machine code "
       "{:.3f}, "
       "plan {:.3f})\n",
-      compile.total(), compile.build, compile.optimize, compile.specialize, compile.lower, compile.compile,
-      compile.plan);
+      compile.total(),
+      compile.device > 0 ? fmt::format("start of the GPU {:.3f}, ", compile.device) : std::string(),
+      compile.build, compile.optimize, compile.specialize, compile.lower, compile.compile, compile.plan);
 
   tables.add(text, "by class", by_class(), options.ops, false);
   tables.add(text, "by op", by_op(), options.ops, false);

@@ -14,13 +14,14 @@ namespace croton {
 
 /// Seconds that compiling took, by phase, summed over all plans.
 struct CompileTimes {
+  double device = 0;      ///< starting a GPU: the driver, its context; of the first function there
   double build = 0;       ///< cloning, givens, updates
   double optimize = 0;    ///< the general graph
   double specialize = 0;  ///< choices, fusion and in-place for known shapes
   double lower = 0;       ///< loop IR of every node
   double compile = 0;     ///< machine code, or fetching it from the cache
   double plan = 0;        ///< memory and order
-  double total() const { return build + optimize + specialize + lower + compile + plan; }
+  double total() const { return device + build + optimize + specialize + lower + compile + plan; }
 };
 
 /// The memory of one plan while it runs: its intermediate values and results; not the arguments, the
