@@ -70,6 +70,10 @@ std::int64_t CorrelationAxis::highest() const {
   return most;
 }
 
+CorrelationAxis correlation_axis(const ConvProblem& p, std::size_t axis) {
+  return p.direction == ConvDirection::forward ? forward_axis(p, axis) : backward_axis(p, axis);
+}
+
 Correlation correlation_of(const ConvProblem& p) {
   const bool is_forward = p.direction == ConvDirection::forward;
   const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
@@ -79,8 +83,8 @@ Correlation correlation_of(const ConvProblem& p) {
   c.groups = p.groups;
   c.sources = is_forward ? channels : filters;
   c.results = is_forward ? filters : channels;
-  c.rows = is_forward ? forward_axis(p, 0) : backward_axis(p, 0);
-  c.columns = is_forward ? forward_axis(p, 1) : backward_axis(p, 1);
+  c.rows = correlation_axis(p, 0);
+  c.columns = correlation_axis(p, 1);
   c.weights.group = filters * channels * kernel;
   c.weights.result = is_forward ? channels * kernel : kernel;
   c.weights.source = is_forward ? kernel : channels * kernel;

@@ -50,6 +50,9 @@ struct Correlation {
   std::int64_t result_image() const { return groups * results * rows.result * columns.result; }
 };
 
+/// An axis of a forward or backward_inputs problem.
+CorrelationAxis correlation_axis(const ConvProblem& problem, std::size_t axis);
+
 /// Of a two-dimensional forward or backward_inputs problem.
 Correlation correlation_of(const ConvProblem& problem);
 

@@ -10,7 +10,6 @@
 #include "croton/codegen/cuda_emit.h"
 #include "croton/codegen/cuda_kernel.h"
 #include "croton/codegen/cuda_nvrtc.h"
-#include "croton/codegen/cuda_prelude.h"
 #include "croton/codegen/kernel_files.h"
 #include "croton/graph/version.h"
 
@@ -56,8 +55,7 @@ void make_kernel(Work& work, const CudaTarget& target) {
     std::optional<std::string> cubin;
     if (target.use_cache) cubin = read_cached_object(work.key);
     if (!cubin) {
-      const std::string text =
-          std::string(cuda_device_prelude()) + std::string(cuda_prelude()) + work.source.text;
+      const std::string text = cuda_prelude_of(*work.kernel) + work.source.text;
       cubin = compile_cuda_source(text, work.kernel->name + ".cu", target.architecture);
       if (target.use_cache) write_cached_object(work.key, *cubin);
     }
@@ -90,8 +88,8 @@ void make_all(std::vector<Work>& work, const CudaTarget& target) {
 std::vector<std::shared_ptr<const CudaKernel>> compile_cuda(std::span<const Kernel> kernels,
                                                             const CudaTarget& target) {
   // What comes from the cache needs no NVRTC, whose large libraries take long to load.
-  const std::string prefix = fmt::format("croton {} cuda {} sm_{}\n{}{}", version(), target.driver_major,
-                                         target.architecture, cuda_device_prelude(), cuda_prelude());
+  const std::string prefix =
+      fmt::format("croton {} cuda {} sm_{}\n", version(), target.driver_major, target.architecture);
   std::vector<KernelKey> keys;
   std::vector<Work> work;
   std::map<KernelKey, std::shared_ptr<const CudaKernel>, KeyOrder> found;
@@ -99,7 +97,7 @@ std::vector<std::shared_ptr<const CudaKernel>> compile_cuda(std::span<const Kern
   for (const Kernel& kernel : kernels) {
     CudaSource source = emit_cuda(kernel, target.multiprocessors);
     // Buffers that no phase has as a parameter still count: scratch memory, numbers of parameters.
-    keys.push_back(hash_of(prefix + source.text + canonical_text(kernel)));
+    keys.push_back(hash_of(prefix + cuda_prelude_of(kernel) + source.text + canonical_text(kernel)));
     const std::lock_guard lock(known.mutex);
     const auto [slot, is_new] = found.try_emplace(keys.back());
     if (!is_new) continue;

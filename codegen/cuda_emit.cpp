@@ -6,6 +6,7 @@
 #include <cctype>
 #include <set>
 
+#include "croton/codegen/cuda_contraction.h"
 #include "croton/codegen/cuda_phase.h"
 #include "croton/codegen/cuda_prelude.h"
 #include "croton/codegen/cuda_scalar.h"
@@ -144,6 +145,7 @@ class LaunchWriter {
 }  // namespace
 
 CudaSource emit_cuda(const Kernel& kernel, int multiprocessors) {
+  if (kernel.contraction != nullptr) return emit_contraction(*kernel.contraction, kernel.name);
   const KernelUses uses(kernel);
   CudaSource source;
   for (const Launch& launch : launches_of(kernel, multiprocessors)) {
@@ -167,6 +169,7 @@ CudaSource emit_cuda(const Kernel& kernel, int multiprocessors) {
 }
 
 bool joins_last_launch(const Kernel& kernel, const Kernel& next, int multiprocessors) {
+  if (kernel.contraction != nullptr || next.contraction != nullptr) return false;
   const std::vector<Launch> launches = launches_of(kernel, multiprocessors);
   if (launches.empty() || launches.back().threads == 0) return false;
   return std::ranges::all_of(next.phases, [&](const Phase& phase) {
@@ -174,9 +177,15 @@ bool joins_last_launch(const Kernel& kernel, const Kernel& next, int multiproces
   });
 }
 
+const std::string& cuda_prelude_of(const Kernel& kernel) {
+  static const std::string plain = std::string(cuda_device_prelude()) + std::string(cuda_prelude());
+  static const std::string of_contractions =
+      plain + std::string(contraction_device_prelude()) + std::string(contraction_prelude());
+  return kernel.contraction != nullptr ? of_contractions : plain;
+}
+
 std::string cuda_source(const Kernel& kernel, const CudaTarget& target) {
-  return std::string(cuda_device_prelude()) + std::string(cuda_prelude()) +
-         emit_cuda(kernel, target.multiprocessors).text;
+  return cuda_prelude_of(kernel) + emit_cuda(kernel, target.multiprocessors).text;
 }
 
 }  // namespace croton

@@ -17,6 +17,9 @@ struct CudaSource {
 };
 CROTON_API CudaSource emit_cuda(const Kernel& kernel, int multiprocessors);
 
+/// What stands in front of the text.
+CROTON_API const std::string& cuda_prelude_of(const Kernel& kernel);
+
 /// Whether all phases of `next`, run behind those of `kernel`, would be in the function of its last ones.
 CROTON_API bool joins_last_launch(const Kernel& kernel, const Kernel& next, int multiprocessors);
 

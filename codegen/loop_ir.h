@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -176,11 +177,15 @@ struct Phase {
   std::int32_t body = -1;
 };
 
+struct CudaContraction;
+
 /// A kernel, complete and immutable after KernelBuilder::build.
 struct Kernel {
   std::string name;
   std::vector<BufferInfo> buffers;  ///< parameters in order, then scratch, as they were declared
   std::vector<Phase> phases;
+  /// Instead of phases: a contraction, which only the CUDA backend emits (cuda_contraction.h).
+  std::shared_ptr<const CudaContraction> contraction;
   std::vector<Block> blocks;
   std::vector<Instruction> instructions;
   std::vector<IndexNode> indices;

@@ -87,5 +87,6 @@ std::optional<NodeCode> lower_random(const LowerContext& context);
 std::optional<NodeCode> lower_conv(const LowerContext& context);
 std::optional<NodeCode> lower_transformed_conv(const LowerContext& context);
 std::optional<NodeCode> lower_matmul(const LowerContext& context);
+std::optional<NodeCode> lower_corr_mm(const LowerContext& context);
 
 }  // namespace croton

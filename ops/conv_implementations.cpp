@@ -63,6 +63,10 @@ class ConcreteConv final : public Op {
     std::string options = direction == "forward"           ? ""
                           : direction == "backward_inputs" ? "grad_inputs"
                                                            : "grad_weights";
+    if (const AttributeValue* arithmetic = node.attributes().find("arithmetic")) {
+      if (!options.empty()) options += ", ";
+      options += std::get<std::string>(*arithmetic);
+    }
     if (const AttributeValue* tile = node.attributes().find("tile")) {
       if (!options.empty()) options += ", ";
       options += "tile=" + to_string(Shape(std::get<std::vector<std::int64_t>>(*tile)));

@@ -52,6 +52,8 @@ struct ConvCandidate {
 
 extern CROTON_API const ConvCandidate conv_dnn;
 extern CROTON_API const ConvCandidate conv_gemm;
+extern CROTON_API const ConvCandidate conv_gemm_halves;
+extern CROTON_API const ConvCandidate conv_gemm_second;
 extern CROTON_API const ConvCandidate conv_legacy;
 extern CROTON_API const ConvCandidate conv_fft;
 extern CROTON_API const ConvCandidate conv_fft_tiling;

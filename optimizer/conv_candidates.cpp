@@ -12,9 +12,9 @@ namespace {
 
 struct CandidateList {
   // The order is the default priority.
-  std::vector<const ConvCandidate*> candidates = {&conv_dnn,      &conv_gemm,       &conv_legacy,
-                                                  &conv_fft,      &conv_fft_tiling, &conv_winograd_4x4,
-                                                  &conv_winograd, &conv_conv3d2d};
+  std::vector<const ConvCandidate*> candidates = {
+      &conv_dnn,          &conv_gemm,     &conv_legacy,   &conv_fft,         &conv_fft_tiling,
+      &conv_winograd_4x4, &conv_winograd, &conv_conv3d2d, &conv_gemm_halves, &conv_gemm_second};
   std::mutex mutex;
   bool is_closed = false;
 };

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "croton/ops/conv_implementations.h"
 #include "croton/optimizer/conv_candidate.h"
 
@@ -13,41 +16,191 @@ constexpr std::int64_t least_product_side = 16;
 // GFLOP/s a core for 20 channels, 50 filters, 5 x 5, batch 500.
 constexpr std::int64_t generated_batch = 8;
 
+// On a GPU the product is of positions and filters (or channels), or of taps and filters; tensor cores take
+// 16 x 8. Measured on an H200 below these: slower than cuDNN, or than direct loops.
+constexpr std::int64_t least_gpu_columns = 8;
+constexpr std::int64_t least_gpu_rows = 64;
+constexpr std::int64_t least_gpu_depth = 8;
+// What the results of parts of long sums take at most, and where the sums are not cut into parts.
+constexpr double most_partial_bytes = 64.0 * (1 << 20);
+constexpr double most_split_results = 1 << 22;
+
+/// How factors are multiplied on a GPU: by the dtype and the flag precision.
+const char* gpu_arithmetic(DType dtype) {
+  switch (dtype) {
+    case DType::float64:
+      return "fp64";
+    case DType::float16:
+      return "fp16";
+    case DType::bfloat16:
+      return "bf16";
+    default:
+      break;
+  }
+  switch (config().precision()) {
+    case Precision::tf32:
+      return "tf32";
+    case Precision::bf16:
+      return "bf16";
+    default:
+      return "tf32x3";
+  }
+}
+
+struct ProductSides {
+  std::int64_t rows = 0, columns = 0, depth = 0;
+};
+
+ProductSides gpu_sides(const ConvProblem& p) {
+  const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
+  switch (p.direction) {
+    case ConvDirection::forward:
+      return {p.batch * p.out.count(), filters, channels * p.kernel.count()};
+    case ConvDirection::backward_inputs: {
+      // The remainders of positions are columns where there are few channels.
+      std::int64_t remainders = 1;
+      for (const std::int64_t stride : p.stride) remainders *= stride;
+      return {p.batch * p.image.count() / std::max<std::int64_t>(1, remainders), channels * remainders,
+              filters * p.kernel.count()};
+    }
+    default:
+      return {channels * p.kernel.count(), filters, p.batch * p.out.count()};
+  }
+}
+
+Support gemm_on_gpu(const ConvProblem& p) {
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  if (std::max({p.image_shape().count(), p.filter_shape().count(), p.out_shape().count()}) > most)
+    return refuse("an operand has more than 2^31 elements");
+  const ProductSides sides = gpu_sides(p);
+  if (sides.rows < least_gpu_rows || sides.columns < least_gpu_columns || sides.depth < least_gpu_depth) {
+    return poor(fmt::format("a product of {} x {} with sums of {} a group is too thin", sides.rows,
+                            sides.columns, sides.depth));
+  }
+  return accept();
+}
+
+Support gemm_on_cpu(const ConvProblem& p) {
+  if (p.rank != 2) return refuse(fmt::format("{} spatial axes; gemm has 2", p.rank));
+  if (p.dtype != DType::float32) return refuse(fmt::format("dtype {}; gemm has float32", name_of(p.dtype)));
+  const std::int64_t filters = p.filters / p.groups, row = p.channels / p.groups * p.kernel.count();
+  if (filters < least_product_side || row < least_product_side) {
+    return poor(
+        fmt::format("a product of {} filters with {} kernel elements a group is too thin", filters, row));
+  }
+  if (is_matrix_product(p)) return accept();
+  if (p.batch >= generated_batch) {
+    return poor(
+        fmt::format("im2col copies every image element {} times; generated loops over a batch of {} do not",
+                    p.kernel.count(), p.batch));
+  }
+  return accept();
+}
+
+/// The filters (for their gradient that of the output) once more, in the order and the halves of tensor
+/// cores, and the results of the parts of long sums.
+std::size_t gemm_workspace(const ConvProblem& p) {
+  const bool is_weights = p.direction == ConvDirection::backward_weights;
+  const double packed =
+      static_cast<double>((is_weights ? p.out_shape() : p.filter_shape()).count()) *
+      (std::string_view(gpu_arithmetic(p.dtype)) == "tf32x3" ? 8 : static_cast<double>(size_of(p.dtype)));
+  const double results = static_cast<double>((is_weights                              ? p.filter_shape()
+                                              : p.direction == ConvDirection::forward ? p.out_shape()
+                                                                                      : p.image_shape())
+                                                 .count());
+  constexpr double terms_of_part = 64, most_parts = 128;
+  const double parts = std::min(most_parts, static_cast<double>(gpu_sides(p).depth) / terms_of_part);
+  const double partial =
+      results < most_split_results ? std::min(most_partial_bytes, results * parts * sizeof(float)) : 0;
+  return static_cast<std::size_t>(packed + partial);
+}
+
+double gemm_error(const ConvProblem& p) {
+  const double sums = 1.6 * sequential_error(p);
+  if (p.dtype != DType::float32) return sums;
+  switch (config().precision()) {
+    case Precision::tf32:
+      return std::max(sums, 0x1p-11);
+    case Precision::bf16:
+      return std::max(sums, 0x1p-8);
+    default:
+      return sums;
+  }
+}
+
+/// Of products of halves in float16: both operands' halves.
+std::size_t halves_workspace(const ConvProblem& p) {
+  const bool is_weights = p.direction == ConvDirection::backward_weights;
+  const std::int64_t gathered =
+      (p.direction == ConvDirection::backward_inputs ? p.out_shape() : p.image_shape()).count();
+  const std::int64_t packed = (is_weights ? p.out_shape() : p.filter_shape()).count();
+  return gemm_workspace(p) + static_cast<std::size_t>(gathered - packed) * sizeof(float);
+}
+
+template <std::int64_t cut>
+Variable build_gemm(const ConvProblem& p, const Variable& first, const Variable& second,
+                    const Attributes& attributes) {
+  if (p.device.is_host()) return apply_concrete_conv(corr_mm_op(), p, first, second, attributes);
+  Attributes all = attributes.with("arithmetic", std::string(gpu_arithmetic(p.dtype)));
+  if (cut > 0) all = all.with("cut", cut);
+  return apply_concrete_conv(corr_mm_op(), p, first, second, all);
+}
+
+Variable build_halves(const ConvProblem& p, const Variable& first, const Variable& second,
+                      const Attributes& attributes) {
+  return apply_concrete_conv(corr_mm_op(), p, first, second,
+                             attributes.with("arithmetic", std::string("fp16x3")));
+}
+
 }  // namespace
 
-/// The Toeplitz matrix of an image at a time and a matrix product with the filters.
+/// On the CPU the Toeplitz matrix of an image at a time and a matrix product with the filters; on a GPU one
+/// product that fetches its operands from where they lie.
 const ConvCandidate conv_gemm = {
     .name = "gemm",
     .tag = "conv_gemm",
-    .support = [](const ConvProblem& p) -> Support {
-      if (p.device.is_cuda()) return refuse("it has no code for a GPU");
-      if (p.rank != 2) return refuse(fmt::format("{} spatial axes; gemm has 2", p.rank));
-      if (p.dtype != DType::float32)
-        return refuse(fmt::format("dtype {}; gemm has float32", name_of(p.dtype)));
-      const std::int64_t filters = p.filters / p.groups, row = p.channels / p.groups * p.kernel.count();
-      if (filters < least_product_side || row < least_product_side) {
-        return poor(
-            fmt::format("a product of {} filters with {} kernel elements a group is too thin", filters, row));
-      }
-      if (is_matrix_product(p)) return accept();
-      if (p.batch >= generated_batch) {
-        return poor(fmt::format(
-            "im2col copies every image element {} times; generated loops over a batch of {} do not",
-            p.kernel.count(), p.batch));
-      }
-      return accept();
-    },
+    .support = [](const ConvProblem& p) { return p.device.is_cuda() ? gemm_on_gpu(p) : gemm_on_cpu(p); },
     .workspace = [](const ConvProblem& p) -> std::size_t {
+      if (p.device.is_cuda()) return gemm_workspace(p);
       if (is_matrix_product(p)) return 0;
       return static_cast<std::size_t>(p.channels / p.groups * p.kernel.count() * p.out.count()) *
              sizeof(float);
     },
-    .error = [](const ConvProblem& p) -> double { return 1.6 * sequential_error(p); },
-    .build =
-        [](const ConvProblem& p, const Variable& first, const Variable& second,
-           const Attributes& attributes) {
-          return apply_concrete_conv(corr_mm_op(), p, first, second, attributes);
+    .error = [](const ConvProblem& p) -> double {
+      return p.device.is_cuda() ? gemm_error(p) : 1.6 * sequential_error(p);
+    },
+    .build = build_gemm<0>,
+};
+
+/// On a GPU float32 as sums of three products in float16, which tensor cores compute twice as fast as in
+/// TF32: the operands are brought to the scale of float16 first.
+const ConvCandidate conv_gemm_halves = {
+    .name = "gemm_fp16x3",
+    .tag = "conv_gemm",
+    .opt_in = true,
+    .support = [](const ConvProblem& p) -> Support {
+      if (p.device.is_host()) return refuse("it is for tensor cores");
+      if (p.dtype != DType::float32)
+        return refuse(fmt::format("dtype {}; it is for float32", name_of(p.dtype)));
+      return gemm_on_gpu(p);
+    },
+    .workspace = halves_workspace,
+    .error = [](const ConvProblem& p) { return 1.6 * sequential_error(p); },
+    .build = build_halves,
+};
+
+/// gemm on a GPU, cut into other tiles: what the estimate of the time puts second.
+const ConvCandidate conv_gemm_second = {
+    .name = "gemm_second",
+    .tag = "conv_gemm",
+    .opt_in = true,
+    .support =
+        [](const ConvProblem& p) {
+          return p.device.is_cuda() ? gemm_on_gpu(p) : refuse("there are other tiles on a GPU only");
         },
+    .workspace = gemm_workspace,
+    .error = gemm_error,
+    .build = build_gemm<1>,
 };
 
 }  // namespace croton

@@ -76,7 +76,6 @@ void specialize_function(FunctionGraph& graph, const FunctionDefinition& definit
   if (!definition.device.is_host()) {
     // Implementations of convolutions that nobody computes on the device.
     if (!has_cuda_library_step(dnn_conv_op())) query = query.excluding("conv_dnn");
-    if (!has_cuda_library_step(corr_mm_op())) query = query.excluding("conv_gemm");
   }
   specialize(graph, query, options, report, observer);
 }

@@ -75,6 +75,8 @@ TEST_CASE("every implementation of convolutions stays within the error that it s
   }
   for (const ConvCandidate* candidate : conv_candidates()) {
     INFO(candidate->name);
-    if (candidate->tag != "conv3d2d") CHECK(counts[std::string(candidate->name)] > 0);
+    const bool is_of_this_place =
+        candidate->tag != "conv3d2d" && candidate->name != "gemm_second" && candidate->name != "gemm_fp16x3";
+    if (is_of_this_place) CHECK(counts[std::string(candidate->name)] > 0);
   }
 }

@@ -37,17 +37,22 @@ TEST_CASE("the default takes the first implementation that is not poor at a prob
   CHECK(chosen(problem(500, 64, 64, DType::float64)) == "legacy");
 }
 
-TEST_CASE("on a GPU the library goes first, generated loops where it cannot", "[optimizer][conv]") {
+TEST_CASE("on a GPU the library goes first, then generated products, then loops", "[optimizer][conv]") {
   ConvProblem p = problem(500, 20, 50);
   p.device = Device::cuda(0);
   CHECK(chosen(p) == "dnn");
-  CHECK(chosen(p, Query().excluding("conv_dnn")) == "legacy");
+  CHECK(chosen(p, Query().excluding("conv_dnn")) == "gemm");
+  CHECK(chosen(p, Query().excluding("conv_dnn:conv_gemm")) == "legacy");
   CHECK_THAT(choose_convolution(p, {}).text(),
-             Catch::Contains("on cuda0") && Catch::Contains("gemm: refuses"));
+             Catch::Contains("on cuda0") && Catch::Contains("gemm: takes it") &&
+                 Catch::Contains("gemm_second: poor here: only with optimizer_including=conv_gemm"));
   p.pad_lo = {1, 1};
   p.pad_hi = {0, 0};
   p.out = {9, 9};
+  CHECK(chosen(p) == "gemm");
+  p.filters = 4;
   CHECK(chosen(p) == "legacy");
+  CHECK_THAT(choose_convolution(p, {}).text(), Catch::Contains("gemm: poor here: a product of"));
 }
 
 TEST_CASE("on a GPU generated loops go before the library for few channels", "[optimizer][conv]") {

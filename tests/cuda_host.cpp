@@ -12,6 +12,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "croton/codegen/cuda_contraction.h"
 #include "croton/codegen/cuda_prelude.h"
 #include "places.h"
 
@@ -51,6 +52,7 @@ bool has_host_compiler() {
 CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
   std::string text = text_of(source_file("tests/cuda_host_prelude.inc"));
   text += cuda_prelude();
+  text += contraction_prelude();
   text += "struct Any { void* p; template <class T> operator T*() const { return (T*)p; } };\n";
   for (std::size_t i = 0; i < kernels.size(); ++i) {
     sources_.push_back(emit_cuda(kernels[i], multiprocessors));
@@ -62,10 +64,11 @@ CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
       const std::size_t begin = source.find(p.function + "(");
       const std::size_t end = source.find("\nextern", begin);
       const std::string body = source.substr(begin, end == std::string::npos ? end : end - begin);
-      const bool has_barriers = body.find("shuffle(") != std::string::npos ||
-                                body.find("group_barrier(") != std::string::npos ||
-                                body.find("block_barrier(") != std::string::npos ||
-                                body.find("is_last_block(") != std::string::npos;
+      const bool has_barriers =
+          body.find("shuffle(") != std::string::npos || body.find("group_barrier(") != std::string::npos ||
+          body.find("block_barrier(") != std::string::npos ||
+          body.find("is_last_block(") != std::string::npos || body.find("contract<") != std::string::npos ||
+                                body.find("find_scales<") != std::string::npos;
       callers += caller(p, i, phase, has_barriers);
     }
     for (std::size_t at = 0; (at = source.find("extern \"C\" ", at)) != std::string::npos;)

@@ -2,6 +2,7 @@
 #include <exception>
 #include <thread>
 
+#include "croton/codegen/cuda_contraction.h"
 #include "croton/codegen/cuda_emit.h"
 #include "croton/codegen/cuda_kernel.h"
 #include "croton/codegen/cuda_nvrtc.h"
@@ -25,7 +26,9 @@ bool has_nvrtc() {
 
 /// Many kernels in `parts` translation units: starting NVRTC costs more than most kernels.
 std::vector<std::string> sources(const std::vector<GpuCase>& cases, std::size_t parts, int multiprocessors) {
-  std::vector<std::string> texts(parts, std::string(cuda_device_prelude()) + std::string(cuda_prelude()));
+  std::vector<std::string> texts(parts, std::string(cuda_device_prelude()) + std::string(cuda_prelude()) +
+                                            std::string(contraction_device_prelude()) +
+                                            std::string(contraction_prelude()));
   std::size_t number = 0;
   for (const GpuCase& c : cases) {
     for (LoweredKernel& lowered : GpuRun(c, 132).code.kernels) {

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "croton/codegen/compiled_kernel.h"
+#include "croton/codegen/cuda_contraction.h"
+#include "croton/codegen/cuda_emit.h"
 #include "croton/runtime/cuda_driver.h"
 #include "croton/runtime/cuda_kernels.h"
 #include "fake_cuda/fake_cuda.h"
@@ -29,15 +31,20 @@ std::mutex kernels_mutex;
 struct Made {
   std::shared_ptr<const CompiledKernel> code;
   std::size_t buffers = 0;
+  std::shared_ptr<const CudaContraction> contraction;  // instead of code
 };
 std::map<long, Made> kernels;
 FakeKernelBug bug;
 
 void launch(long kernel, int phase, void** pointers) {
-  const CompiledKernel::CompiledPhase& code =
-      kernels.at(kernel).code->phases()[static_cast<std::size_t>(phase)];
-  code.function(pointers, 0, code.extent, 0);
-  if (bug) bug(std::span(pointers, kernels.at(kernel).buffers));
+  const Made& made = kernels.at(kernel);
+  if (made.contraction != nullptr) {
+    evaluate_contraction(*made.contraction, pointers);
+  } else {
+    const CompiledKernel::CompiledPhase& code = made.code->phases()[static_cast<std::size_t>(phase)];
+    code.function(pointers, 0, code.extent, 0);
+  }
+  if (bug) bug(std::span(pointers, made.buffers));
 }
 
 std::vector<std::shared_ptr<const CudaKernel>> compile_for_fake(std::span<const Kernel> list,
@@ -46,14 +53,17 @@ std::vector<std::shared_ptr<const CudaKernel>> compile_for_fake(std::span<const 
   std::vector<std::shared_ptr<const CudaKernel>> result;
   const std::lock_guard guard(kernels_mutex);
   for (const Kernel& kernel : list) {
-    std::shared_ptr<const CudaKernel>& made = known[canonical_text(kernel)];
+    std::string key = canonical_text(kernel);
+    if (kernel.contraction != nullptr) key += emit_cuda(kernel, 132).text;
+    std::shared_ptr<const CudaKernel>& made = known[key];
     if (made == nullptr) {
       const auto number = static_cast<long>(kernels.size());
-      kernels[number] = {compile(kernel), kernel.buffers.size()};
+      kernels[number] = {compile(kernel), kernel.buffers.size(), kernel.contraction};
       auto fresh = std::make_shared<CudaKernel>();
       fresh->name = kernel.name;
       fresh->cubin = "fake " + std::to_string(number);
-      for (std::size_t p = 0; p < kernels[number].code->phases().size(); ++p) {
+      const std::size_t phases = kernel.contraction != nullptr ? 1 : kernels[number].code->phases().size();
+      for (std::size_t p = 0; p < phases; ++p) {
         CudaKernel::Phase phase;
         phase.function = std::to_string(p) + " " + std::to_string(kernel.buffers.size());
         for (std::size_t b = 0; b < kernel.buffers.size(); ++b)

@@ -295,6 +295,7 @@ class Cases {
       const ConcreteConvCase c = random_concrete_conv(random_);
       if (c.problem.rank != 2) continue;
       cases_.push_back({c.node(direct_conv_op()), {c.first, c.second}, 1e-4, 1e-4});
+      if (i % 4 == 0) cases_.push_back({c.node(corr_mm_op()), {c.first, c.second}, 1e-4, 1e-4});
     }
     for (const ConvDirection direction :
          {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {

@@ -1,0 +1,532 @@
+#include "croton/codegen/cuda_contraction.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <functional>
+#include <limits>
+
+#include "croton/graph/error.h"
+
+namespace croton {
+
+namespace {
+
+using Part = ContractionPart;
+using Loops = std::vector<std::int64_t>;
+using Lanes = CudaContraction::Lanes;
+
+constexpr std::int64_t threads_of_copies = 256;
+// Depths whose places are kept in shared memory: 16 bytes each.
+constexpr std::int64_t most_kept_depths = 1536;
+constexpr std::int64_t most_masked_taps = 32;
+// Where the scales of operands are found: two for each, then what every block has found.
+constexpr std::int64_t scale_blocks = 256;
+constexpr std::int64_t scale_words = 1024;
+
+constexpr std::array<const char*, 7> arithmetic_names = {"fp32", "fp64", "tf32",  "tf32x3",
+                                                         "bf16", "fp16", "fp16x3"};
+constexpr std::array<const char*, 7> arithmetic_types = {"", "", "Tf32", "Tf32x3", "Bf16", "Fp16", "Fp16x3"};
+
+std::int64_t product(const Loops& extents) {
+  std::int64_t result = 1;
+  for (const std::int64_t e : extents) result *= e;
+  return result;
+}
+std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
+std::int64_t stride_of(const Loops& strides, std::size_t loop) {
+  return loop < strides.size() ? strides[loop] : 0;
+}
+
+/// How one part is cut.
+struct Cut {
+  std::int64_t rows = 0, columns = 0, depth = 0, row_tiles = 0, depth_tiles = 0;
+  std::int64_t packed_words = 0, packed_threads = 0;
+};
+
+/// Channels by whole tiles of the depth, tap after tap: neighbouring depths are neighbouring channels then.
+/// Otherwise (few channels) the depth is one after the other.
+bool has_chunks(const CudaContraction& c) {
+  if (c.lanes != Lanes::rows) return false;
+  const std::int64_t channels = c.parts.front().depth.front();
+  if (channels % c.tile.depth == 0) return true;
+  std::int64_t most = 0;
+  for (const Part& p : c.parts) most = std::max(most, product(p.depth));
+  if (most > most_kept_depths) return true;
+  // Some empty depths cost less than looking at bounds for each of them.
+  constexpr double most_filled = 1.35;
+  const bool has_padding = !c.parts.front().gathered.bounds.empty();
+  return has_padding && channels > 0 && most / channels <= most_masked_taps &&
+         static_cast<double>(round_up(channels, c.tile.depth)) <= most_filled * static_cast<double>(channels);
+}
+
+int words_of_unit(ContractionArithmetic a) {  // 16 x 8 factors
+  switch (a) {
+    case ContractionArithmetic::tf32:
+    case ContractionArithmetic::fp16x3:
+      return 32 * 4;
+    case ContractionArithmetic::tf32x3:
+      return 32 * 8;
+    case ContractionArithmetic::bf16:
+    case ContractionArithmetic::fp16:
+      return 32 * 2;
+    case ContractionArithmetic::fp32:
+      return 16 * 8;
+    default:
+      return 16 * 8 * 2;
+  }
+}
+
+Cut cut_of(const CudaContraction& c, const Part& p) {
+  Cut cut;
+  cut.rows = product(p.rows);
+  cut.columns = product(p.columns);
+  cut.depth = product(p.depth);
+  cut.row_tiles = (cut.rows + c.tile.rows() - 1) / c.tile.rows();
+  cut.depth_tiles =
+      has_chunks(c)
+          ? cut.depth == 0 ? 0 : round_up(p.depth[0], c.tile.depth) / c.tile.depth * (cut.depth / p.depth[0])
+          : (cut.depth + c.tile.depth - 1) / c.tile.depth;
+  const std::int64_t columns = round_up(cut.columns, c.tile.columns());
+  const std::int64_t units = c.batch * cut.depth_tiles * (c.tile.depth / 16) * (columns / 8);
+  cut.packed_words = units * words_of_unit(c.arithmetic);
+  cut.packed_threads = c.is_tensor_core() ? units * 32 : units * 16 * 8;
+  return cut;
+}
+
+/// Writes the structure that the prelude's templates take. What differs between parts is a field of Part.
+class Writer {
+ public:
+  Writer(const CudaContraction& c, const std::string& name) : c_(c), has_chunks_(has_chunks(c)) {
+    for (const Part& p : c.parts) cuts_.push_back(cut_of(c, p));
+    for (const char ch : name) name_ += std::isalnum(static_cast<unsigned char>(ch)) != 0 ? ch : '_';
+  }
+
+  CudaSource write() {
+    gathered_bounds_ = needed_bounds(&Part::gathered, &Part::rows);
+    packed_bounds_ = needed_bounds(&Part::packed, &Part::columns);
+    result_bounds_ = needed_bounds(&Part::result, &Part::rows, &Part::columns);
+    constants();
+    number("rows", [](const Part&, const Cut& cut) { return cut.rows; });
+    number("depth", [](const Part&, const Cut& cut) { return cut.depth; });
+    number("row_tiles", [](const Part&, const Cut& cut) { return cut.row_tiles; });
+    number("depth_tiles", [](const Part&, const Cut& cut) { return cut.depth_tiles; });
+    std::int64_t first = c_.is_scaled() ? scale_words : 0;
+    numbers("packed_first", [&] {
+      std::vector<std::int64_t> firsts;
+      for (const Cut& cut : cuts_) {
+        firsts.push_back(first);
+        first += cut.packed_words;
+      }
+      return firsts;
+    }());
+    number("gathered_batch", [](const Part& q, const Cut&) { return q.gathered.place.batch; });
+    number("packed_batch", [](const Part& q, const Cut&) { return q.packed.place.batch; });
+    number("result_batch", [](const Part& q, const Cut&) { return q.result.place.batch; });
+    number("taps", [](const Part& q, const Cut& cut) { return cut.depth == 0 ? 1 : cut.depth / q.depth[0]; });
+    number("channels", [](const Part& q, const Cut&) { return q.depth[0]; });
+    number("channel_stride", [](const Part& q, const Cut&) { return stride_of(q.gathered.place.depth, 0); });
+    number("packed_channel_stride",
+           [](const Part& q, const Cut&) { return stride_of(q.packed.place.depth, 0); });
+    places("gathered_row", &Part::gathered, &Part::rows, &AffineIndex::rows, gathered_bounds_, 0, true);
+    places("gathered_depth", &Part::gathered, &Part::depth, &AffineIndex::depth, gathered_bounds_, 0, false);
+    places("gathered_tap", &Part::gathered, &Part::depth, &AffineIndex::depth, gathered_bounds_, 1, false);
+    within("inside", &Part::gathered, gathered_bounds_);
+    places("packed_column", &Part::packed, &Part::columns, &AffineIndex::columns, packed_bounds_, 0, true);
+    places("packed_depth", &Part::packed, &Part::depth, &AffineIndex::depth, packed_bounds_, 0, false);
+    places("packed_tap", &Part::packed, &Part::depth, &AffineIndex::depth, packed_bounds_, 1, false);
+    within("is_packed", &Part::packed, packed_bounds_);
+    places("result_row", &Part::result, &Part::rows, &AffineIndex::rows, result_bounds_, 0, true);
+    places("result_column", &Part::result, &Part::columns, &AffineIndex::columns, result_bounds_, 0, false);
+    within("is_stored", &Part::result, result_bounds_);
+    choice_of_part();
+    return assemble();
+  }
+
+ private:
+  using Bounds = std::vector<std::size_t>;
+  using Operand = ContractionOperand Part::*;
+
+  template <class... T>
+  void line(fmt::format_string<T...> format, T&&... arguments) {
+    body_ += "  " + fmt::format(format, std::forward<T>(arguments)...) + "\n";
+  }
+
+  /// A literal, or where parts differ the field that has it.
+  std::string term(std::vector<std::int64_t> values) {
+    for (const std::int64_t v : values) {
+      if (v > std::numeric_limits<std::int32_t>::max() || v < std::numeric_limits<std::int32_t>::min())
+        throw InternalError("a contraction's number does not fit 32 bits");
+    }
+    if (std::ranges::all_of(values, [&](std::int64_t v) { return v == values.front(); }))
+      return fmt::to_string(values.front());
+    auto known = std::ranges::find(fields_, values);
+    if (known == fields_.end()) known = fields_.insert(fields_.end(), std::move(values));
+    return fmt::format("p.x[{}]", known - fields_.begin());
+  }
+  template <class Get>
+  std::string term_of(const Get& get) {
+    std::vector<std::int64_t> values;
+    for (std::size_t i = 0; i < c_.parts.size(); ++i) values.push_back(get(c_.parts[i], cuts_[i]));
+    return term(std::move(values));
+  }
+  void numbers(std::string_view name, const std::vector<std::int64_t>& values) {
+    line("static DEVICE i32 {}(const Part& p) {{ return {}; }}", name, term(values));
+  }
+  template <class Get>
+  void number(std::string_view name, const Get& get) {
+    line("static DEVICE i32 {}(const Part& p) {{ return {}; }}", name, term_of(get));
+  }
+
+  /// Those that some index of some part violates.
+  template <class... OfLoops>
+  Bounds needed_bounds(Operand operand, OfLoops... loops) const {
+    Bounds needed;
+    for (std::size_t b = 0; b < (c_.parts.front().*operand).bounds.size(); ++b) {
+      const bool may_fail = std::ranges::any_of(c_.parts, [&](const Part& p) {
+        const ContractionOperand::Bound& bound = (p.*operand).bounds[b];
+        std::int64_t least = bound.at.base, most = bound.at.base;
+        const auto add = [&](const Loops& extents, const Loops& strides) {
+          for (std::size_t i = 0; i < extents.size(); ++i) {
+            const std::int64_t reach = stride_of(strides, i) * (extents[i] - 1);
+            (reach < 0 ? least : most) += extents[i] > 0 ? reach : 0;
+          }
+        };
+        (add(p.*loops, loops == &Part::rows ? bound.at.rows : bound.at.columns), ...);
+        if (operand != &Part::result) add(p.depth, bound.at.depth);
+        return least < 0 || most >= bound.extent;
+      });
+      if (may_fail) needed.push_back(b);
+    }
+    return needed;
+  }
+
+  /// Index i of some loops, the last the fastest, as a place and as what bounds look at.
+  void places(std::string_view name, Operand operand, Loops Part::* loops, Loops AffineIndex::* strides,
+              const Bounds& bounds, std::size_t first_loop, bool with_base) {
+    std::string text = fmt::format("static DEVICE Spot<{}> {}(const Part& p, i32 i) {{\n    Spot<{}> s;\n",
+                                   bounds.size(), name, bounds.size());
+    const auto base = [&](const auto& get) { return with_base ? term_of(get) : std::string("0"); };
+    text += fmt::format("    s.offset = {};\n",
+                        base([&](const Part& p, const Cut&) { return (p.*operand).place.base; }));
+    for (std::size_t k = 0; k < bounds.size(); ++k) {
+      text += fmt::format("    s.at[{}] = {};\n", k, base([&](const Part& p, const Cut&) {
+                            return (p.*operand).bounds[bounds[k]].at.base;
+                          }));
+    }
+    std::vector<std::size_t> open;  // loops of more than one index
+    const std::size_t count = (c_.parts.front().*loops).size();
+    for (std::size_t l = first_loop; l < count; ++l) {
+      if (std::ranges::any_of(c_.parts, [&](const Part& p) { return (p.*loops)[l] > 1; })) open.push_back(l);
+    }
+    std::string rest = "i";
+    for (std::size_t n = open.size(); n-- > 0;) {
+      const std::size_t l = open[n];
+      std::string index = rest;
+      if (n > 0) {
+        // Never 0: a part without work has no index.
+        const std::string extent =
+            term_of([&](const Part& p, const Cut&) { return std::max<std::int64_t>(1, (p.*loops)[l]); });
+        text += fmt::format("    const i32 r{0} = (i32)((u32){1} / (u32){2}), i{0} = {1} - r{0} * {2};\n", l,
+                            rest, extent);
+        index = fmt::format("i{}", l);
+        rest = fmt::format("r{}", l);
+      }
+      const auto add = [&](const std::string& to, const auto& stride) {
+        const std::string s = term_of(stride);
+        if (s != "0") text += fmt::format("    {} += {} * {};\n", to, index, s);
+      };
+      add("s.offset", [&](const Part& p, const Cut&) { return stride_of((p.*operand).place.*strides, l); });
+      for (std::size_t k = 0; k < bounds.size(); ++k) {
+        add(fmt::format("s.at[{}]", k), [&](const Part& p, const Cut&) {
+          return stride_of((p.*operand).bounds[bounds[k]].at.*strides, l);
+        });
+      }
+    }
+    line("{}    return s;\n  }}", text);
+  }
+
+  void within(std::string_view name, Operand operand, const Bounds& bounds) {
+    std::string text;
+    for (std::size_t k = 0; k < bounds.size(); ++k) {
+      text += fmt::format(
+          "{}(u32)(a.at[{}] + b.at[{}]) < (u32){}", k == 0 ? "" : " && ", k, k,
+          term_of([&](const Part& p, const Cut&) { return (p.*operand).bounds[bounds[k]].extent; }));
+    }
+    line("static DEVICE bool {0}(const Part& p, const Spot<{1}>& a, const Spot<{1}>& b) {{ return {2}; }}",
+         name, bounds.size(), text.empty() ? "true" : text);
+  }
+
+  /// Elements that are fetched at once: neighbours that all exist and lie at a multiple of 16 bytes.
+  int width() const {
+    const bool by_rows = c_.lanes == Lanes::rows;
+    if (c_.dtype != DType::float32 || !gathered_bounds_.empty()) return 1;
+    if (!by_rows && !c_.is_tensor_core()) return 1;
+    const auto is_aligned = [&](const Part& p) {
+      const Loops& loops = by_rows ? p.rows : p.depth;
+      const AffineIndex& at = p.gathered.place;
+      const Loops& along = by_rows ? at.rows : at.depth;
+      const Loops& across = by_rows ? at.depth : at.rows;
+      const std::size_t last = loops.size() - 1;
+      if (stride_of(along, last) != 1 || loops[last] % 4 != 0 || at.base % 4 != 0 || at.batch % 4 != 0)
+        return false;
+      for (std::size_t l = 0; l < last; ++l) {
+        if (stride_of(along, l) % 4 != 0) return false;
+      }
+      return std::ranges::all_of(across, [](std::int64_t s) { return s % 4 == 0; });
+    };
+    return std::ranges::all_of(c_.parts, is_aligned) ? 4 : 1;
+  }
+
+  void constants() {
+    const ContractionTile& t = c_.tile;
+    const bool is_half = c_.dtype == DType::float16 || c_.dtype == DType::bfloat16;
+    const char* element = is_half ? "u16" : c_.dtype == DType::float64 ? "double" : "float";
+    const char* value = c_.dtype == DType::float64 ? "double" : "float";
+    line("typedef {} Element;", element);
+    line("typedef {} Value;", value);
+    line("typedef {} Result;", c_.splits > 1 ? value : element);
+    if (c_.is_tensor_core()) {
+      line("typedef {} Arithmetic;", arithmetic_types[static_cast<std::size_t>(c_.arithmetic)]);
+    } else {
+      line("typedef void Arithmetic;");
+    }
+    const auto constant = [&](std::string_view name, auto number) {
+      line("static constexpr i32 {} = {};", name, number);
+    };
+    const auto flag = [&](std::string_view name, bool is_set) {
+      line("static constexpr bool {} = {};", name, is_set);
+    };
+    flag("is_tensor_core", c_.is_tensor_core());
+    flag("is_staged", is_half);
+    flag("is_scaled", c_.is_scaled());
+    constant("warps_rows", t.warps_rows);
+    constant("row_units", t.row_units);
+    constant("column_units", t.column_units);
+    constant("threads", t.threads());
+    constant("tile_rows", t.rows());
+    constant("tile_columns", t.columns());
+    constant("tile_depth", t.depth);
+    constant("stages", is_half ? 2 : t.stages);
+    constant("splits", c_.splits);
+    constant("batch", c_.batch);
+    flag("lanes_are_rows", c_.lanes == Lanes::rows);
+    flag("has_chunks", has_chunks_);
+    const auto all = [&](const auto& holds) {
+      for (std::size_t i = 0; i < c_.parts.size(); ++i) {
+        if (!holds(c_.parts[i], cuts_[i])) return false;
+      }
+      return true;
+    };
+    flag("has_full_chunks", all([&](const Part& p, const Cut& cut) {
+           return (has_chunks_ ? p.depth[0] : cut.depth) % t.depth == 0;
+         }));
+    flag("has_full_rows", all([&](const Part&, const Cut& cut) { return cut.rows % t.rows() == 0; }));
+    flag("has_masks", has_chunks_ && !gathered_bounds_.empty() && all([](const Part& p, const Cut& cut) {
+                        return p.depth[0] == 0 || cut.depth / p.depth[0] <= most_masked_taps;
+                      }));
+    constant("width", width());
+    constant("bounds", gathered_bounds_.size());
+    constant("packed_bounds", packed_bounds_.size());
+    constant("result_bounds", result_bounds_.size());
+    const std::int64_t columns = cuts_.front().columns;
+    constant("columns", columns);
+    constant("packed_columns", round_up(columns, t.columns()));
+    constant("column_tiles", (columns + t.columns() - 1) / t.columns());
+    std::int64_t most_depth = 0;
+    for (const Cut& cut : cuts_) most_depth = std::max(most_depth, cut.depth);
+    constant("most_depth", has_chunks_ || c_.lanes == Lanes::depth ? 0 : most_depth);
+    constant("gathered_count", c_.gathered_count);
+    constant("packed_count", c_.packed_count);
+    constant("result_count", c_.result_count);
+    if (c_.is_scaled()) {
+      constant("scale_blocks", scale_blocks);
+      line("static DEVICE u32& arrived() {{ return {}_arrived; }}", name_);
+    }
+    const char* to_value = c_.dtype == DType::float16    ? "float_of_half(x)"
+                           : c_.dtype == DType::bfloat16 ? "float_of_bfloat(x)"
+                                                         : "x";
+    const char* to_element = c_.dtype == DType::float16    ? "half_of_float(x)"
+                             : c_.dtype == DType::bfloat16 ? "bfloat_of_float(x)"
+                                                           : "x";
+    line("static DEVICE Value value_of(Element x) {{ return {}; }}", to_value);
+    line("static DEVICE Element element_of(Value x) {{ return {}; }}", to_element);
+    line("static DEVICE Result result_of(Value x) {{ return {}; }}", c_.splits > 1 ? "x" : to_element);
+  }
+
+  std::int64_t blocks_of(const Cut& cut) const {
+    return (cut.columns + c_.tile.columns() - 1) / c_.tile.columns() * cut.row_tiles * c_.batch * c_.splits;
+  }
+
+  /// The part of a block (or of a thread that packs), whose number becomes the one in its part.
+  void choice_of_part() {
+    const auto choose = [&](std::string_view name, const auto& count) {
+      std::string text = fmt::format("static DEVICE Part {}(u32& i) {{\n", name);
+      if (c_.parts.size() == 1) {
+        line("{}    return Part();\n  }}", text);
+        return;
+      }
+      text += "    int part = 0;\n";
+      for (std::size_t k = 0; k + 1 < cuts_.size(); ++k) {
+        text += fmt::format("    if (part == {0} && i >= {1}u) {{ i -= {1}u; part = {2}; }}\n", k,
+                            count(cuts_[k]), k + 1);
+      }
+      line("{}    return {}_parts[part];\n  }}", text, name_);
+    };
+    choose("part_of", [&](const Cut& cut) { return blocks_of(cut); });
+    choose("packed_part_of", [&](const Cut& cut) { return round_up(cut.packed_threads, threads_of_copies); });
+    line("static DEVICE bool is_in_part(const Part& p, u32 i) {{ return i < (u32){}; }}",
+         term_of([](const Part&, const Cut& cut) { return cut.packed_threads; }));
+  }
+
+  std::uint32_t shared_bytes() const {
+    const ContractionTile& t = c_.tile;
+    const bool is_half = c_.dtype == DType::float16 || c_.dtype == DType::bfloat16;
+    const bool by_rows = c_.lanes == Lanes::rows;
+    const std::int64_t value = c_.dtype == DType::float64 ? 8 : 4;
+    const std::int64_t gathered =
+        value * (by_rows ? t.depth * (t.rows() + 4) : t.rows() * (t.depth + (c_.is_tensor_core() ? 8 : 1)));
+    const std::int64_t packed =
+        4 * std::int64_t{words_of_unit(c_.arithmetic)} * (t.depth / 16) * (t.columns() / 8);
+    std::int64_t spots = by_rows ? 0 : t.rows();
+    for (const Cut& cut : cuts_) {
+      if (by_rows && !has_chunks_) spots = std::max(spots, cut.depth);
+    }
+    const std::int64_t spot = gathered_bounds_.empty() ? 8 : gathered_bounds_.size() == 1 ? 8 : 16;
+    return static_cast<std::uint32_t>((is_half ? 2 : t.stages) * (gathered + packed) + spots * spot);
+  }
+
+  /// Of a thread, about: sums, factors of the packed operand, and the rest.
+  int registers() const {
+    const ContractionTile& t = c_.tile;
+    if (!c_.is_tensor_core()) return 168;
+    const int factors = words_of_unit(c_.arithmetic) / 32 * (t.depth / 16) * t.column_units;
+    return std::clamp(4 * t.row_units * t.column_units + factors + 72, 96, 255);
+  }
+
+  CudaSource assemble() {
+    const std::string& name = name_;
+    CudaSource source;
+    std::int64_t blocks = 0, packing = 0;
+    for (const Cut& cut : cuts_) {
+      blocks += blocks_of(cut);
+      packing += round_up(cut.packed_threads, threads_of_copies) / threads_of_copies;
+    }
+    if (std::max(blocks, packing) > std::numeric_limits<std::int32_t>::max())
+      throw InternalError("a contraction of more blocks than a launch has");
+    if (c_.result_count == 0) return source;
+
+    source.text = fmt::format("struct {}_part {{", name);
+    if (!fields_.empty()) source.text += fmt::format(" i32 x[{}]; ", fields_.size());
+    source.text += "};\n";
+    if (c_.parts.size() > 1) {
+      source.text += fmt::format("__constant__ {0}_part {0}_parts[] = {{", name);
+      for (std::size_t i = 0; i < c_.parts.size(); ++i) {
+        source.text += i == 0 ? "{" : ", {";
+        if (!fields_.empty()) source.text += "{";
+        for (std::size_t f = 0; f < fields_.size(); ++f)
+          source.text += fmt::format("{}{}", f == 0 ? "" : ", ", fields_[f][i]);
+        source.text += fields_.empty() ? "}" : "}}";
+      }
+      source.text += "};\n";
+    }
+    if (c_.is_scaled()) source.text += fmt::format("__device__ u32 {}_arrived;\n", name);
+    source.text += fmt::format("struct {0}_cut {{\n  typedef {0}_part Part;\n{1}}};\n", name, body_);
+    const auto add = [&](std::string_view suffix, std::string_view parameters, std::string_view call,
+                         std::int64_t grid, int block, std::uint32_t shared, std::string_view bounds,
+                         std::vector<std::int32_t> buffers) {
+      const std::string function = fmt::format("{}_{}", name, suffix);
+      source.text += fmt::format("extern \"C\" __global__ void __launch_bounds__({}{}) {}({}) {{\n  {}\n}}\n",
+                                 block, bounds, function, parameters, call);
+      source.phases.push_back({.function = function,
+                               .grid = static_cast<std::uint32_t>(grid),
+                               .block = static_cast<std::uint32_t>(block),
+                               .shared_bytes = shared,
+                               .buffers = std::move(buffers)});
+    };
+    const bool is_half = c_.dtype == DType::float16 || c_.dtype == DType::bfloat16;
+    const std::string element = is_half ? "u16" : c_.dtype == DType::float64 ? "double" : "float";
+    const std::string value = c_.dtype == DType::float64 ? "double" : "float";
+    const std::string result = c_.splits > 1 ? value : element;
+    std::int64_t words = scale_words;  // in front of the halves
+    for (const Cut& cut : cuts_) words += cut.packed_words;
+    if (c_.is_scaled() && packing > 0) {
+      add("scale", "const float* gathered, const float* other, u32* packed",
+          fmt::format("find_scales<{}_cut>(gathered, other, packed);", name), 2 * scale_blocks,
+          static_cast<int>(threads_of_copies), 4 * threads_of_copies, "", {0, 1, 3});
+      const std::int64_t threads = (c_.gathered_count + 3) / 4;
+      add("split", "const float* gathered, u32* packed",
+          fmt::format("split_operand<{}_cut>(gathered, packed, packed + {});", name, words),
+          (threads + threads_of_copies - 1) / threads_of_copies, static_cast<int>(threads_of_copies), 0, "",
+          {0, 3});
+    }
+    if (packing > 0) {
+      add("pack", fmt::format("const {}* operand, u32* packed", element),
+          fmt::format("pack_operand<{}_cut>(operand, packed);", name), packing,
+          static_cast<int>(threads_of_copies), 0, "", {1, 3});
+    }
+    if (blocks > 0) {
+      // Registers for as many blocks as there is shared memory for.
+      const std::uint32_t shared = shared_bytes();
+      const int threads = c_.tile.threads();
+      const int by_memory = static_cast<int>(224u * 1024u / (shared + 1024u));
+      const int by_registers = 65536 / (threads * registers());
+      const int together = std::max(1, std::min(by_memory, by_registers));
+      const std::int32_t to = c_.splits > 1 ? 4 : 2;
+      const bool has_halves = c_.is_scaled();
+      add("multiply",
+          has_halves ? fmt::format("const u32* packed, {}* result", result)
+                     : fmt::format("const {}* gathered, const u32* packed, {}* result", element, result),
+          fmt::format(
+              "contract<{}_cut>({}, packed, result);", name,
+              has_halves ? fmt::format("reinterpret_cast<const float*>(packed + {})", words) : "gathered"),
+          blocks, threads, shared, fmt::format(", {}", together),
+          has_halves ? std::vector<std::int32_t>{3, to} : std::vector<std::int32_t>{0, 3, to});
+    }
+    if (c_.splits > 1) {
+      add("add", fmt::format("const {}* partial, {}* result", value, element),
+          fmt::format("add_splits<{}_cut>(partial, result);", name),
+          (c_.result_count + threads_of_copies - 1) / threads_of_copies, static_cast<int>(threads_of_copies),
+          0, "", {4, 2});
+    }
+    return source;
+  }
+
+  const CudaContraction& c_;
+  std::vector<Cut> cuts_;
+  bool has_chunks_ = false;
+  std::string name_ = "croton_";
+  Bounds gathered_bounds_, packed_bounds_, result_bounds_;
+  std::vector<std::vector<std::int64_t>> fields_;
+  std::string body_;
+};
+
+}  // namespace
+
+std::string to_string(ContractionArithmetic arithmetic) {
+  return arithmetic_names[static_cast<std::size_t>(arithmetic)];
+}
+
+std::optional<ContractionArithmetic> parse_contraction_arithmetic(const std::string& name) {
+  const auto found = std::ranges::find(arithmetic_names, name);
+  if (found == arithmetic_names.end()) return std::nullopt;
+  return static_cast<ContractionArithmetic>(found - arithmetic_names.begin());
+}
+
+std::int64_t CudaContraction::packed_bytes() const {
+  std::int64_t words = 0;
+  for (const Part& p : parts) words += cut_of(*this, p).packed_words;
+  return 4 * (words + (is_scaled() ? scale_words + gathered_count : 0));
+}
+
+std::int64_t CudaContraction::partial_bytes() const {
+  return splits > 1 ? splits * result_count * (dtype == DType::float64 ? 8 : 4) : 0;
+}
+
+CudaSource emit_contraction(const CudaContraction& contraction, const std::string& name) {
+  return Writer(contraction, name).write();
+}
+
+}  // namespace croton

@@ -1,0 +1,182 @@
+// How a contraction is cut into tiles, and its depth into splits: by an estimate of the clocks that a
+// multiprocessor takes. The numbers are of one with four partitions, each with tensor cores, as of compute
+// capability 8.0 and later.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "croton/codegen/cuda_contraction.h"
+
+namespace croton {
+
+namespace {
+
+using Arithmetic = ContractionArithmetic;
+
+constexpr double partitions = 4;
+constexpr double clocks_of_mma = 6.4;  // m16n8k8 of tf32, m16n8k16 of 16-bit factors
+constexpr double clocks_around_block = 2500;
+constexpr double clocks_around_launch = 4000;
+constexpr double bytes_per_clock = 2000;  // of the whole GPU
+constexpr std::int64_t most_partial_bytes = std::int64_t{64} << 20;
+constexpr std::int64_t shortest_split = 4;  // tiles of depth
+constexpr std::int64_t most_splits = 128;
+constexpr std::size_t most_units = 24;  // of a warp: four registers of sums each
+
+std::int64_t product(const std::vector<std::int64_t>& extents) {
+  std::int64_t result = 1;
+  for (const std::int64_t e : extents) result *= e;
+  return result;
+}
+std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+struct Costs {
+  double products = 0;   // mma of 16 x 8 x 16, or instructions of a 16 x 8 x 1 for fused multiply-add
+  double splitting = 0;  // instructions for an element of the gathered operand
+};
+
+Costs costs_of(Arithmetic a) {
+  switch (a) {
+    case Arithmetic::tf32:
+      return {2, 1};
+    case Arithmetic::tf32x3:
+      return {6, 2};
+    case Arithmetic::bf16:
+    case Arithmetic::fp16:
+      return {1, 0.5};
+    case Arithmetic::fp16x3:
+      return {3, 1};
+    case Arithmetic::fp32:
+      return {4 * 16, 0};
+    default:
+      return {8 * 16, 0};
+  }
+}
+
+std::int64_t shared_bytes_of(const CudaContraction& c, const ContractionTile& t, int stages) {
+  const int planes = c.arithmetic == Arithmetic::tf32x3 ? 2 : 1;
+  const int size = c.arithmetic == Arithmetic::bf16 || c.arithmetic == Arithmetic::fp16 ? 2
+                   : c.arithmetic == Arithmetic::fp64                                   ? 8
+                                                                                        : 4;
+  const std::int64_t value = c.arithmetic == Arithmetic::fp64 ? 8 : 4;
+  const std::int64_t gathered =
+      value * (c.lanes == CudaContraction::Lanes::rows ? t.depth * (t.rows() + 4) : t.rows() * (t.depth + 8));
+  return stages * (gathered + planes * size * t.depth * t.columns());
+}
+
+std::vector<ContractionTile> tiles_for(const CudaContraction& c) {
+  const std::int64_t columns = product(c.parts.front().columns);
+  const Arithmetic a = c.arithmetic;
+  const int depth = a == Arithmetic::tf32x3 || !c.is_tensor_core() ? 16 : 32;
+  std::vector<ContractionTile> tiles;
+  const auto add = [&](int warps_rows, int warps_columns, int row_units, int column_units) {
+    ContractionTile t{warps_rows, warps_columns, row_units, column_units, depth, 3};
+    // Nobody fills so many columns.
+    if (t.columns() > 8 && t.columns() / 2 >= columns) return;
+    // Rounds of memory accesses that are on their way while three blocks share a multiprocessor.
+    constexpr std::int64_t third = 72 * 1024;
+    if (shared_bytes_of(c, t, 4) <= third * (t.threads() / 128)) t.stages = 4;
+    if (std::ranges::find(tiles, t) == tiles.end()) tiles.push_back(t);
+  };
+  if (a == Arithmetic::fp64) {
+    add(2, 2, 2, 2);
+    add(4, 1, 1, 1);
+    return tiles;
+  }
+  if (!c.is_tensor_core()) {
+    add(2, 2, 4, 4);
+    add(2, 4, 4, 4);
+    add(2, 2, 2, 4);
+    add(4, 1, 2, 2);
+    add(4, 1, 2, 1);
+    return tiles;
+  }
+  add(2, 2, 4, 4);
+  add(2, 4, 4, 4);
+  add(2, 2, 2, 4);
+  add(4, 2, 4, 4);
+  add(2, 2, 2, 8);
+  add(4, 1, 4, 4);
+  add(2, 2, 4, 6);
+  const int units = static_cast<int>(quotient_up(std::max<std::int64_t>(1, columns), 8));
+  for (const int row_units : {2, 4}) {
+    if (units <= 8 && static_cast<std::size_t>(units * row_units) <= most_units) add(4, 1, row_units, units);
+  }
+  return tiles;
+}
+
+double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_t splits,
+                 int multiprocessors) {
+  const Costs costs = costs_of(c.arithmetic);
+  const double rows = t.rows(), columns = t.columns(), depth = t.depth;
+  const double units = rows / 16 * columns / 8 * depth / 16;
+  double busy = 0, issued = 0;
+  // Fetching: a copy, its address and its condition.
+  issued += rows * depth / 32 * (c.lanes == CudaContraction::Lanes::rows ? 2.5 : 6);
+  issued += columns * depth / 32 / 2;
+  if (c.is_tensor_core()) {
+    busy = units * costs.products * clocks_of_mma / partitions;
+    issued += units * costs.products;
+    issued += t.warps_columns * rows * depth / 32 * (1 + costs.splitting);
+    issued += t.warps_rows * columns * depth / 32 / 4;
+    if (c.arithmetic == Arithmetic::tf32x3 || c.arithmetic == Arithmetic::fp16x3)
+      issued += rows * columns / 32;
+  } else {
+    issued += units * costs.products * 1.4;
+  }
+  issued += 40.0 * t.threads() / 32;
+  const double tile_clocks = std::max(busy, issued / partitions) + 0.15 * std::min(busy, issued / partitions);
+  double blocks = 0, work = 0;
+  for (const ContractionPart& p : c.parts) {
+    const std::int64_t count =
+        quotient_up(product(p.rows), t.rows()) * quotient_up(product(p.columns), t.columns()) * c.batch;
+    const std::int64_t tiles = quotient_up(product(p.depth), t.depth);
+    blocks += static_cast<double>(count * splits);
+    work += static_cast<double>(count * splits) *
+            (static_cast<double>(quotient_up(tiles, splits)) * tile_clocks + clocks_around_block);
+  }
+  if (blocks == 0) return 0;
+  const double rounds = std::ceil(blocks / multiprocessors);
+  double clocks = work / blocks * rounds;
+  // Few warps wait for memory together.
+  const double warps = std::min(12.0, rounds * t.threads() / 32.0);
+  clocks *= 1 + std::max(0.0, 8 - warps) / 8 + std::max(0.0, 12 - warps) / 40;
+  if (splits > 1) {
+    clocks += clocks_around_launch +
+              static_cast<double>(splits + 1) * static_cast<double>(c.result_count) * 8 / bytes_per_clock;
+  }
+  return clocks;
+}
+
+}  // namespace
+
+void cut_contraction(CudaContraction& c, int multiprocessors, int variant) {
+  struct Choice {
+    double clocks;
+    ContractionTile tile;
+    std::int64_t splits;
+  };
+  std::vector<Choice> choices;
+  const std::int64_t bytes_of_result = c.result_count * (c.dtype == DType::float64 ? 8 : 4);
+  for (const ContractionTile& tile : tiles_for(c)) {
+    std::int64_t most_tiles = 0;
+    for (const ContractionPart& p : c.parts)
+      most_tiles = std::max(most_tiles, quotient_up(product(p.depth), tile.depth));
+    Choice best{std::numeric_limits<double>::infinity(), tile, 1};
+    for (std::int64_t splits = 1; splits <= most_splits; splits += splits < 8 ? 1 : splits / 4) {
+      if (splits > 1 &&
+          (most_tiles < splits * shortest_split || splits * bytes_of_result > most_partial_bytes))
+        break;
+      const double clocks = clocks_of(c, tile, splits, multiprocessors);
+      if (clocks < best.clocks) best = {clocks, tile, splits};
+    }
+    choices.push_back(best);
+  }
+  std::ranges::stable_sort(choices, {}, &Choice::clocks);
+  const Choice& chosen = choices[std::min(static_cast<std::size_t>(variant), choices.size() - 1)];
+  c.tile = chosen.tile;
+  c.splits = chosen.splits;
+}
+
+}  // namespace croton

@@ -1,0 +1,181 @@
+// Contractions for a GPU, without one: their maps by plain loops against the reference convolution, their
+// CUDA code compiled for the host against the same, and through NVRTC.
+
+#include "croton/codegen/cuda_contraction.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include "concrete_conv.h"
+#include "croton/codegen/cuda_nvrtc.h"
+#include "croton/codegen/cuda_prelude.h"
+#include "croton/ops/conv_implementations.h"
+#include "croton/optimizer/conv_candidate.h"
+#include "cuda_host.h"
+#include "gpu_cases.h"
+#include "places.h"
+#include "random_cases.h"
+
+using namespace croton;
+using namespace croton::test;
+
+namespace {
+
+using Arithmetic = ContractionArithmetic;
+
+struct ContractionCase {
+  ConcreteConvCase conv;
+  Kernel kernel;
+  Tensor result, packed, partial;
+
+  ContractionCase(ConcreteConvCase c, Arithmetic arithmetic, int variant, std::int64_t splits,
+                  const std::string& name)
+      : conv(std::move(c)) {
+    CudaContraction made = contraction_of(conv.problem, arithmetic).value();
+    cut_contraction(made, 4, variant);
+    if (splits > 0) made.splits = splits;
+    result = Tensor::full({made.result_count}, 77.0, conv.problem.dtype);
+    packed = Tensor::full({made.packed_bytes() / 4 + 4}, 1e9, DType::int32);
+    partial = Tensor::full({made.partial_bytes() / 4 + 4}, 1e9, DType::int32);
+    kernel.name = name;
+    kernel.buffers.resize(5);
+    kernel.contraction = std::make_shared<const CudaContraction>(std::move(made));
+  }
+  std::vector<void*> buffers() {
+    const bool is_turned = kernel.contraction->gathered_input == 1;
+    Tensor& gathered = is_turned ? conv.second : conv.first;
+    Tensor& other = is_turned ? conv.first : conv.second;
+    return {gathered.raw_data(), other.raw_data(), result.raw_data(), packed.raw_data(), partial.raw_data()};
+  }
+  /// The largest difference from the reference, relative to its largest result.
+  double error() const {
+    ConvProblem wide = conv.problem;
+    wide.dtype = DType::float64;
+    const Tensor expected =
+        conv_reference(wide, conv.first.astype(DType::float64), conv.second.astype(DType::float64));
+    const Tensor got = result.astype(DType::float64);
+    REQUIRE(got.size() == expected.size());
+    double largest = 1, difference = 0;
+    for (std::int64_t i = 0; i < got.size(); ++i) {
+      largest = std::max(largest, std::abs(expected.data<double>()[i]));
+      const double d = std::abs(got.data<double>()[i] - expected.data<double>()[i]);
+      difference = std::isnan(d) ? INFINITY : std::max(difference, d);
+    }
+    return difference / largest;
+  }
+};
+
+ConcreteConvCase uniform_case(std::mt19937& random, ConcreteConvCase c) {
+  c.first = uniform_tensor(c.first.shape(), c.problem.dtype, random);
+  c.second = uniform_tensor(c.second.shape(), c.problem.dtype, random);
+  return c;
+}
+
+/// Relative to the largest result, for factors between -1 and 1.
+double bound_of(const ConvProblem& p, Arithmetic arithmetic) {
+  switch (arithmetic) {
+    case Arithmetic::tf32:
+      return 1e-3;
+    case Arithmetic::bf16:
+      return 1e-2;
+    case Arithmetic::fp16:
+      return 2e-3;
+    default:
+      return 2 * sequential_error(p);
+  }
+}
+DType dtype_for(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::fp64 ? DType::float64 : DType::float32;
+}
+
+void check_on_host(std::vector<ContractionCase>& cases) {
+  if (!has_host_compiler()) return;
+  std::vector<Kernel> kernels;
+  for (const ContractionCase& c : cases) kernels.push_back(c.kernel);
+  const CudaOnHost code(kernels, 4);
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const CudaContraction& c = *cases[i].kernel.contraction;
+    INFO(to_string(cases[i].conv.problem) << "\n" << code.source(i).text);
+    code.run(i, cases[i].buffers().data());
+    CHECK(cases[i].error() < bound_of(cases[i].conv.problem, c.arithmetic));
+  }
+}
+
+constexpr Arithmetic arithmetics[] = {Arithmetic::tf32x3, Arithmetic::fp32, Arithmetic::tf32,
+                                      Arithmetic::fp16x3, Arithmetic::bf16, Arithmetic::fp16,
+                                      Arithmetic::fp64};
+
+}  // namespace
+
+TEST_CASE("the maps of a contraction say what a convolution is", "[codegen][cuda][contraction]") {
+  std::mt19937 random(61);
+  for (int i = 0; i < random_cases(150); ++i) {
+    ConcreteConvCase conv = uniform_case(random, random_concrete_conv(random, DType::float64));
+    INFO(to_string(conv.problem));
+    ContractionCase c(std::move(conv), Arithmetic::fp64, 0, 0, "maps");
+    evaluate_contraction(*c.kernel.contraction, c.buffers().data());
+    CHECK(c.error() < 1e-13);
+  }
+}
+
+TEST_CASE("the code of contractions computes convolutions", "[codegen][cuda][contraction]") {
+  std::mt19937 random(62);
+  std::vector<ContractionCase> cases;
+  for (int i = 0; i < random_cases(28); ++i) {
+    const Arithmetic arithmetic = arithmetics[static_cast<std::size_t>(i) % std::size(arithmetics)];
+    cases.emplace_back(uniform_case(random, random_concrete_conv(random, dtype_for(arithmetic))), arithmetic,
+                       static_cast<int>(random() % 3), random() % 3 == 0 ? 3 : 1, "conv" + std::to_string(i));
+  }
+  check_on_host(cases);
+}
+
+TEST_CASE("contractions of many channels, wide copies and half floats", "[codegen][cuda][contraction]") {
+  std::mt19937 random(63);
+  std::vector<ContractionCase> cases;
+  const auto add = [&](ConcreteConvCase c, Arithmetic arithmetic, int variant = 0, std::int64_t splits = 1) {
+    cases.emplace_back(uniform_case(random, std::move(c)), arithmetic, variant, splits,
+                       "case" + std::to_string(cases.size()));
+  };
+  for (const ConvDirection d :
+       {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
+    add(concrete_conv(d, {2, 16, 6, 7}, {32, 16, 3, 3}, 1), Arithmetic::tf32x3);
+    add(concrete_conv(d, {2, 32, 4, 8}, {16, 32, 1, 1}), Arithmetic::tf32x3, 1, 2);
+    add(concrete_conv(d, {1, 32, 4, 8}, {32, 32, 1, 1}), Arithmetic::fp16x3, 2);
+    add(concrete_conv(d, {2, 32, 9, 9}, {32, 32, 3, 3}, 1, 2), Arithmetic::fp16x3, 0, 2);
+    add(concrete_conv(d, {1, 3, 13, 14}, {8, 3, 5, 5}, 2, 4), Arithmetic::tf32);
+    add(concrete_conv(d, {2, 64, 5, 5}, {8, 32, 7, 7}, 3, 1, 1, 2), Arithmetic::fp32);
+    add(concrete_conv(d, {2, 3, 8, 9}, {20, 3, 3, 3}, 1, 1, 2, 1, true, DType::float16), Arithmetic::fp16);
+    add(concrete_conv(d, {2, 16, 8, 9}, {20, 16, 3, 3}, 1, 2, 1, 1, false, DType::bfloat16),
+        Arithmetic::bf16);
+    add(concrete_conv(d, {2, 3, 8, 9}, {20, 3, 3, 3}, 1, 2, 1, 1, false, DType::float64), Arithmetic::fp64, 1,
+        2);
+  }
+  check_on_host(cases);
+}
+
+TEST_CASE("contractions compile for every architecture", "[codegen][cuda][contraction][nvrtc]") {
+  if (!nvrtc_info().is_available) {
+    WARN("not tested: " << nvrtc_info().reason);
+    return;
+  }
+  std::mt19937 random(64);
+  int number = 0;
+  for (const int architecture : {80, 90, 100}) {
+    std::string text = std::string(cuda_device_prelude()) + std::string(cuda_prelude()) +
+                       std::string(contraction_device_prelude()) + std::string(contraction_prelude());
+    for (const Arithmetic arithmetic : arithmetics) {
+      for (const ConvDirection d :
+           {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
+        const ContractionCase c(
+            concrete_conv(d, {4, 32, 17, 16}, {64, 32, 3, 3}, 1, 2, 1, 1, true, dtype_for(arithmetic)),
+            arithmetic, architecture / 10 - 8, 2, "c" + std::to_string(number++));
+        text += emit_contraction(*c.kernel.contraction, c.kernel.name).text;
+      }
+    }
+    CHECK_FALSE(compile_cuda_source(text, "contractions.cu", architecture).empty());
+  }
+}
