@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -123,6 +124,16 @@ CROTON_API void evaluate_contraction(const CudaContraction& contraction, void* c
 
 /// The convolution as a contraction, not cut yet. Nothing for what has more than 2^31 elements.
 CROTON_API std::optional<CudaContraction> contraction_of(const ConvProblem& problem,
+                                                         ContractionArithmetic arithmetic);
+
+/// c[i, m, n] = sum over k of a[i, m, k] * b[i, k, n], c C-contiguous; strides of a and b are those of (i, m,
+/// k) and (i, k, n), so that transposed operands are taken as they lie. b is gathered.
+struct MatrixProducts {
+  DType dtype = DType::float32;
+  std::int64_t count = 1, rows = 0, columns = 0, depth = 0;
+  std::array<std::int64_t, 3> a{}, b{};
+};
+CROTON_API std::optional<CudaContraction> contraction_of(const MatrixProducts& products,
                                                          ContractionArithmetic arithmetic);
 
 /// Chooses the tile and the splits by an estimate of the time on a GPU of so many multiprocessors.

@@ -16,7 +16,8 @@ using Arithmetic = ContractionArithmetic;
 
 constexpr double partitions = 4;
 constexpr double clocks_of_mma = 6.4;  // m16n8k8 of tf32, m16n8k16 of 16-bit factors
-constexpr double clocks_around_block = 2500;
+constexpr double clocks_around_block = 4000;
+constexpr double stored_bytes_per_clock = 12;  // of a multiprocessor
 constexpr double clocks_around_launch = 4000;
 constexpr double bytes_per_clock = 2000;  // of the whole GPU
 constexpr std::int64_t most_partial_bytes = std::int64_t{64} << 20;
@@ -106,6 +107,16 @@ std::vector<ContractionTile> tiles_for(const CudaContraction& c) {
   return tiles;
 }
 
+/// By registers and shared memory.
+double blocks_together(const CudaContraction& c, const ContractionTile& t) {
+  constexpr int all_registers = 65536, all_shared = 224 * 1024;
+  const int planes = c.arithmetic == Arithmetic::tf32x3 ? 2 : 1;
+  const int sums = c.is_tensor_core() ? 4 * t.row_units * t.column_units : 64;
+  const int registers = std::clamp(sums + 4 * planes * t.depth / 16 * t.column_units + 72, 96, 255);
+  const auto shared = static_cast<int>(shared_bytes_of(c, t, t.stages));
+  return std::max(1, std::min(all_registers / (registers * t.threads()), all_shared / (shared + 1024)));
+}
+
 double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_t splits,
                  int multiprocessors) {
   const Costs costs = costs_of(c.arithmetic);
@@ -127,6 +138,9 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
   }
   issued += 40.0 * t.threads() / 32;
   const double tile_clocks = std::max(busy, issued / partitions) + 0.15 * std::min(busy, issued / partitions);
+  // Blocks that share a multiprocessor wait for memory together, at their beginning and their end.
+  const double together = blocks_together(c, t);
+  const double stored = rows * columns * 4 / stored_bytes_per_clock;
   double blocks = 0, work = 0;
   for (const ContractionPart& p : c.parts) {
     const std::int64_t count =
@@ -134,14 +148,15 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
     const std::int64_t tiles = quotient_up(product(p.depth), t.depth);
     blocks += static_cast<double>(count * splits);
     work += static_cast<double>(count * splits) *
-            (static_cast<double>(quotient_up(tiles, splits)) * tile_clocks + clocks_around_block);
+            (static_cast<double>(quotient_up(tiles, splits)) * tile_clocks + stored);
   }
   if (blocks == 0) return 0;
   const double rounds = std::ceil(blocks / multiprocessors);
   double clocks = work / blocks * rounds;
-  // Few warps wait for memory together.
-  const double warps = std::min(12.0, rounds * t.threads() / 32.0);
+  // Few warps leave units idle.
+  const double warps = std::min(rounds, together) * t.threads() / 32.0;
   clocks *= 1 + std::max(0.0, 8 - warps) / 8 + std::max(0.0, 12 - warps) / 40;
+  clocks += std::ceil(rounds / together) * clocks_around_block;
   if (splits > 1) {
     clocks += clocks_around_launch +
               static_cast<double>(splits + 1) * static_cast<double>(c.result_count) * 8 / bytes_per_clock;

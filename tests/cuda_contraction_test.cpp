@@ -157,6 +157,92 @@ TEST_CASE("contractions of many channels, wide copies and half floats", "[codege
   check_on_host(cases);
 }
 
+TEST_CASE("convolutions of one and of three axes as contractions", "[codegen][cuda][contraction]") {
+  std::mt19937 random(65);
+  std::vector<ContractionCase> cases;
+  const auto add = [&](ConvDirection direction, const Shape& image, const Shape& filters, std::int64_t pad,
+                       std::int64_t stride, Arithmetic arithmetic) {
+    const std::size_t rank = image.size() - 2;
+    using Numbers = std::vector<std::int64_t>;
+    ConcreteConvCase c;
+    c.attributes = Attributes({{"border_mode", AttributeValue(Numbers(2 * rank, pad))},
+                               {"subsample", AttributeValue(Numbers(rank, stride))},
+                               {"dilation", AttributeValue(Numbers(rank, 1))},
+                               {"num_groups", AttributeValue(std::int64_t{1})},
+                               {"filter_flip", AttributeValue(true)}});
+    c.problem = conv_problem(ConvDirection::forward, c.attributes, image, filters, {}, DType::float32);
+    c.problem.direction = direction;
+    const Shape out = c.problem.out_shape();
+    c.first =
+        uniform_tensor(direction == ConvDirection::backward_inputs ? filters : image, DType::float32, random);
+    c.second = uniform_tensor(direction == ConvDirection::forward ? filters : out, DType::float32, random);
+    cases.emplace_back(std::move(c), arithmetic, 0, 1, "case" + std::to_string(cases.size()));
+  };
+  for (const ConvDirection d :
+       {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
+    add(d, {3, 16, 50}, {24, 16, 5}, 2, 1, Arithmetic::tf32x3);
+    add(d, {2, 5, 41}, {9, 5, 4}, 1, 3, Arithmetic::fp16x3);
+    add(d, {2, 4, 5, 6, 7}, {8, 4, 3, 3, 3}, 1, 1, Arithmetic::tf32x3);
+    add(d, {1, 3, 6, 5, 7}, {8, 3, 2, 3, 3}, 1, 2, Arithmetic::fp32);
+  }
+  for (ContractionCase& c : cases) {
+    evaluate_contraction(*c.kernel.contraction, c.buffers().data());
+    CHECK(c.error() < 1e-6);
+  }
+  check_on_host(cases);
+}
+
+TEST_CASE("products of matrices as contractions", "[codegen][cuda][contraction]") {
+  if (!has_host_compiler()) return;
+  std::mt19937 random(66);
+  std::vector<Kernel> kernels;
+  std::vector<MatrixProducts> products;
+  for (int i = 0; i < 12; ++i) {
+    MatrixProducts m;
+    const auto upto = [&](unsigned most) { return static_cast<std::int64_t>(random() % most + 1); };
+    m.count = upto(3);
+    m.rows = upto(70);
+    m.columns = i % 2 == 0 ? 4 * upto(40) : upto(150);
+    m.depth = i % 3 == 0 ? 16 * upto(3) : upto(60);
+    const bool is_a_turned = random() % 2 == 0, is_b_turned = random() % 2 == 0;
+    m.a = {m.rows * m.depth, is_a_turned ? 1 : m.depth, is_a_turned ? m.rows : 1};
+    m.b = {m.depth * m.columns, is_b_turned ? 1 : m.columns, is_b_turned ? m.depth : 1};
+    CudaContraction c = contraction_of(m, i % 4 == 3 ? Arithmetic::fp16x3 : Arithmetic::tf32x3).value();
+    cut_contraction(c, 4, i % 3);
+    Kernel kernel;
+    kernel.name = "product" + std::to_string(i);
+    kernel.buffers.resize(5);
+    kernel.contraction = std::make_shared<const CudaContraction>(std::move(c));
+    kernels.push_back(std::move(kernel));
+    products.push_back(m);
+  }
+  const CudaOnHost code(kernels, 4);
+  for (std::size_t i = 0; i < kernels.size(); ++i) {
+    const MatrixProducts& m = products[i];
+    const CudaContraction& c = *kernels[i].contraction;
+    Tensor a = uniform_tensor({c.packed_count}, DType::float32, random);
+    Tensor b = uniform_tensor({c.gathered_count}, DType::float32, random);
+    Tensor result = Tensor::full({c.result_count}, 77.0, DType::float32);
+    Tensor packed = Tensor::full({c.packed_bytes() / 4}, 1e9, DType::int32);
+    Tensor partial = Tensor::full({c.partial_bytes() / 4 + 4}, 1e9, DType::int32);
+    void* const buffers[] = {b.raw_data(), a.raw_data(), result.raw_data(), packed.raw_data(),
+                             partial.raw_data()};
+    code.run(i, buffers);
+    double difference = 0;
+    for (std::int64_t at = 0; at < c.result_count; ++at) {
+      const std::int64_t n = at % m.columns, row = at / m.columns % m.rows, batch = at / m.columns / m.rows;
+      double sum = 0;
+      for (std::int64_t k = 0; k < m.depth; ++k) {
+        sum += static_cast<double>(a.data<float>()[batch * m.a[0] + row * m.a[1] + k * m.a[2]]) *
+               static_cast<double>(b.data<float>()[batch * m.b[0] + k * m.b[1] + n * m.b[2]]);
+      }
+      difference = std::max(difference, std::abs(sum - static_cast<double>(result.data<float>()[at])));
+    }
+    INFO("product " << i);
+    CHECK(difference < 1e-5);
+  }
+}
+
 TEST_CASE("contractions compile for every architecture", "[codegen][cuda][contraction][nvrtc]") {
   if (!nvrtc_info().is_available) {
     WARN("not tested: " << nvrtc_info().reason);

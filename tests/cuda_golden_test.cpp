@@ -3,6 +3,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "croton/codegen/cuda_contraction.h"
 #include "croton/codegen/cuda_emit.h"
 #include "croton/codegen/kernel_builder.h"
 #include "places.h"
@@ -115,4 +116,24 @@ TEST_CASE("golden: a part of a warp keeps a row longer than itself", "[codegen][
            [&](Index j) { b.store(z, r * 10 + j, b.emit(ScalarOp::sub, b.load(row, j), b.get(largest))); });
   });
   check_golden("kept_rows", b.build());
+}
+
+TEST_CASE("golden: a convolution as a product of matrices", "[codegen][cuda][golden][contraction]") {
+  ConvProblem p;
+  p.direction = ConvDirection::backward_inputs;
+  p.batch = 64;
+  p.channels = 128;
+  p.filters = 96;
+  p.image = {56, 56};
+  p.kernel = {3, 3};
+  p.out = {28, 28};
+  p.pad_lo = p.pad_hi = {1, 1};
+  p.stride = {2, 2};
+  p.dilation = {1, 1};
+  CudaContraction c = contraction_of(p, ContractionArithmetic::tf32x3).value();
+  cut_contraction(c, 132);
+  Kernel kernel;
+  kernel.name = "conv_backward_inputs";
+  kernel.contraction = std::make_shared<const CudaContraction>(std::move(c));
+  check_golden("conv_backward_inputs", kernel);
 }
