@@ -51,7 +51,6 @@ TEST_CASE("on a GPU the library goes first, then generated products, then loops"
   p.out = {9, 9};
   CHECK(chosen(p) == "gemm");
   p.filters = 4;
-  CHECK(chosen(p) == "legacy");
   CHECK_THAT(choose_convolution(p, {}).text(), Catch::Contains("gemm: poor here: a product of"));
 }
 
