@@ -314,6 +314,8 @@ class Writer {
     constant("batch", c_.batch);
     flag("lanes_are_rows", c_.lanes == Lanes::rows);
     flag("has_chunks", has_chunks_);
+    // Copies among products hide each other, but where the places of copies are looked up.
+    flag("fetches_always", has_chunks_ || c_.lanes == Lanes::depth);
     const auto all = [&](const auto& holds) {
       for (std::size_t i = 0; i < c_.parts.size(); ++i) {
         if (!holds(c_.parts[i], cuts_[i])) return false;

@@ -6,12 +6,13 @@ std::string_view contraction_device_prelude() {
   return R"cuda(
 typedef u32 SharedPlace;
 DEVICE SharedPlace shared_place(const void* p) { return (u32)__cvta_generic_to_shared(p); }
+// What arrives is read behind copies_wait and a barrier only: other accesses may be moved across copies.
 template <int bytes> DEVICE void copy_async(SharedPlace place, const void* from, bool exists) {
   const int read = exists ? bytes : 0;  // zeros for the rest
   if constexpr (bytes == 16)
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place), "l"(from), "r"(read) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place), "l"(from), "r"(read));
   else
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;" ::"r"(place), "l"(from), "r"(read), "n"(bytes) : "memory");
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %3, %2;" ::"r"(place), "l"(from), "r"(read), "n"(bytes));
 }
 DEVICE void copies_end() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int left> DEVICE void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory"); }
@@ -249,7 +250,8 @@ template <class C> struct Gather {
   }
 
   // This thread's share of a tile.
-  DEVICE void fetch(i32 tile, Value* tile_memory) {
+  // (Zeros where there is no such tile: with C::fetches_always no branch stands between copies and products.)
+  DEVICE void fetch(i32 tile, bool is_tile, Value* tile_memory) {
     int number = 0;
     const SharedPlace to = shared_place(tile_memory + (C::lanes_are_rows ? T::at(lane * C::width, other) : T::at(other, lane * C::width)));
     if constexpr (C::lanes_are_rows && C::has_chunks) {
@@ -258,7 +260,8 @@ template <class C> struct Gather {
       const i32 first = chunk * C::tile_depth;
 #pragma unroll
       for (int i = 0; i < T::steps; ++i) {
-        const bool exists = C::has_masks ? (taps[i] >> tap & 1u) != 0 : taps[i] != 0 && C::inside(part, rows[i], w);
+        const bool exists =
+            is_tile && (C::has_masks ? (taps[i] >> tap & 1u) != 0 : taps[i] != 0 && C::inside(part, rows[i], w));
         const Element* const row = from + (rows[i].offset + w.offset + (first + other) * C::channel_stride(part));
 #pragma unroll
         for (int j = 0; j < T::other_steps; ++j) {
@@ -271,7 +274,7 @@ template <class C> struct Gather {
 #pragma unroll
       for (int j = 0; j < T::other_steps; ++j) {
         const int k = other + j * T::others;
-        const bool is_there = C::has_full_chunks || tile * C::tile_depth + k < C::depth(part);
+        const bool is_there = is_tile && (C::has_full_chunks || tile * C::tile_depth + k < C::depth(part));
         const Where w = table[is_there ? tile * C::tile_depth + k : 0];
 #pragma unroll
         for (int i = 0; i < T::steps; ++i) {
@@ -283,7 +286,7 @@ template <class C> struct Gather {
 #pragma unroll
       for (int i = 0; i < T::steps; ++i) {
         const i32 k = tile * C::tile_depth + (lane + i * T::lanes) * C::width;
-        const bool is_there = k < C::depth(part);
+        const bool is_there = is_tile && k < C::depth(part);
         const Where w = C::gathered_depth(part, is_there ? k : 0);
 #pragma unroll
         for (int j = 0; j < T::other_steps; ++j) {
@@ -323,7 +326,7 @@ template <class C> struct PackedTile<C, false> {
   static constexpr int rows = C::tile_depth, row_words = C::tile_columns * value, pitch = C::packed_columns * value;
 };
 
-template <class C> DEVICE void fetch_packed(u32* tile_memory, const u32* tile) {
+template <class C> DEVICE void fetch_packed(u32* tile_memory, const u32* tile, bool is_tile) {
   using P = PackedTile<C>;
   const SharedPlace to = shared_place(tile_memory + 4 * threadIdx.x);
   const u32* const from = tile + 4 * threadIdx.x;
@@ -333,7 +336,7 @@ template <class C> DEVICE void fetch_packed(u32* tile_memory, const u32* tile) {
     for (int first = 0; first < P::row_words / 4; first += C::threads) {
       const int i = first + (int)threadIdx.x;
       if (first + C::threads <= P::row_words / 4 || i < P::row_words / 4)
-        copy_async<16>(to + (row * P::row_words + 4 * first) * 4, from + (i64)row * P::pitch + 4 * first, true);
+        copy_async<16>(to + (row * P::row_words + 4 * first) * 4, from + (i64)row * P::pitch + 4 * first, is_tile);
     }
   }
 }
@@ -374,7 +377,8 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
       pass_of<2>(to, x, y);
     }
   }
-  DEVICE void multiply(const float* gathered, const u32* packed) {
+  // fetch() begins copies of another tile, where the first products hide that.
+  template <class Fetch> DEVICE void multiply(const float* gathered, const u32* packed, const Fetch& fetch) {
     using G = GatheredTile<C>;
     constexpr int steps = C::tile_depth / 16, words = A::words;
     u32 y[steps][C::column_units][A::planes * words];
@@ -411,6 +415,7 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
           }
         x[k] = A::split(v);
       }
+      if (i == 0) fetch();
       if constexpr (A::promotes) {
         // Tensor cores cut what they add up, always toward zero: long sums are made outside of them.
         float part[C::column_units][4];
@@ -452,9 +457,10 @@ template <class C> struct Sums<C, false> {
   static DEVICE float product_sum(float x, float y, float s) { return fmaf(x, y, s); }
   static DEVICE double product_sum(double x, double y, double s) { return fma(x, y, s); }
 
-  DEVICE void multiply(const Value* gathered, const u32* packed) {
+  template <class Fetch> DEVICE void multiply(const Value* gathered, const u32* packed, const Fetch& fetch) {
     using G = GatheredTile<C>;
     const Value* const columns_of = reinterpret_cast<const Value*>(packed);
+    fetch();
 #pragma unroll 4
     for (int k = 0; k < C::tile_depth; ++k) {
       Value x[rows];
@@ -504,15 +510,15 @@ template <class C> DEVICE void contract(const typename C::Element* gathered, con
   const u32* const columns = packed + C::packed_first(part) + (i64)batch * tiles * P::rows * P::pitch +
                              (i64)(first_column / C::tile_columns) * P::row_words;
   const auto fetch = [&](i32 tile, int stage) {
-    fetch_packed<C>(packed_at(stage), columns + (i64)tile * P::rows * P::pitch);
-    gather.fetch(tile, gathered_at(stage));
+    fetch_packed<C>(packed_at(stage), columns + (i64)tile * P::rows * P::pitch, tile < end);
+    gather.fetch(tile, tile < end, gathered_at(stage));
   };
 
   Sums<C> sums;
   int stage = 0, next_stage = C::stages - 1;
 #pragma unroll
   for (int i = 0; i < C::stages - 1; ++i) {
-    if (begin + i < end) {
+    if (C::fetches_always || begin + i < end) {
       fetch(begin + i, i);
       gather.put(gathered_at(i));
     }
@@ -521,14 +527,22 @@ template <class C> DEVICE void contract(const typename C::Element* gathered, con
   for (i32 tile = begin; tile < end; ++tile) {
     copies_wait<C::stages - 2>();
     block_barrier();
-    const bool has_next = tile + C::stages - 1 < end;
-    if (has_next) fetch(tile + C::stages - 1, next_stage);
-    copies_end();
-    sums.multiply(gathered_at(stage), packed_at(stage));
-    if (has_next) gather.put(gathered_at(next_stage));
+    const i32 next = tile + C::stages - 1;
+    if (!C::fetches_always) {
+      if (next < end) fetch(next, next_stage);
+      copies_end();
+    }
+    sums.multiply(gathered_at(stage), packed_at(stage), [&] {
+      if (!C::fetches_always) return;
+      fetch(next, next_stage);
+      copies_end();
+    });
+    if (C::fetches_always || next < end) gather.put(gathered_at(next_stage));
     stage = stage + 1 == C::stages ? 0 : stage + 1;
     next_stage = next_stage + 1 == C::stages ? 0 : next_stage + 1;
   }
+
+  copies_wait<0>();
 
   const float scales[2] = {C::is_scaled ? float_of_bits(packed[2]) : 1.0f, C::is_scaled ? float_of_bits(packed[3]) : 1.0f};
   typename C::Result* const to = result + (i64)split * C::result_count + (i64)batch * C::result_batch(part);

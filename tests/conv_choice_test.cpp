@@ -75,6 +75,24 @@ TEST_CASE("on a GPU generated loops go before the library for few channels", "[o
   CHECK(chosen(many_products) == "dnn");  // 100 elements
 }
 
+TEST_CASE("on a GPU generated products go before the library where it has no transforms",
+          "[optimizer][conv]") {
+  ConvProblem p = problem(64, 128, 128);
+  p.device = Device::cuda(0);
+  p.image = {56, 56};
+  p.kernel = {3, 3};
+  p.pad_lo = p.pad_hi = {1, 1};
+  p.out = {56, 56};
+  CHECK(chosen(p) == "dnn");
+  p.stride = {2, 2};
+  p.out = {28, 28};
+  CHECK(chosen(p) == "gemm");
+  CHECK_THAT(choose_convolution(p, {}).text(), Catch::Contains("with strides cuDNN has no transforms"));
+  CHECK(chosen(p, Query(ModeName::FAST_COMPILE)) == "dnn");
+  const ConfigScope flags({{"precision", "tf32"}});
+  CHECK(chosen(p) == "dnn");
+}
+
 TEST_CASE("FAST_COMPILE makes no code for a convolution that a library computes", "[optimizer][conv]") {
   const Query quick(ModeName::FAST_COMPILE);
   CHECK(chosen(problem(500, 20, 50), quick) == "dnn");
