@@ -69,9 +69,8 @@ std::int64_t shared_bytes_of(const CudaContraction& c, const ContractionTile& t,
 /// Clocks as measured on an H200, relative to the estimate: more columns a warp are fewer reads of the
 /// gathered operand, and four warps a block less waiting.
 double measured_factor(const ContractionTile& t) {
-  if (t.warps_rows == 2 && t.warps_columns == 2)
-    return t.column_units == 8 ? 0.88 : t.column_units == 6 ? 0.93 : 1;
-  return t.warps_columns == 1 && t.column_units == 4 ? 1.1 : 1;
+  if (t.warps_rows == 2 && t.warps_columns == 2 && t.column_units > 4) return t.column_units == 8 ? 0.8 : 0.9;
+  return t.row_units == 4 && t.column_units == 4 && (t.depth > 16 || t.warps_columns == 1) ? 1.1 : 1;
 }
 
 std::vector<ContractionTile> tiles_for(const CudaContraction& c) {

@@ -23,6 +23,7 @@ struct croton_conv_backward_inputs_cut {
   static constexpr i32 batch = 1;
   static constexpr bool lanes_are_rows = true;
   static constexpr bool has_chunks = true;
+  static constexpr bool fetches_always = true;
   static constexpr bool has_full_chunks = true;
   static constexpr bool has_full_rows = true;
   static constexpr bool has_masks = true;
