@@ -1,7 +1,10 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cstdio>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -64,9 +67,34 @@ void make_kernel(Work& work, const CudaTarget& target) {
   work.result = std::move(kernel);
 }
 
+/// Says on a terminal how many kernels are compiled, where it takes over a second.
+class CompileProgress {
+ public:
+  explicit CompileProgress(std::size_t all) : all_(all), is_on_(isatty(STDERR_FILENO) == 1) {}
+  ~CompileProgress() {
+    if (shown_) fmt::print(stderr, "\r{:40}\r", "");
+  }
+  void add() {
+    const std::lock_guard guard(mutex_);
+    ++done_;
+    const auto now = std::chrono::steady_clock::now();
+    if (!is_on_ || now - begin_ < std::chrono::seconds(1)) return;
+    shown_ = true;
+    fmt::print(stderr, "\rcompiling for the GPU: {} of {} ", done_, all_);
+    std::fflush(stderr);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t all_, done_ = 0;
+  bool is_on_, shown_ = false;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
 /// On threads of its own: the pool's workers sleep while NVRTC runs for long, and calls may want them.
 void make_all(std::vector<Work>& work, const CudaTarget& target) {
   std::atomic<std::size_t> next{0};
+  CompileProgress progress(work.size());
   const auto run = [&] {
     for (std::size_t i = next++; i < work.size(); i = next++) {
       try {
@@ -74,6 +102,7 @@ void make_all(std::vector<Work>& work, const CudaTarget& target) {
       } catch (...) {
         work[i].error = std::current_exception();
       }
+      progress.add();
     }
   };
   const std::size_t helpers = std::min<std::size_t>(work.size(), static_cast<std::size_t>(available_cores()));

@@ -171,6 +171,13 @@ std::string node_label(const Node& node) {
   if (node.output_count() == 0 || node.type().device.is_host()) return label;
   if (!node.op().output_device(node.attributes(), {}).is_host()) return label;  // a copy from the host
   if (label.starts_with("Inplace")) label.erase(0, 7);  // InplaceDimShuffle: what a view is called
+  if (const AttributeValue* rounds = node.attributes().find("precision")) {
+    const std::string& precision = std::get<std::string>(*rounds);
+    if (label.ends_with('}'))
+      label.insert(label.size() - 1, ", " + precision);
+    else
+      label += "{" + precision + "}";
+  }
   return "Gpu" + label;
 }
 

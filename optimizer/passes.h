@@ -21,6 +21,10 @@ void expand_thin_products(FunctionGraph& graph);
 /// join's operands only. For graphs with static shapes.
 void split_joins(FunctionGraph& graph);
 
+/// Says on products and convolutions of float32 that libraries compute on a device what the flag precision
+/// lets them round (attribute "precision"), unless it is ieee.
+void mark_precision(FunctionGraph& graph);
+
 /// Fuses elementwise nodes into Composite nodes, and elementwise nodes with the reductions that they feed or
 /// that feed them into CompositeReduce nodes. For graphs with static shapes. Linear in the number of nodes;
 /// equal surroundings give equal bodies.

@@ -124,6 +124,8 @@ const std::vector<RewritePhase>& specialize_phases() {
       // Last: marks do not survive rewriting.
       pass("inplace", {}, true, false,
            [](FunctionGraph& graph, const PassContext& context) { mark_in_place(graph, context.options); }),
+      pass("precision", {}, false, true,
+           [](FunctionGraph& graph, const PassContext&) { mark_precision(graph); }),
   });
   return phases;
 }

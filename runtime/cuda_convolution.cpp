@@ -284,6 +284,17 @@ class CudaConvolution final : public CudaLibraryStep {
 
 }  // namespace
 
+std::string cudnn_start_problem(CudaDevice& device) {
+  if (!cudnn::library().problem.empty()) return cudnn::library().problem;
+  try {
+    device.make_current();
+    handle_of(device);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const Node& node,
                                                        std::span<const Layout> inputs,
                                                        std::span<const Layout> outputs) {

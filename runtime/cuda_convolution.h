@@ -15,4 +15,7 @@ std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const
                                                        std::span<const Layout> inputs,
                                                        std::span<const Layout> outputs);
 
+/// Why cuDNN does not work on a device, with how to get it; empty where it does.
+std::string cudnn_start_problem(CudaDevice& device);
+
 }  // namespace croton

@@ -28,6 +28,8 @@ class CROTON_API LoadedCudaKernel {
   /// Throws DeviceError.
   LoadedCudaKernel(CudaDevice& device, std::shared_ptr<const CudaKernel> kernel);
   const std::vector<Launch>& launches() const { return launches_; }
+  /// Of the code, in the cache and in NVIDIA's profilers.
+  const std::string& name() const { return kernel_->name; }
 
  private:
   std::shared_ptr<const CudaKernel> kernel_;

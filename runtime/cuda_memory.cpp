@@ -200,6 +200,11 @@ CudaMemory::Usage CudaMemory::usage() const {
 
 std::string CudaMemory::largest_in_use(std::size_t most) const {
   const std::lock_guard guard(mutex_);
+  return largest_blocks(most);
+}
+
+/// The mutex is held.
+std::string CudaMemory::largest_blocks(std::size_t most) const {
   std::vector<const Block*> labelled;
   for (const auto& block : blocks_) {
     if (block->label != nullptr) labelled.push_back(block.get());
@@ -222,6 +227,16 @@ void CudaMemory::fail(std::size_t bytes) {
       device_.ordinal(), device_.info().name, byte_text(bytes), byte_text(device_.free_bytes()),
       byte_text(device_.info().total_bytes), byte_text(usage_.reserved), byte_text(usage_.in_use));
   if (most_bytes_ > 0) text += fmt::format(" (gpu.max_memory allows {})", byte_text(most_bytes_));
+  const std::string largest = largest_blocks(8);
+  if (!largest.empty()) text += "\n  the largest in use:" + largest;
+  const bool others_hold = device_.info().total_bytes > device_.free_bytes() + usage_.reserved + (1ull << 30);
+  text +=
+      "\n  smaller batches need less; functions that are not needed any more keep their memory until they "
+      "are destroyed";
+  if (most_bytes_ > 0 && usage_.reserved + bytes > most_bytes_)
+    text += "; gpu.max_memory can be raised";
+  else if (others_hold)
+    text += "; other processes hold much of this GPU (nvidia-smi), device=most-free takes another one";
   throw MemoryError(text);
 }
 

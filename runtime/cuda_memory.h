@@ -64,6 +64,7 @@ class CROTON_API CudaMemory {
   Block* new_block();
   void recycle(Block* block);
   std::size_t free_pieces();
+  std::string largest_blocks(std::size_t most) const;
   [[noreturn]] void fail(std::size_t bytes);
 
   CudaDevice& device_;

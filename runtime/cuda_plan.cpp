@@ -10,6 +10,7 @@
 #include "croton/graph/message.h"
 #include "croton/runtime/byte_text.h"
 #include "croton/runtime/cuda_memory.h"
+#include "croton/runtime/cuda_nvtx.h"
 
 namespace croton {
 
@@ -72,6 +73,14 @@ void CudaPlan::find_stretches(const std::vector<std::unique_ptr<Step>>& steps, s
   }
 }
 
+void CudaPlan::name_ranges(std::vector<std::string> names) {
+  ranges_ = std::move(names);
+  for (const Stretch& stretch : stretches_) {
+    const std::size_t last = stretch.first + stretch.steps.size() - 1;
+    ranges_.push_back(fmt::format("{} … {}", ranges_[stretch.first], ranges_[last]));
+  }
+}
+
 void CudaPlan::report_transfers(const std::string& function, const std::string& what) {
   const std::string text =
       fmt::format("function '{}' copies between host and GPU (transfers):{}", function, what);
@@ -85,11 +94,8 @@ void CudaPlan::prepare(Instance& instance, void** slots) const {
     try {
       instance.arenas.push_back(devices_[i]->allocate(arena.bytes, label_));
     } catch (const MemoryError& error) {
-      throw MemoryError(fmt::format(
-          "{}\n  for the intermediate values of {}, the largest of them:{}\n  in use by others:{}\n  smaller "
-          "batches need less; functions that are not needed any more keep their memory until they are "
-          "destroyed",
-          error.what(), *label_, arena.largest, devices_[i]->memory().largest_in_use()));
+      throw MemoryError(fmt::format("{}\n  it was for the intermediate values of {}, the largest of them:{}",
+                                    error.what(), *label_, arena.largest));
     }
     auto* first = static_cast<std::byte*>(instance.arenas.back()->data());
     for (const ArenaPointer& pointer : arena.pointers) slots[pointer.slot] = first + pointer.offset;
@@ -102,9 +108,11 @@ void CudaPlan::prepare(Instance& instance, void** slots) const {
 
 void CudaPlan::run(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
                    std::size_t& at) const {
+  const NvtxRange call(ranges_.empty() ? nullptr : label_->c_str());
   if (!not_replayed_.empty()) {
     const bool waits = config().gpu_sync();
     for (; at < steps.size(); ++at) {
+      const NvtxRange step(range(at));
       steps[at]->run(slots);
       if (waits) synchronize();
     }
@@ -113,10 +121,19 @@ void CudaPlan::run(const std::vector<std::unique_ptr<Step>>& steps, Instance& in
   std::size_t stretch = 0;
   while (at < steps.size()) {
     if (stretch < stretches_.size() && stretches_[stretch].first == at) {
-      instance.replays[stretch]->run(slots);
+      const NvtxRange steps_together(range(steps.size() + stretch));
+      try {
+        instance.replays[stretch]->run(slots);
+      } catch (const DeviceError& error) {
+        throw DeviceError(
+            fmt::format("{}\n  in one of steps {} to {}, which may run as one CUDA graph "
+                        "(CROTON_FLAGS=gpu.sync=true runs them one by one and names it)",
+                        error.what(), at, at + stretches_[stretch].steps.size() - 1));
+      }
       at += stretches_[stretch].steps.size();
       ++stretch;
     } else {
+      const NvtxRange step(range(at));
       steps[at]->run(slots);
       ++at;
     }
@@ -134,9 +151,11 @@ void CudaPlan::run_measured(const std::vector<std::unique_ptr<Step>>& steps, Ins
     return *made;
   };
   times.count_measured();
+  const NvtxRange call(ranges_.empty() ? nullptr : label_->c_str());
   for (std::size_t i = 0; i < steps.size(); ++i) {
     at = i;
     const auto* step = dynamic_cast<const CudaStep*>(steps[i].get());
+    const NvtxRange step_range(range(i));
     if (step == nullptr) {
       if (trace != nullptr) trace->running(labels[i]);
       const Clock::time_point start = Clock::now();

@@ -52,6 +52,8 @@ class CudaPlan {
   void find_stretches(const std::vector<std::unique_ptr<Step>>& steps, std::size_t slot_count,
                       const std::string& reason);
 
+  /// Names of the steps for NVIDIA's profilers; a stretch that is replayed is called by its first and last.
+  void name_ranges(std::vector<std::string> names);
   /// A copy from the device that the host waits for in the middle of a call.
   void add_wait(const std::string& what) { waits_ += "\n  " + what; }
   /// What the flag transfers asks for: warns, or throws DeviceError, when a call waits for copies.
@@ -86,6 +88,7 @@ class CudaPlan {
   };
 
   void synchronize() const;
+  const char* range(std::size_t number) const { return ranges_.empty() ? nullptr : ranges_[number].c_str(); }
 
   std::vector<CudaDevice*> devices_;
   std::uint64_t device_bits_ = 0;
@@ -95,8 +98,9 @@ class CudaPlan {
   std::size_t constant_bytes_ = 0;
   std::vector<Arena> arenas_;  // one a device
   std::vector<Stretch> stretches_;
-  std::string waits_;         // one a line
-  std::string not_replayed_;  // why none is
+  std::vector<std::string> ranges_;  // of steps and, behind them, of stretches; empty: no profiler is told
+  std::string waits_;                // one a line
+  std::string not_replayed_;         // why none is
 };
 
 /// The value as a tensor of its own on a device, contiguous.

@@ -68,8 +68,14 @@ void CudaKernelStep::enqueue(void* const* pointers, std::vector<CUgraphNode>* no
     std::size_t count = 0;
     for (const std::int32_t buffer : launch.buffers)
       parameters[count++] = const_cast<void**>(&pointers[static_cast<std::size_t>(buffer)]);
-    CROTON_CUDA(cuLaunchKernel, (launch.function, launch.grid, 1, 1, launch.block, 1, 1, launch.shared_bytes,
-                                 device().stream(), parameters, nullptr));
+    const CUresult result =
+        cuda_driver().cuLaunchKernel(launch.function, launch.grid, 1, 1, launch.block, 1, 1,
+                                     launch.shared_bytes, device().stream(), parameters, nullptr);
+    if (result != 0) [[unlikely]] {
+      throw_cuda_error(result, "cuLaunchKernel",
+                       fmt::format("the kernel {}, {} blocks of {} threads, {} bytes of shared memory",
+                                   kernel->name(), launch.grid, launch.block, launch.shared_bytes));
+    }
     note_node(nodes);
   }
 }

@@ -8,6 +8,7 @@
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
 #include "croton/runtime/byte_text.h"
+#include "croton/runtime/cuda_convolution.h"
 #include "croton/runtime/cuda_device.h"
 #include "croton/runtime/cuda_library_start.h"
 #include "croton/runtime/cuda_library_step.h"
@@ -62,6 +63,18 @@ GpuInfo gpu(int ordinal) {
 }
 
 }  // namespace
+
+Availability dnn_available(const std::string& device) {
+  std::string wanted = device.empty() ? std::string(config().device()) : device;
+  if (wanted == "cpu" || wanted == "auto") wanted = "cuda";
+  try {
+    const Device chosen = choose_device(wanted);
+    std::string reason = cudnn_start_problem(CudaDevice::get(chosen.ordinal()));
+    return {reason.empty(), std::move(reason)};
+  } catch (const Error& error) {
+    return {false, error.what()};
+  }
+}
 
 void start_device(const std::string& name) {
   const std::string wanted = name.empty() ? std::string(config().device()) : name;

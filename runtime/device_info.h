@@ -36,6 +36,18 @@ struct DeviceInfo {
   std::vector<GpuInfo> gpus;
 };
 
+/// Whether something is there, and if not, why, and how to get it.
+struct Availability {
+  bool is_available = false;
+  std::string reason;  ///< empty when it is there
+  explicit operator bool() const { return is_available; }
+};
+
+/// Whether convolutions on a device (a value of the flag device; the flag's own when empty, the first GPU
+/// where that is the CPU) can be those of cuDNN: the driver, the device, the library and its start are looked
+/// at. Never throws.
+CROTON_API Availability dnn_available(const std::string& device = {});
+
 /// Starts the device that a value of the flag device means (the flag's own when empty): the driver, its
 /// context, the CUDA libraries. The first function there does it otherwise, which takes half a second more.
 /// Throws DeviceError where the device cannot be used. Nothing for "cpu".

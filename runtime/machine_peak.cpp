@@ -92,9 +92,11 @@ double fastest(const Update& update, Device device) {
   return best;
 }
 
+std::int64_t extent_of(Device device) { return device.is_cuda() ? 4096 : 1024; }
+
 MachinePeak measure(Device device) {
   const auto ones = [](const Shape& shape) { return shared(Tensor::ones(shape, DType::float32)); };
-  MachinePeak peak;
+  MachinePeak peak{.extent = extent_of(device)};
   {
     const std::int64_t elements = std::int64_t{1} << (device.is_cuda() ? 26 : 23);
     const SharedVariable a = ones({elements}), b = ones({elements}), sum = ones({elements});
@@ -102,7 +104,7 @@ MachinePeak measure(Device device) {
         3.0 * sizeof(float) * static_cast<double>(elements) / fastest({sum, a + b}, device);
   }
   {
-    const std::int64_t extent = device.is_cuda() ? 4096 : 1024;
+    const std::int64_t extent = peak.extent;
     const SharedVariable a = ones({extent, extent}), b = ones({extent, extent}),
                          product = ones({extent, extent});
     peak.operations_per_second =
@@ -117,10 +119,14 @@ MachinePeak machine_peak(Device device) {
   static std::mutex mutex;
   static std::map<std::string, MachinePeak> known;
   const std::lock_guard guard(mutex);
-  const auto [entry, is_new] = known.try_emplace(to_string(device));
+  const auto [entry, is_new] = known.try_emplace(to_string(device), MachinePeak{.extent = extent_of(device)});
   if (is_new && !read_record(device, entry->second)) {
-    entry->second = measure(device);
-    write_record(device, entry->second);
+    try {
+      entry->second = measure(device);
+      write_record(device, entry->second);
+    } catch (const MemoryError&) {
+      // No room beside what is being profiled: rates stand alone.
+    }
   }
   return entry->second;
 }

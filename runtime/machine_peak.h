@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "croton/graph/device.h"
 #include "croton/graph/export.h"
 
@@ -9,6 +11,7 @@ namespace croton {
 struct CROTON_API MachinePeak {
   double bytes_per_second = 0;       ///< adding two vectors that no cache holds, read and written
   double operations_per_second = 0;  ///< a product of large float32 matrices
+  std::int64_t extent = 1024;        ///< of these
 };
 
 /// Of the host with all its threads, or of a GPU. Measured once (a third of a second) and kept in the folder

@@ -151,6 +151,7 @@ class PlanBuilder {
   void list_places();
   void prepare_profile();
   void label_steps(Trace& trace);
+  void name_ranges();
   void reset();
   static std::vector<CudaDevice*> devices_of(const FunctionGraph& graph);
   bool draft();

@@ -1,5 +1,8 @@
+#include "croton/graph/flags.h"
+#include "croton/graph/message.h"
 #include "croton/graph/op.h"
 #include "croton/runtime/arena.h"
+#include "croton/runtime/cuda_nvtx.h"
 #include "croton/runtime/plan_builder.h"
 
 namespace croton {
@@ -130,6 +133,7 @@ void PlanBuilder::connect() {
     if (request_.profile) reason = "the function is profiled";
     if (is_observed()) reason = "every node is looked at (the function's mode)";
     plan_->cuda_->find_stretches(plan_->steps_, plan_->fixed_slots_.size(), reason);
+    name_ranges();
   }
   if (!request_.profile) return;
   prepare_profile();
@@ -155,6 +159,23 @@ void PlanBuilder::prepare_profile() {
                                 work.steps.back(), is_kept ? plan_->steps_.size() - 1 : work.steps.back()});
     }
   }
+}
+
+/// What the steps are called in NVIDIA's profilers.
+void PlanBuilder::name_ranges() {
+  if (!config().gpu_nvtx() && !request_.profile) return;
+  if (!nvtx_problem().empty()) {
+    if (config().gpu_nvtx()) warn_once("gpu.nvtx: " + nvtx_problem());
+    return;
+  }
+  std::vector<std::string> names;
+  for (const auto& step : plan_->steps_) {
+    std::string name = step->node() == nullptr ? step->kind() : node_label(*step->node());
+    if (step->node() != nullptr && step->node()->where().known())
+      name += ", " + to_string(step->node()->where());
+    names.push_back(std::move(name));
+  }
+  plan_->cuda_->name_ranges(std::move(names));
 }
 
 /// What the steps are called in a trace.

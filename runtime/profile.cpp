@@ -170,10 +170,9 @@ std::string Profile::to_text(const ProfileTextOptions& options) const {
   }
   if (peak.bytes_per_second > 0)
     text += fmt::format(
-        "machine: {:.2f} GB/s, {:.1f} GFLOP/s measured (a sum of long vectors, a product of 1024 x 1024 "
-        "float32 "
+        "machine: {:.2f} GB/s, {:.1f} GFLOP/s measured (a sum of long vectors, a product of {} x {} float32 "
         "matrices); behind the rates below stands how much of that they are\n",
-        1e-9 * peak.bytes_per_second, 1e-9 * peak.operations_per_second);
+        1e-9 * peak.bytes_per_second, 1e-9 * peak.operations_per_second, peak.extent, peak.extent);
   text += fmt::format(
       "compiling: {:.3f} s ({}build {:.3f}, optimize {:.3f}, specialize {:.3f}, lower {:.3f}, machine code "
       "{:.3f}, "

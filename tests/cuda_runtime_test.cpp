@@ -245,7 +245,10 @@ TEST_CASE("running out of device memory says what is there, and the next call wo
   const Function f = function({x}, sum(exp(x)) + sum(w), {.updates = {{w, w * 2}}});
   set_memory(std::size_t{24} << 20);
   const Tensor large = Tensor::ones({8 << 20});
-  CHECK_THROWS_WITH(f(large), Contains("out of memory on cuda0") && Contains("were asked for"));
+  CHECK_THROWS_WITH(f(large), Contains("out of memory on cuda0") && Contains("were asked for") &&
+                                  Contains("the largest in use:\n") &&
+                                  Contains("a value of a shared variable") &&
+                                  Contains("smaller batches need less"));
   CHECK(w.get_value().at<float>({0}) == 1);
   set_memory(std::size_t{1} << 30);
   f(Tensor::ones({1 << 20}));
@@ -337,4 +340,45 @@ TEST_CASE("a logarithm of a sum of exponentials is one kernel", "[.fake_cuda][ru
   const Function f = function({x}, log(sum(exp(x), 1)));
   CHECK(allclose(f(rows).tensor(), expected));
   CHECK_THAT(f.plan_text(), Contains("CUDA kernel of 2 nodes"));
+}
+
+TEST_CASE("NVTX is told of functions and steps when it is asked to", "[.fake_cuda][runtime][cuda][profile]") {
+  const OnFakeDevice fake;
+  const Variable x = matrix("x");
+  const auto run = [&] {
+    const Function f = function({x}, sum(tanh(x), 1), {.name = "named"});
+    f(ramp({4, 3}));
+  };
+  fake_nvtx_said();
+  run();
+  CHECK(fake_nvtx_said().empty());
+  const ConfigScope scope({{"gpu.nvtx", "true"}});
+  run();
+  CHECK_THAT(fake_nvtx_said(),
+             Catch::Matchers::StartsWith("function 'named'\n  GpuFromHost<cuda0>") &&
+                 Contains("\n  GpuCompositeReduce{sum, tanh(i0), axis=[1]}, cuda_runtime_test.cpp:") &&
+                 Contains("\n  HostFromGpu"));
+}
+
+TEST_CASE("products on a GPU say what precision lets them round", "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Variable x = matrix("x"), w = matrix("w");
+  const auto graph = [&] {
+    const Function f = function({x, w}, dot(x, w) + dot(w, x));
+    f(ramp({40, 40}), ramp({40, 40}));
+    return debugprint_text(f);
+  };
+  CHECK_THAT(graph(), Contains("Gpu") && !Contains("ieee"));
+  const ConfigScope scope({{"precision", "tf32"}});
+  CHECK_THAT(graph(), Contains("tf32}"));
+}
+
+TEST_CASE("whether cuDNN is there is told with the reason", "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Availability dnn = dnn_available();
+  if (!dnn) CHECK_THAT(dnn.reason, Contains("cuDNN"));
+  CHECK_FALSE(dnn_available("cuda9"));
+  CHECK_THAT(dnn_available("cuda9").reason, Contains("there is no device cuda9"));
+  CHECK_NOTHROW(start_device());
+  CHECK_THROWS_WITH(start_device("cuda9"), Contains("device=cuda9 cannot be used"));
 }

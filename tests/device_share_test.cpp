@@ -15,11 +15,11 @@ namespace {
 
 /// A function of inputs of these values computes what the reference does.
 void check(const std::vector<Variable>& inputs, const std::vector<Tensor>& values, const Variable& expected,
-           double rtol = 2e-5, double atol = 1e-5) {
+           double rtol = 2e-5, double atol = 1e-5, const Mode& mode = default_mode()) {
   std::unordered_map<Variable, Tensor> by_input;
   for (std::size_t i = 0; i < inputs.size(); ++i) by_input.emplace(inputs[i], values[i]);
   const Tensor wanted = evaluate(expected, by_input);
-  const Function f = function({inputs.begin(), inputs.end()}, expected);
+  const Function f = function({inputs.begin(), inputs.end()}, expected, {.mode = mode});
   for (int call = 0; call < 3; ++call) {  // a device replays what it did from the third call on
     const Tensor got = f.call_all(values)[0];
     INFO("wanted\n" << wanted << "\ngot\n" << got);
@@ -28,6 +28,7 @@ void check(const std::vector<Variable>& inputs, const std::vector<Tensor>& value
   }
 }
 
+constexpr DType floating[] = {DType::float16, DType::bfloat16, DType::float32, DType::float64};
 constexpr DType classes[] = {DType::float16, DType::bfloat16, DType::float32, DType::float64,
                              DType::int8,    DType::int32,    DType::int64,   DType::uint8};
 
@@ -119,4 +120,105 @@ TEST_CASE("a share of updates", "[runtime][device][gpu_share]") {
   }
   CHECK(allclose(state.get_value(), expected, 1e-5, 1e-5));
   CHECK(steps.get_value().item<std::int64_t>() == 4);
+}
+
+TEST_CASE("a share of softmax and its kin in every floating dtype", "[runtime][device][gpu_share]") {
+  for (const DType dtype : floating) {
+    INFO(name_of(dtype));
+    const double wide = 4 * tolerance(dtype);
+    const Variable x = tensor(dtype, {unknown, unknown}), b = tensor(dtype, {unknown}), y = ivector();
+    const std::vector<Tensor> values = {random_tensor({9, 33}, dtype, 14), random_tensor({33}, dtype, 15),
+                                        Tensor::zeros({9}, DType::int32)};
+    check({x, b}, {values[0], values[1]}, softmax(x + b), wide, wide);
+    check({x}, {values[0]}, log_softmax(x), wide, wide);
+    check({x}, {values[0]}, grad(sum(sqr(softmax(x))), x), wide, wide);
+    check({x, y}, {values[0], values[2]}, categorical_crossentropy(softmax(x), y), wide, wide);
+    check({x, b, y}, values, grad(mean(categorical_crossentropy(softmax(x + b), y)), x), wide, wide);
+  }
+}
+
+TEST_CASE("a share of products in every floating dtype", "[runtime][device][gpu_share]") {
+  for (const DType dtype : floating) {
+    INFO(name_of(dtype));
+    const double wide = 8 * tolerance(dtype);
+    const Variable a = tensor(dtype, {unknown, unknown}), b = tensor(dtype, {unknown, unknown}),
+                   v = tensor(dtype, {unknown}), u = tensor(dtype, {unknown});
+    // A small one, a long thin one, a large one; with a vector; of vectors.
+    for (const auto& [m, k, n] : {std::tuple(5, 7, 3), {515, 2, 40}, {3, 300, 2}, {65, 129, 70}}) {
+      check({a, b}, {random_tensor({m, k}, dtype, 16), random_tensor({k, n}, dtype, 17)}, dot(a, b), wide,
+            16 * wide);
+    }
+    const Tensor matrix = random_tensor({40, 51}, dtype, 18), right = random_tensor({51}, dtype, 19),
+                 left = random_tensor({40}, dtype, 20);
+    check({a, v}, {matrix, right}, dot(a, v), wide, 16 * wide);
+    check({a, v, u}, {matrix, right, left}, a + outer(u, v), wide, 4 * wide);
+    check({a, v, u}, {matrix, right, left}, u + dot(a, v) * 0.5, wide, 16 * wide);
+  }
+}
+
+TEST_CASE("a share of the implementations of convolutions", "[runtime][device][gpu_share]") {
+  const ConfigScope scope({{"metaopt.max_error", "0.001"}});
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Variable x = tensor(dtype, {unknown, unknown, unknown, unknown}),
+                   w = tensor(dtype, {unknown, unknown, unknown, unknown});
+    const std::vector<Tensor> values = {random_tensor({3, 2, 11, 10}, dtype, 21),
+                                        random_tensor({4, 2, 3, 3}, dtype, 22)};
+    for (const std::string one : {"conv_legacy", "conv_fft", "conv_winograd"}) {
+      INFO(one << " " << name_of(dtype));
+      Mode mode = default_mode().including(one);
+      for (const std::string other : {"conv_dnn", "conv_gemm", "conv_legacy", "conv_fft", "conv_winograd"}) {
+        if (other != one) mode = mode.excluding(other);
+      }
+      const Variable y = conv2d(x, w, {.border_mode = 1});
+      check({x, w}, values, y, 2e-3, 2e-3, mode);
+      check({x, w}, values, grad(sum(sqr(y)), x), 2e-3, 2e-2, mode);
+      check({x, w}, values, grad(sum(sqr(y)), w), 2e-3, 2e-2, mode);
+    }
+  }
+}
+
+TEST_CASE("a share of pooling in every floating dtype", "[runtime][device][gpu_share]") {
+  for (const DType dtype : floating) {
+    INFO(name_of(dtype));
+    const Variable x = tensor(dtype, {unknown, unknown, unknown, unknown});
+    const Tensor value = random_tensor({2, 3, 9, 8}, dtype, 23);
+    for (const char* mode : {"max", "sum", "average_inc_pad"}) {
+      // Windows apart, and windows that overlap.
+      for (const std::int64_t stride : {3, 2}) {
+        const Variable pooled = pool_2d(x, {3, 3}, {.stride = {stride, stride}, .mode = mode});
+        check({x}, {value}, pooled, 4 * tolerance(dtype), 8 * tolerance(dtype));
+        check({x}, {value}, grad(sum(pooled), x), 4 * tolerance(dtype), 8 * tolerance(dtype));
+      }
+    }
+  }
+}
+
+TEST_CASE("a share of random numbers", "[runtime][device][gpu_share]") {
+  for (const DType dtype : {DType::float16, DType::float32, DType::float64}) {
+    INFO(name_of(dtype));
+    const auto draw = [&](const std::string& device) {
+      RandomStreams streams(7);
+      const Variable all =
+          concatenate({streams.uniform({31, 5}, -1, 1, dtype), streams.normal({31, 5}, 0, 1, dtype)}, 1);
+      const Function f =
+          function({}, OutputList{Out(all), Out(streams.randint({17}, 0, 9))}, {.device = device});
+      f();
+      return f.call_all(std::vector<Tensor>{});
+    };
+    const Outputs expected = draw("cpu"), got = draw(std::string(config().device()));
+    CHECK(allclose(got[0], expected[0], tolerance(dtype), tolerance(dtype)));
+    CHECK(allclose(got[1], expected[1], 0, 0));
+  }
+}
+
+TEST_CASE("a share of what makes tensors", "[runtime][device][gpu_share]") {
+  for (const DType dtype : classes) {
+    INFO(name_of(dtype));
+    const Variable x = tensor(dtype, {unknown, unknown}), s = tensor(dtype, {});
+    const Tensor value = random_tensor({7, 5}, dtype, 24), scalar = random_tensor({}, dtype, 25);
+    check({x, s}, {value, scalar}, x + alloc(s, {7, 5}), tolerance(dtype), tolerance(dtype));
+    check({x}, {value}, argmin(x, {0}), 0, 0);
+    check({x}, {value}, min(x, {1}), 0, 0);
+    check({x, s}, {value, scalar}, set_subtensor(x(slice(1, 6, 2)), s), 0, 0);
+  }
 }

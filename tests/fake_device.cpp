@@ -97,6 +97,15 @@ void set_fake_memory(std::size_t bytes) {
 
 void plant_fake_bug(FakeKernelBug planted) { bug = std::move(planted); }
 
+std::string fake_nvtx_said() {
+  const std::string driver = cuda_driver().path;
+  const std::string file = driver.substr(0, driver.rfind('/')) + "/libnvtx3interop.so.1";
+  void* library = dlopen(file.c_str(), RTLD_NOW);
+  void* found = library == nullptr ? nullptr : dlsym(library, "fake_nvtx_said");
+  if (found == nullptr) throw std::runtime_error("there is no fake NVTX: " + file);
+  return reinterpret_cast<const char* (*)()>(found)();
+}
+
 OnFakeDevice::OnFakeDevice(const char* device) : flags_({{"device", device}}) {
   fake_function<decltype(fake_cuda_set_launch)>("fake_cuda_set_launch")(launch);
   set_cuda_compiler(compile_for_fake);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string>
 
 #include "croton/graph/flags.h"
 
@@ -17,6 +18,9 @@ void set_fake_memory(std::size_t bytes);
 /// What every kernel does behind its work from now on, wrongly, with the addresses of its buffers.
 using FakeKernelBug = std::function<void(std::span<void* const>)>;
 void plant_fake_bug(FakeKernelBug planted);
+
+/// The ranges that NVTX was told of since the last time, one a line, indented.
+std::string fake_nvtx_said();
 
 /// Functions run on the fake device while this lives; kernels are compiled for the CPU.
 class OnFakeDevice {
