@@ -295,7 +295,23 @@ class Cases {
       const ConcreteConvCase c = random_concrete_conv(random_);
       if (c.problem.rank != 2) continue;
       cases_.push_back({c.node(direct_conv_op()), {c.first, c.second}, 1e-4, 1e-4});
-      if (i % 4 == 0) cases_.push_back({c.node(corr_mm_op()), {c.first, c.second}, 1e-4, 1e-4});
+    }
+    // Products that gather their operands, in every arithmetic.
+    const auto add_product = [&](ConcreteConvCase c, const char* arithmetic, std::int64_t cut,
+                                 double tolerance) {
+      c.attributes = c.attributes.with("arithmetic", std::string(arithmetic)).with("cut", cut);
+      cases_.push_back({c.node(corr_mm_op()), {c.first, c.second}, tolerance, tolerance});
+    };
+    for (std::int64_t i = 0; i < 6; ++i) {
+      add_product(random_concrete_conv(random_), "tf32x3", i % 3, 1e-4);
+      add_product(random_concrete_conv(random_), "fp16x3", i % 3, 1e-4);
+      if (i % 3 != 0) continue;
+      add_product(random_concrete_conv(random_), "fp32", i % 2, 1e-4);
+      add_product(random_concrete_conv(random_), "tf32", i % 2, 3e-2);
+      add_product(random_concrete_conv(random_), "bf16", i % 2, 2e-1);
+      add_product(random_concrete_conv(random_, DType::float64), "fp64", i % 2, 1e-10);
+      add_product(random_concrete_conv(random_, DType::float16), "fp16", i % 2, 2e-2);
+      add_product(random_concrete_conv(random_, DType::bfloat16), "bf16", i % 2, 2e-1);
     }
     for (const ConvDirection direction :
          {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
