@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "croton/codegen/lower_context.h"
+#include "croton/codegen/window_tiles.h"
 #include "croton/ops/elementwise.h"
 
 namespace croton {
@@ -44,9 +45,15 @@ NodeCode lower_map(const LowerContext& context, const std::string& name, const C
   NodeKernel kernel(context, name);
   KernelBuilder& b = kernel.builder();
   const std::size_t outputs = context.outputs.size();
-  IterationSpace space = iterate(context.outputs[0].shape, operands_of(context));
-  space.simplify(/*reorder=*/true);
-  choose_inner_loop(space);
+  const std::vector<Layout> operands = operands_of(context);
+  const Shape& shape = context.outputs[0].shape;
+  std::optional<IterationSpace> tiled;
+  if (context.is_gpu()) tiled = tile_windows(context.node, shape, operands);
+  IterationSpace space = tiled ? *tiled : iterate(shape, operands);
+  if (!tiled) {
+    space.simplify(/*reorder=*/true);
+    choose_inner_loop(space);
+  }
 
   std::vector<Buffer> inputs, results;
   for (std::size_t i = 0; i < context.inputs.size(); ++i) inputs.push_back(kernel.input(i));
