@@ -56,13 +56,20 @@ std::optional<std::int64_t> CudaIndex::stride(const CudaLanes& lanes, std::int32
     }
     case IndexOp::variable:
       return 1;
+    case IndexOp::mul:
+    case IndexOp::min:
+    case IndexOp::max:
+      if (stride(lanes, n.operands[0]) == 0 && stride(lanes, n.operands[1]) == 0) return 0;
+      return std::nullopt;
     case IndexOp::floor_div:
     case IndexOp::mod: {
       // A pack that begins at a multiple of its size does not cross a multiple of a divisor that the size
       // divides.
       const IndexNode& divisor = node(n.operands[1]);
-      if (!is_constant(divisor) || divisor.constant % lanes.count != 0) return std::nullopt;
-      if (stride(lanes, n.operands[0]) != 1) return std::nullopt;
+      if (!is_constant(divisor)) return std::nullopt;
+      const std::optional<std::int64_t> of_dividend = stride(lanes, n.operands[0]);
+      if (of_dividend == 0) return 0;
+      if (of_dividend != 1 || divisor.constant % lanes.count != 0) return std::nullopt;
       if (multiple(lanes, n.operands[0]) % lanes.count != 0) return std::nullopt;
       return n.op == IndexOp::mod ? 1 : 0;
     }

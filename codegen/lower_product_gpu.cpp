@@ -21,6 +21,7 @@ constexpr std::int64_t least_thin_terms = 64;
 // Thin sums: the columns of a group of threads, side by side, and how often it has each of them.
 constexpr std::int64_t sum_columns = 32;
 constexpr std::int64_t sum_shares = 8;
+constexpr std::int64_t rounds_in_flight = 8;
 
 class GpuProduct : ProductKernel {
  public:
@@ -114,11 +115,16 @@ class GpuProduct : ProductKernel {
     const std::int64_t wanted =
         std::clamp<std::int64_t>(multiprocessors_ * groups_per_multiprocessor / blocks, 1,
                                  std::max<std::int64_t>(p_.k / (4 * sum_shares), 1));
+    // Rounds whose loads are in flight together; chunks of one size ask of no term whether it exists.
     std::int64_t rounds = (p_.k + wanted * sum_shares - 1) / (wanted * sum_shares);
-    // Chunks of one size ask of no term whether it exists.
-    for (std::int64_t even = rounds; 2 * even >= rounds && even >= 4; --even) {
-      if (p_.k % (even * sum_shares) != 0) continue;
+    rounds = (rounds + rounds_in_flight - 1) / rounds_in_flight * rounds_in_flight;
+    std::int64_t in_flight = rounds_in_flight;
+    for (std::int64_t even = rounds; 2 * even >= rounds; --even) {
+      std::int64_t together = rounds_in_flight;
+      while (even % together != 0) --together;
+      if (p_.k % (even * sum_shares) != 0 || 2 * together < rounds_in_flight) continue;
       rounds = even;
+      in_flight = together;
       break;
     }
     const std::int64_t length = rounds * sum_shares, chunks = (p_.k + length - 1) / length;
@@ -131,21 +137,30 @@ class GpuProduct : ProductKernel {
         const Index j = p_.n % sum_columns == 0 ? first + column : min(first + column, p_.n - 1);
         std::vector<Local> sums;
         for (std::int64_t i = 0; i < p_.m; ++i) sums.push_back(k_.local("sum", zero()));
-        k_.loop("round", 0, rounds, [&](Index round) {
-          const Index k = chunk * Index(length) + round * Index(sum_shares) + share;
-          const bool is_even = p_.k % length == 0;
-          const ScalarValue exists =
-              is_even ? k_.integer_constant(1, DType::bool_) : k_.compare(ScalarOp::lt, k, p_.k);
-          const auto load = [&](Buffer from, Index at) {
-            return is_even ? k_.load(from, at) : k_.load(from, at, exists, zero());
-          };
-          const ScalarValue b = load(b_, k * Index(p_.b_walk.row) + j);
-          for (std::int64_t i = 0; i < p_.m; ++i) {
-            const Local sum = sums[static_cast<std::size_t>(i)];
-            const ScalarValue a = load(a_, Index(i * p_.a_walk.row) + k * Index(p_.a_walk.column));
-            k_.set(sum, multiply_add(a, b, k_.get(sum)));
-          }
-        });
+        const bool is_even = p_.k % length == 0;
+        k_.loop(
+            "round", 0, rounds, serial,
+            [&](Index round) {
+              std::vector<std::vector<ScalarValue>> a;
+              std::vector<ScalarValue> b;
+              for (std::int64_t r = 0; r < in_flight; ++r) {
+                const Index k = chunk * Index(length) + (round + Index(r)) * Index(sum_shares) + share;
+                const ScalarValue exists =
+                    is_even ? k_.integer_constant(1, DType::bool_) : k_.compare(ScalarOp::lt, k, p_.k);
+                const auto load = [&](Buffer from, Index at) {
+                  return is_even ? k_.load(from, at) : k_.load(from, at, exists, zero());
+                };
+                b.push_back(load(b_, k * Index(p_.b_walk.row) + j));
+                std::vector<ScalarValue>& factors = a.emplace_back();
+                for (std::int64_t i = 0; i < p_.m; ++i)
+                  factors.push_back(load(a_, Index(i * p_.a_walk.row) + k * Index(p_.a_walk.column)));
+              }
+              for (std::size_t r = 0; r < b.size(); ++r) {
+                for (std::size_t i = 0; i < sums.size(); ++i)
+                  k_.set(sums[i], multiply_add(a[r][i], b[r], k_.get(sums[i])));
+              }
+            },
+            in_flight);
         for (std::int64_t i = 0; i < p_.m; ++i)
           k_.store(shares, Index(i * sum_shares * sum_columns) + t,
                    k_.get(sums[static_cast<std::size_t>(i)]));
