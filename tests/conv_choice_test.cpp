@@ -70,6 +70,11 @@ TEST_CASE("on a GPU generated loops go before the library for few channels", "[o
   depthwise.device = Device::cuda(0);
   depthwise.groups = 16;
   CHECK(chosen(depthwise) == "legacy");
+  ConvProblem many_filters = problem(64, 1, 128);
+  many_filters.device = Device::cuda(0);
+  CHECK(chosen(many_filters) == "legacy");
+  many_filters.direction = ConvDirection::backward_inputs;
+  CHECK(chosen(many_filters) == "dnn");
   ConvProblem many_products = problem(64, 4, 96);
   many_products.device = Device::cuda(0);
   CHECK(chosen(many_products) == "dnn");  // 100 elements
