@@ -7,15 +7,10 @@ namespace croton {
 
 namespace {
 
-// Windows that a group of threads keeps in shared memory, and that begin above an element's own and hold it.
-constexpr std::int64_t most_strip_windows = 4096;
-constexpr std::int64_t most_windows_above = 2;
-
 /// pool_2d_grad in two phases: where each window's maximum lies, then what every element of the input gets
 /// from the windows that hold it. A thread of the second phase has as many neighbouring rows and columns as
 /// windows are apart: all these elements lie in the same windows. Where windows do not overlap that is one
-/// window, whose maximum it finds itself. Where they do, a group of threads does both for a strip of a plane,
-/// and keeps between them in shared memory what it knows of the strip's windows: everything is read once.
+/// window, whose maximum it finds itself.
 class GpuPoolGradient {
  public:
   GpuPoolGradient(const LowerContext& context, const Pooling& pool)
@@ -37,7 +32,6 @@ class GpuPoolGradient {
   NodeCode lower() {
     const std::int64_t places = pool_.windows.ws[0] * pool_.windows.ws[1];
     if (is_max_ && are_apart()) return gather(), kernel_.finish();
-    if (is_max_ && choose_strips()) return strips(), kernel_.finish();
     if (is_max_) {
       place_ =
           kernel_.scratch(places < 256 ? DType::uint8 : DType::int32, std::max<std::int64_t>(windows_, 1));
@@ -88,94 +82,6 @@ class GpuPoolGradient {
                                      in_columns = image_element(b_, column, columns).exists;
     if (in_rows && in_columns) return both(b_, *in_rows, *in_columns);
     return in_rows ? in_rows : in_columns;
-  }
-
-  /// How a plane is cut: blocks of elements that lie in the same windows, strips of rows of them. False where
-  /// a strip's windows would take too much shared memory.
-  bool choose_strips() {
-    const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride, &pad = pool_.windows.pad;
-    block_rows_ = (pool_.rows + pad[0] + stride[0] - 1) / stride[0];
-    block_columns_ = (pool_.columns + pad[1] + stride[1] - 1) / stride[1];
-    above_ = (ws[0] + stride[0] - 1) / stride[0] - 1;
-    left_ = (ws[1] + stride[1] - 1) / stride[1] - 1;
-    for (const std::int64_t rows : {5, 6, 7, 8, 4}) {
-      strip_rows_ = rows;
-      if (block_rows_ % rows == 0) break;
-    }
-    strip_windows_ = (strip_rows_ + above_) * (block_columns_ + left_);
-    return windows_ > 0 && block_rows_ > 0 && block_columns_ > 0 && ws[0] * ws[1] < 255 &&
-           above_ <= most_windows_above && strip_windows_ <= most_strip_windows;
-  }
-
-  void strips() {
-    const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride, &pad = pool_.windows.pad;
-    const std::int64_t strip_count = (block_rows_ + strip_rows_ - 1) / strip_rows_;
-    const std::int64_t width = block_columns_ + left_, none = ws[0] * ws[1];
-    b_.parallel("s", planes_.count() * strip_count, [&](Index s) {
-      const std::vector<Index> plane = split_index(floor_div(s, strip_count), planes_.extents);
-      const Index first = mod(s, strip_count) * Index(strip_rows_);
-      const ScalarValue zero = b_.constant(0, dtype_);
-      const LocalArray places = b_.array("places", DType::uint8, strip_windows_);
-      const LocalArray shares = b_.array("shares", dtype_, strip_windows_);
-      // Also windows around the plane, which nothing is the maximum of.
-      by_threads(strip_windows_, [&](Index w) {
-        const Index i = first + floor_div(w, width) - Index(above_), j = mod(w, width) - Index(left_);
-        const ScalarValue always = b_.integer_constant(1, DType::bool_);
-        const ScalarValue exists = exists_at(i, pool_.out_rows, j, pool_.out_columns).value_or(always);
-        b_.store(shares, w, b_.load(gy_, at_gy_(plane, i, j), exists, zero));
-        const ScalarValue place = place_of_maximum(plane, max(min(i, pool_.out_rows - 1), 0),
-                                                   max(min(j, pool_.out_columns - 1), 0));
-        b_.store(places, w, b_.cast(b_.emit(ScalarOp::select, exists, place, number(none)), DType::uint8));
-      });
-      by_threads(strip_rows_ * block_columns_, [&](Index e) {
-        const Index q = floor_div(e, block_columns_), p = mod(e, block_columns_);
-        std::vector<std::optional<ScalarValue>> sums(static_cast<std::size_t>(stride[0] * stride[1]));
-        for (std::int64_t m = above_; m >= 0; --m) {
-          for (std::int64_t n = left_; n >= 0; --n) {
-            const Index w = (q + Index(above_ - m)) * Index(width) + p + Index(left_ - n);
-            const ScalarValue share = b_.load(shares, w), place = b_.cast(b_.load(places, w), DType::int32);
-            for (std::int64_t r = 0; r < stride[0]; ++r) {
-              for (std::int64_t c = 0; c < stride[1]; ++c) {
-                const std::int64_t in_row = m * stride[0] + r, in_column = n * stride[1] + c;
-                if (in_row >= ws[0] || in_column >= ws[1]) continue;
-                const ScalarValue hit = b_.emit(ScalarOp::eq, place, number(in_row * ws[1] + in_column));
-                const ScalarValue part = b_.emit(ScalarOp::select, hit, share, zero);
-                std::optional<ScalarValue>& sum = sums[static_cast<std::size_t>(r * stride[1] + c)];
-                sum = sum ? b_.emit(ScalarOp::add, *sum, part) : part;
-              }
-            }
-          }
-        }
-        for (std::int64_t r = 0; r < stride[0]; ++r) {
-          for (std::int64_t c = 0; c < stride[1]; ++c) {
-            const Index row = (first + q) * Index(stride[0]) + Index(r - pad[0]);
-            const Index column = p * Index(stride[1]) + Index(c - pad[1]);
-            const ScalarValue sum = sums[static_cast<std::size_t>(r * stride[1] + c)].value_or(zero);
-            if (const auto exists = exists_at(row, pool_.rows, column, pool_.columns)) {
-              b_.store(gx_, at_gx_(plane, row, column), sum, *exists);
-            } else {
-              b_.store(gx_, at_gx_(plane, row, column), sum);
-            }
-          }
-        }
-      });
-    });
-  }
-
-  /// body(0 … count - 1), shared out between the threads of a group.
-  template <class Body>
-  void by_threads(std::int64_t count, const Body& body) {
-    constexpr std::int64_t lanes = 64;
-    b_.loop("lane", 0, lanes, vectorize, [&](Index lane) {
-      b_.loop("round", 0, (count + lanes - 1) / lanes, [&](Index round) {
-        const Index at = round * Index(lanes) + lane;
-        if (count % lanes == 0) {
-          body(at);
-        } else {
-          b_.branch(b_.compare(ScalarOp::lt, at, count), [&] { body(at); });
-        }
-      });
-    });
   }
 
   void find_maxima() {
@@ -282,9 +188,6 @@ class GpuPoolGradient {
   const Buffer x_, gy_, gx_;
   const std::int64_t windows_;
   Buffer place_;
-  std::int64_t block_rows_ = 0, block_columns_ = 0;
-  std::int64_t above_ = 0, left_ = 0;  // windows before its own that an element may lie in
-  std::int64_t strip_rows_ = 0, strip_windows_ = 0;
 };
 
 }  // namespace
