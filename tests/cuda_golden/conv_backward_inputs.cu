@@ -1,5 +1,5 @@
 // croton_conv_backward_inputs_pack: grid 108, block 256, shared 0
-// croton_conv_backward_inputs_multiply: grid 3136, block 128, shared 66560
+// croton_conv_backward_inputs_multiply: grid 3136, block 128, shared 62208
 struct croton_conv_backward_inputs_part { i32 x[12]; };
 __constant__ croton_conv_backward_inputs_part croton_conv_backward_inputs_parts[] = {{{96, 6, 0, 1, 0, 0, 0, 1, 1, 4, 0, 3072}}, {{192, 12, 24576, 2, 1, 0, 1, 2, 1, 5, 1, 6144}}, {{192, 12, 73728, 2, 28, 1, 0, 1, 2, 7, 56, 6144}}, {{384, 24, 122880, 4, 29, 1, 1, 2, 2, 8, 57, 12288}}};
 struct croton_conv_backward_inputs_cut {
@@ -12,13 +12,13 @@ struct croton_conv_backward_inputs_cut {
   static constexpr bool is_staged = false;
   static constexpr bool is_scaled = false;
   static constexpr i32 warps_rows = 2;
-  static constexpr i32 row_units = 4;
-  static constexpr i32 column_units = 4;
+  static constexpr i32 row_units = 2;
+  static constexpr i32 column_units = 8;
   static constexpr i32 threads = 128;
-  static constexpr i32 tile_rows = 128;
-  static constexpr i32 tile_columns = 64;
+  static constexpr i32 tile_rows = 64;
+  static constexpr i32 tile_columns = 128;
   static constexpr i32 tile_depth = 16;
-  static constexpr i32 stages = 4;
+  static constexpr i32 stages = 3;
   static constexpr i32 splits = 1;
   static constexpr i32 batch = 1;
   static constexpr bool lanes_are_rows = true;
@@ -33,7 +33,7 @@ struct croton_conv_backward_inputs_cut {
   static constexpr i32 result_bounds = 0;
   static constexpr i32 columns = 128;
   static constexpr i32 packed_columns = 128;
-  static constexpr i32 column_tiles = 2;
+  static constexpr i32 column_tiles = 1;
   static constexpr i32 most_depth = 0;
   static constexpr i32 gathered_count = 4816896;
   static constexpr i32 packed_count = 110592;
@@ -43,7 +43,7 @@ struct croton_conv_backward_inputs_cut {
   static DEVICE Result result_of(Value x) { return x; }
   static DEVICE i32 rows(const Part& p) { return 50176; }
   static DEVICE i32 depth(const Part& p) { return p.x[0]; }
-  static DEVICE i32 row_tiles(const Part& p) { return 392; }
+  static DEVICE i32 row_tiles(const Part& p) { return 784; }
   static DEVICE i32 depth_tiles(const Part& p) { return p.x[1]; }
   static DEVICE i32 packed_first(const Part& p) { return p.x[2]; }
   static DEVICE i32 gathered_batch(const Part& p) { return 75264; }
@@ -155,6 +155,6 @@ struct croton_conv_backward_inputs_cut {
 extern "C" __global__ void __launch_bounds__(256) croton_conv_backward_inputs_pack(const float* operand, u32* packed) {
   pack_operand<croton_conv_backward_inputs_cut>(operand, packed);
 }
-extern "C" __global__ void __launch_bounds__(128, 3) croton_conv_backward_inputs_multiply(const float* gathered, const u32* packed, float* result) {
+extern "C" __global__ void __launch_bounds__(128, 2) croton_conv_backward_inputs_multiply(const float* gathered, const u32* packed, float* result) {
   contract<croton_conv_backward_inputs_cut>(gathered, packed, result);
 }
