@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
+
 #include "croton/codegen/cuda_function_table.h"
 #include "croton/graph/error.h"
 
@@ -51,6 +53,30 @@ Library open() {
 const Library& library() {
   static const auto* const opened = new Library(open());
   return *opened;
+}
+
+void warm_up() {
+  const Library& blas = library();
+  if (!blas.problem.empty()) return;
+  constexpr std::uint64_t extent = 256;
+  static std::mutex mutex;
+  static Handle handle = nullptr;  // stays: it holds what was loaded
+  const std::lock_guard guard(mutex);
+  Operation operation = nullptr;
+  Matrix matrix = nullptr;
+  Preference preference = nullptr;
+  if (handle == nullptr) check(blas.create(&handle), "cublasLtCreate");
+  check(blas.operation_create(&operation, compute_32, real_32), "cublasLtMatmulDescCreate");
+  check(blas.matrix_create(&matrix, real_32, extent, extent, extent), "cublasLtMatrixLayoutCreate");
+  check(blas.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
+  HeuristicResult result{};
+  int found = 0;
+  const int status =
+      blas.heuristic(handle, operation, matrix, matrix, matrix, matrix, preference, 1, &result, &found);
+  blas.preference_destroy(preference);
+  blas.matrix_destroy(matrix);
+  blas.operation_destroy(operation);
+  check(status, "cublasLtMatmulAlgoGetHeuristic");
 }
 
 void check(int status, const char* function) {

@@ -89,6 +89,10 @@ struct Library {
 /// Opened by the first call; never throws. Needs no GPU.
 CROTON_API const Library& library();
 
+/// Has the library look up an algorithm, for which it loads tables the first time (a tenth of a second). The
+/// device's context is current. Throws DeviceError.
+void warm_up();
+
 /// Throws unless `status` is success: MemoryError, otherwise DeviceError that names the function.
 void check(int status, const char* function);
 

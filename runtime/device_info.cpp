@@ -80,12 +80,12 @@ void start_device(const std::string& name) {
   const std::string wanted = name.empty() ? std::string(config().device()) : name;
   if (wanted == "cpu") return;
   std::thread libraries;
-  if (wanted != "auto") libraries = std::thread(open_cuda_libraries);
+  if (wanted != "auto") libraries = std::thread([] { open_cuda_libraries(); });
   const auto join = [&] {
     if (libraries.joinable()) libraries.join();
   };
   try {
-    if (choose_device(wanted).is_cuda()) open_cuda_libraries();
+    if (const Device chosen = choose_device(wanted); chosen.is_cuda()) open_cuda_libraries(chosen);
   } catch (...) {
     join();
     throw;

@@ -209,7 +209,7 @@ void place(FunctionDefinition& definition, const std::string& device) {
   if (device != "cpu" && device != "auto") start_cuda_libraries(*definition.graph);
   definition.device = choose_device(device);
   if (definition.device.is_host()) return;
-  start_cuda_libraries(*definition.graph);
+  start_cuda_libraries(*definition.graph, definition.device);
   definition.device_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
