@@ -57,7 +57,8 @@ struct DeviceName {
   F(gpu_graphs, "gpu.graphs", bool, "true",                                                                  \
     "Record what a function does on a GPU in a CUDA graph and replay it.")                                   \
   F(gpu_nvtx, "gpu.nvtx", bool, "false",                                                                     \
-    "Name what functions do on a GPU for NVIDIA's profilers (NVTX ranges: functions, steps); those that are " \
+    "Name what functions do on a GPU for NVIDIA's profilers (NVTX ranges: functions, steps); those that "    \
+    "are "                                                                                                   \
     "profiled do so in any case.")                                                                           \
   F(transfers, "transfers", Transfers, "allow",                                                              \
     "What a call does when it must wait in its middle for a copy from the GPU, or move a shared variable "   \

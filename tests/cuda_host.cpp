@@ -68,7 +68,7 @@ CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
           body.find("shuffle(") != std::string::npos || body.find("group_barrier(") != std::string::npos ||
           body.find("block_barrier(") != std::string::npos ||
           body.find("is_last_block(") != std::string::npos || body.find("contract<") != std::string::npos ||
-                                body.find("find_scales<") != std::string::npos;
+          body.find("find_scales<") != std::string::npos;
       callers += caller(p, i, phase, has_barriers);
     }
     for (std::size_t at = 0; (at = source.find("extern \"C\" ", at)) != std::string::npos;)

@@ -154,7 +154,7 @@ TEST_CASE("croton profile runs a graph and writes a trace", "[tools][profile][tr
     calls += event.at("name") == "graph";
     const auto name = event.at("name").get<std::string>();
     if (name.starts_with("enqueue ")) continue;  // what the host does for it
-    products += name.ends_with("Dot22");  // GpuDot22 on a GPU
+    products += name.ends_with("Dot22");         // GpuDot22 on a GPU
     phases += event.at("name") == "machine code";
     if (name.ends_with("Dot22")) CHECK(event.at("args").at("node") == name);
     if (name == "GpuDot22") CHECK(event.at("tid").get<int>() >= 1'000'000);  // of the device
