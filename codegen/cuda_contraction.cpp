@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <functional>
 #include <limits>
 
+#include "croton/codegen/cuda_contraction_geometry.h"
 #include "croton/graph/error.h"
 
 namespace croton {
@@ -15,91 +15,23 @@ namespace croton {
 namespace {
 
 using Part = ContractionPart;
-using Loops = std::vector<std::int64_t>;
+using Loops = LoopExtents;
+using Cut = ContractionCut;
 using Lanes = CudaContraction::Lanes;
 
 constexpr std::int64_t threads_of_copies = 256;
-// Depths whose places are kept in shared memory: 16 bytes each.
-constexpr std::int64_t most_kept_depths = 1536;
-constexpr std::int64_t most_masked_taps = 32;
-// Where the scales of operands are found: two for each, then what every block has found.
 constexpr std::int64_t scale_blocks = 256;
-constexpr std::int64_t scale_words = 1024;
 
-constexpr std::array<const char*, 7> arithmetic_names = {"fp32", "fp64", "tf32",  "tf32x3",
-                                                         "bf16", "fp16", "fp16x3"};
 constexpr std::array<const char*, 7> arithmetic_types = {"", "", "Tf32", "Tf32x3", "Bf16", "Fp16", "Fp16x3"};
 
-std::int64_t product(const Loops& extents) {
-  std::int64_t result = 1;
-  for (const std::int64_t e : extents) result *= e;
-  return result;
-}
-std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 std::int64_t stride_of(const Loops& strides, std::size_t loop) {
   return loop < strides.size() ? strides[loop] : 0;
-}
-
-/// How one part is cut.
-struct Cut {
-  std::int64_t rows = 0, columns = 0, depth = 0, row_tiles = 0, depth_tiles = 0;
-  std::int64_t packed_words = 0, packed_threads = 0;
-};
-
-/// Channels by whole tiles of the depth, tap after tap: neighbouring depths are neighbouring channels then.
-/// Otherwise (few channels) the depth is one after the other.
-bool has_chunks(const CudaContraction& c) {
-  if (c.lanes != Lanes::rows) return false;
-  const std::int64_t channels = c.parts.front().depth.front();
-  if (channels % c.tile.depth == 0) return true;
-  std::int64_t most = 0;
-  for (const Part& p : c.parts) most = std::max(most, product(p.depth));
-  if (most > most_kept_depths) return true;
-  // Some empty depths cost less than looking at bounds for each of them.
-  constexpr double most_filled = 1.35;
-  const bool has_padding = !c.parts.front().gathered.bounds.empty();
-  return has_padding && channels > 0 && most / channels <= most_masked_taps &&
-         static_cast<double>(round_up(channels, c.tile.depth)) <= most_filled * static_cast<double>(channels);
-}
-
-int words_of_unit(ContractionArithmetic a) {  // 16 x 8 factors
-  switch (a) {
-    case ContractionArithmetic::tf32:
-    case ContractionArithmetic::fp16x3:
-      return 32 * 4;
-    case ContractionArithmetic::tf32x3:
-      return 32 * 8;
-    case ContractionArithmetic::bf16:
-    case ContractionArithmetic::fp16:
-      return 32 * 2;
-    case ContractionArithmetic::fp32:
-      return 16 * 8;
-    default:
-      return 16 * 8 * 2;
-  }
-}
-
-Cut cut_of(const CudaContraction& c, const Part& p) {
-  Cut cut;
-  cut.rows = product(p.rows);
-  cut.columns = product(p.columns);
-  cut.depth = product(p.depth);
-  cut.row_tiles = (cut.rows + c.tile.rows() - 1) / c.tile.rows();
-  cut.depth_tiles =
-      has_chunks(c)
-          ? cut.depth == 0 ? 0 : round_up(p.depth[0], c.tile.depth) / c.tile.depth * (cut.depth / p.depth[0])
-          : (cut.depth + c.tile.depth - 1) / c.tile.depth;
-  const std::int64_t columns = round_up(cut.columns, c.tile.columns());
-  const std::int64_t units = c.batch * cut.depth_tiles * (c.tile.depth / 16) * (columns / 8);
-  cut.packed_words = units * words_of_unit(c.arithmetic);
-  cut.packed_threads = c.is_tensor_core() ? units * 32 : units * 16 * 8;
-  return cut;
 }
 
 /// Writes the structure that the prelude's templates take. What differs between parts is a field of Part.
 class Writer {
  public:
-  Writer(const CudaContraction& c, const std::string& name) : c_(c), has_chunks_(has_chunks(c)) {
+  Writer(const CudaContraction& c, const std::string& name) : c_(c), has_chunks_(has_channel_chunks(c)) {
     for (const Part& p : c.parts) cuts_.push_back(cut_of(c, p));
     for (const char ch : name) name_ += std::isalnum(static_cast<unsigned char>(ch)) != 0 ? ch : '_';
   }
@@ -335,7 +267,7 @@ class Writer {
     constant("result_bounds", result_bounds_.size());
     const std::int64_t columns = cuts_.front().columns;
     constant("columns", columns);
-    constant("packed_columns", round_up(columns, t.columns()));
+    constant("packed_columns", up_to_multiple(columns, t.columns()));
     constant("column_tiles", (columns + t.columns() - 1) / t.columns());
     std::int64_t most_depth = 0;
     for (const Cut& cut : cuts_) most_depth = std::max(most_depth, cut.depth);
@@ -378,7 +310,8 @@ class Writer {
       line("{}    return {}_parts[part];\n  }}", text, name_);
     };
     choose("part_of", [&](const Cut& cut) { return blocks_of(cut); });
-    choose("packed_part_of", [&](const Cut& cut) { return round_up(cut.packed_threads, threads_of_copies); });
+    choose("packed_part_of",
+           [&](const Cut& cut) { return up_to_multiple(cut.packed_threads, threads_of_copies); });
     line("static DEVICE bool is_in_part(const Part& p, u32 i) {{ return i < (u32){}; }}",
          term_of([](const Part&, const Cut& cut) { return cut.packed_threads; }));
   }
@@ -414,7 +347,7 @@ class Writer {
     std::int64_t blocks = 0, packing = 0;
     for (const Cut& cut : cuts_) {
       blocks += blocks_of(cut);
-      packing += round_up(cut.packed_threads, threads_of_copies) / threads_of_copies;
+      packing += up_to_multiple(cut.packed_threads, threads_of_copies) / threads_of_copies;
     }
     if (std::max(blocks, packing) > std::numeric_limits<std::int32_t>::max())
       throw InternalError("a contraction of more blocks than a launch has");
@@ -506,26 +439,6 @@ class Writer {
 };
 
 }  // namespace
-
-std::string to_string(ContractionArithmetic arithmetic) {
-  return arithmetic_names[static_cast<std::size_t>(arithmetic)];
-}
-
-std::optional<ContractionArithmetic> parse_contraction_arithmetic(const std::string& name) {
-  const auto found = std::ranges::find(arithmetic_names, name);
-  if (found == arithmetic_names.end()) return std::nullopt;
-  return static_cast<ContractionArithmetic>(found - arithmetic_names.begin());
-}
-
-std::int64_t CudaContraction::packed_bytes() const {
-  std::int64_t words = 0;
-  for (const Part& p : parts) words += cut_of(*this, p).packed_words;
-  return 4 * (words + (is_scaled() ? scale_words + gathered_count : 0));
-}
-
-std::int64_t CudaContraction::partial_bytes() const {
-  return splits > 1 ? splits * result_count * (dtype == DType::float64 ? 8 : 4) : 0;
-}
 
 CudaSource emit_contraction(const CudaContraction& contraction, const std::string& name) {
   return Writer(contraction, name).write();

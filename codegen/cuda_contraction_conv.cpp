@@ -6,13 +6,12 @@
 #include <limits>
 
 #include "croton/codegen/correlation.h"
-#include "croton/codegen/cuda_contraction.h"
+#include "croton/codegen/cuda_contraction_geometry.h"
 
 namespace croton {
 
 namespace {
 
-using Strides = std::vector<std::int64_t>;
 using Bound = ContractionOperand::Bound;
 
 std::size_t axes_of(const ConvProblem& p) { return static_cast<std::size_t>(p.rank); }
@@ -98,7 +97,7 @@ ContractionPart correlation_part(const ConvProblem& p, const Places& at,
   return part;
 }
 
-std::int64_t floor_quotient(std::int64_t a, std::int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+std::int64_t quotient_down(std::int64_t a, std::int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 /// The gradient with respect to the inputs of a convolution with stride and without dilation, all remainders
 /// of a position at once: they are columns beside the channels. Position stride * q + r gets from output q +
@@ -119,8 +118,8 @@ ContractionPart joined_part(const ConvProblem& p, const Places& at) {
       0, at.channels * at.image_plane, {p.groups * at.channels * at.image_plane}, {at.image_plane}, {}};
   for (std::size_t axis = 0; axis < axes_of(p); ++axis) {
     const std::int64_t stride = p.stride[axis], pad = p.pad_lo[axis];
-    const std::int64_t first = -floor_quotient(p.kernel[axis] - 1 - pad, stride);
-    const std::int64_t last = floor_quotient(stride - 1 + pad, stride);
+    const std::int64_t first = -quotient_down(p.kernel[axis] - 1 - pad, stride);
+    const std::int64_t last = quotient_down(stride - 1 + pad, stride);
     part.rows.push_back((p.image[axis] + stride - 1) / stride);
     part.columns.push_back(stride);
     part.depth.push_back(std::max<std::int64_t>(0, last - first + 1));
@@ -192,18 +191,12 @@ ContractionPart weights_part(const ConvProblem& p, const Places& at) {
   return part;
 }
 
-std::int64_t product_of(const Strides& extents) {
-  std::int64_t result = 1;
-  for (const std::int64_t e : extents) result *= e;
-  return result;
-}
-
 /// Multiplications with columns filled up to what tensor cores take at once.
 double work_of(const ContractionPart& part) {
   constexpr std::int64_t unit = 8;
-  const std::int64_t columns = (product_of(part.columns) + unit - 1) / unit * unit;
-  return static_cast<double>(columns) * static_cast<double>(product_of(part.rows)) *
-         static_cast<double>(product_of(part.depth));
+  const std::int64_t columns = (index_count(part.columns) + unit - 1) / unit * unit;
+  return static_cast<double>(columns) * static_cast<double>(index_count(part.rows)) *
+         static_cast<double>(index_count(part.depth));
 }
 
 /// The packed operand becomes the gathered one.
@@ -239,7 +232,7 @@ std::optional<CudaContraction> contraction_of(const ConvProblem& p, ContractionA
     c.packed_count = output;
     c.result_count = filters;
     // Packing writes the output's gradient once more; fewer patches of the image are less than that.
-    if (product_of(c.parts[0].rows) <= product_of(c.parts[0].columns)) exchange_sides(c);
+    if (index_count(c.parts[0].rows) <= index_count(c.parts[0].columns)) exchange_sides(c);
     return c;
   }
   const bool is_forward = p.direction == ConvDirection::forward;

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "croton/codegen/cuda_contraction.h"
+#include "croton/codegen/cuda_contraction_geometry.h"
 
 namespace croton {
 
@@ -14,7 +14,7 @@ namespace {
 
 using Arithmetic = ContractionArithmetic;
 
-constexpr double partitions = 4;
+constexpr double tensor_core_partitions = 4;
 constexpr double clocks_of_mma = 6.4;  // m16n8k8 of tf32, m16n8k16 of 16-bit factors
 constexpr double clocks_around_block = 4000;
 constexpr double stored_bytes_per_clock = 12;  // of a multiprocessor
@@ -25,11 +25,6 @@ constexpr std::int64_t shortest_split = 4;  // tiles of depth
 constexpr std::int64_t most_splits = 128;
 constexpr std::size_t most_units = 24;  // of a warp: four registers of sums each
 
-std::int64_t product(const std::vector<std::int64_t>& extents) {
-  std::int64_t result = 1;
-  for (const std::int64_t e : extents) result *= e;
-  return result;
-}
 std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 struct Costs {
@@ -74,7 +69,7 @@ double measured_factor(const ContractionTile& t) {
 }
 
 std::vector<ContractionTile> tiles_for(const CudaContraction& c) {
-  const std::int64_t columns = product(c.parts.front().columns);
+  const std::int64_t columns = index_count(c.parts.front().columns);
   const Arithmetic a = c.arithmetic;
   const int depth = a == Arithmetic::tf32x3 || !c.is_tensor_core() ? 16 : 32;
   std::vector<ContractionTile> tiles;
@@ -134,7 +129,7 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
   issued += rows * depth / 32 * (c.lanes == CudaContraction::Lanes::rows ? 2.5 : 6);
   issued += columns * depth / 32 / 2;
   if (c.is_tensor_core()) {
-    busy = units * costs.products * clocks_of_mma / partitions;
+    busy = units * costs.products * clocks_of_mma / tensor_core_partitions;
     issued += units * costs.products;
     issued += t.warps_columns * rows * depth / 32 * (1 + costs.splitting);
     issued += t.warps_rows * columns * depth / 32 / 4;
@@ -144,15 +139,16 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
     issued += units * costs.products * 1.4;
   }
   issued += 40.0 * t.threads() / 32;
-  const double tile_clocks = std::max(busy, issued / partitions) + 0.15 * std::min(busy, issued / partitions);
+  const double tile_clocks = std::max(busy, issued / tensor_core_partitions) +
+                             0.15 * std::min(busy, issued / tensor_core_partitions);
   // Blocks that share a multiprocessor wait for memory together, at their beginning and their end.
   const double together = blocks_together(c, t);
   const double stored = rows * columns * 4 / stored_bytes_per_clock;
   double blocks = 0, work = 0;
   for (const ContractionPart& p : c.parts) {
-    const std::int64_t count =
-        quotient_up(product(p.rows), t.rows()) * quotient_up(product(p.columns), t.columns()) * c.batch;
-    const std::int64_t tiles = quotient_up(product(p.depth), t.depth);
+    const std::int64_t count = quotient_up(index_count(p.rows), t.rows()) *
+                               quotient_up(index_count(p.columns), t.columns()) * c.batch;
+    const std::int64_t tiles = quotient_up(index_count(p.depth), t.depth);
     blocks += static_cast<double>(count * splits);
     work += static_cast<double>(count * splits) *
             (static_cast<double>(quotient_up(tiles, splits)) * tile_clocks + stored);
@@ -184,7 +180,7 @@ void cut_contraction(CudaContraction& c, int multiprocessors, int variant) {
   for (const ContractionTile& tile : tiles_for(c)) {
     std::int64_t most_tiles = 0;
     for (const ContractionPart& p : c.parts)
-      most_tiles = std::max(most_tiles, quotient_up(product(p.depth), tile.depth));
+      most_tiles = std::max(most_tiles, quotient_up(index_count(p.depth), tile.depth));
     Choice best{std::numeric_limits<double>::infinity(), tile, 1};
     for (std::int64_t splits = 1; splits <= most_splits; splits += splits < 8 ? 1 : splits / 4) {
       if (splits > 1 &&

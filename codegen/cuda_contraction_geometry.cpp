@@ -1,0 +1,92 @@
+#include "croton/codegen/cuda_contraction_geometry.h"
+
+#include <algorithm>
+#include <array>
+
+namespace croton {
+
+namespace {
+
+constexpr std::array<const char*, 7> arithmetic_names = {"fp32", "fp64", "tf32",  "tf32x3",
+                                                         "bf16", "fp16", "fp16x3"};
+
+}  // namespace
+
+std::int64_t index_count(const LoopExtents& extents) {
+  std::int64_t count = 1;
+  for (const std::int64_t e : extents) count *= e;
+  return count;
+}
+
+bool has_channel_chunks(const CudaContraction& c) {
+  // Depths whose places are kept in shared memory, 16 bytes each.
+  constexpr std::int64_t most_kept_depths = 1536;
+  if (c.lanes != CudaContraction::Lanes::rows) return false;
+  const std::int64_t channels = c.parts.front().depth.front();
+  if (channels % c.tile.depth == 0) return true;
+  std::int64_t most = 0;
+  for (const ContractionPart& p : c.parts) most = std::max(most, index_count(p.depth));
+  if (most > most_kept_depths) return true;
+  // Some empty depths cost less than looking at bounds for each of them.
+  constexpr double most_filled = 1.35;
+  const bool has_padding = !c.parts.front().gathered.bounds.empty();
+  return has_padding && channels > 0 && most / channels <= most_masked_taps &&
+         static_cast<double>(up_to_multiple(channels, c.tile.depth)) <=
+             most_filled * static_cast<double>(channels);
+}
+
+int words_of_unit(ContractionArithmetic a) {
+  switch (a) {
+    case ContractionArithmetic::tf32:
+    case ContractionArithmetic::fp16x3:
+      return 32 * 4;
+    case ContractionArithmetic::tf32x3:
+      return 32 * 8;
+    case ContractionArithmetic::bf16:
+    case ContractionArithmetic::fp16:
+      return 32 * 2;
+    case ContractionArithmetic::fp32:
+      return 16 * 8;
+    default:
+      return 16 * 8 * 2;
+  }
+}
+
+ContractionCut cut_of(const CudaContraction& c, const ContractionPart& p) {
+  ContractionCut cut;
+  cut.rows = index_count(p.rows);
+  cut.columns = index_count(p.columns);
+  cut.depth = index_count(p.depth);
+  cut.row_tiles = (cut.rows + c.tile.rows() - 1) / c.tile.rows();
+  cut.depth_tiles = has_channel_chunks(c) ? cut.depth == 0 ? 0
+                                                           : up_to_multiple(p.depth[0], c.tile.depth) /
+                                                                 c.tile.depth * (cut.depth / p.depth[0])
+                                          : (cut.depth + c.tile.depth - 1) / c.tile.depth;
+  const std::int64_t columns = up_to_multiple(cut.columns, c.tile.columns());
+  const std::int64_t units = c.batch * cut.depth_tiles * (c.tile.depth / 16) * (columns / 8);
+  cut.packed_words = units * words_of_unit(c.arithmetic);
+  cut.packed_threads = c.is_tensor_core() ? units * 32 : units * 16 * 8;
+  return cut;
+}
+
+std::string to_string(ContractionArithmetic arithmetic) {
+  return arithmetic_names[static_cast<std::size_t>(arithmetic)];
+}
+
+std::optional<ContractionArithmetic> parse_contraction_arithmetic(const std::string& name) {
+  const auto found = std::ranges::find(arithmetic_names, name);
+  if (found == arithmetic_names.end()) return std::nullopt;
+  return static_cast<ContractionArithmetic>(found - arithmetic_names.begin());
+}
+
+std::int64_t CudaContraction::packed_bytes() const {
+  std::int64_t words = 0;
+  for (const ContractionPart& p : parts) words += cut_of(*this, p).packed_words;
+  return 4 * (words + (is_scaled() ? scale_words + gathered_count : 0));
+}
+
+std::int64_t CudaContraction::partial_bytes() const {
+  return splits > 1 ? splits * result_count * (dtype == DType::float64 ? 8 : 4) : 0;
+}
+
+}  // namespace croton

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "croton/codegen/cuda_contraction.h"
+
+namespace croton {
+
+using LoopExtents = std::vector<std::int64_t>;
+
+/// All indices of some loops.
+std::int64_t index_count(const LoopExtents& extents);
+inline std::int64_t up_to_multiple(std::int64_t n, std::int64_t of) { return (n + of - 1) / of * of; }
+
+/// How one part of a contraction is cut. Counts of indices, of tiles, of the 32-bit words that the packed
+/// operand takes, and of the threads that pack it.
+struct ContractionCut {
+  std::int64_t rows = 0, columns = 0, depth = 0, row_tiles = 0, depth_tiles = 0;
+  std::int64_t packed_words = 0, packed_threads = 0;
+};
+ContractionCut cut_of(const CudaContraction& contraction, const ContractionPart& part);
+
+/// Channels by whole tiles of the depth, tap after tap: neighbouring depths are neighbouring channels then.
+/// Otherwise (few channels) the depth is one after the other.
+bool has_channel_chunks(const CudaContraction& contraction);
+/// So many taps have a bit each in a mask of those whose elements exist.
+inline constexpr std::int64_t most_masked_taps = 32;
+
+/// Of 16 x 8 factors of the packed operand.
+int words_of_unit(ContractionArithmetic arithmetic);
+/// In front of the packed operand where the operands are scaled: the scales, and what blocks have found.
+inline constexpr std::int64_t scale_words = 1024;
+
+/// The two parts of contraction_prelude: how operands are split and gathered, how tiles are multiplied.
+std::string_view contraction_gathering();
+std::string_view contraction_products();
+
+}  // namespace croton
