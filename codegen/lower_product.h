@@ -5,6 +5,7 @@
 
 #include "croton/codegen/lower_context.h"
 #include "croton/codegen/thin_product.h"
+#include "croton/graph/op.h"
 
 namespace croton {
 
