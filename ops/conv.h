@@ -58,7 +58,8 @@ struct ConvOptions {
   bool filter_flip = true;
   std::vector<std::int64_t> filter_dilation = {1, 1};
   std::int64_t num_groups = 1;
-  /// "no_fft" keeps this convolution away from fft.
+  /// "no_fft" keeps this convolution and its gradients away from fft; "dnn", "gemm", "legacy", "fft" or
+  /// "winograd": that implementation and no other, an error where it refuses.
   std::string version = {};
   /// For the legacy implementation: how many images and filters of the batch it works on at once, whether it
   /// unrolls the loop over the filter's elements, whether it uses several threads.

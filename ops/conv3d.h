@@ -26,7 +26,8 @@ struct Conv3dOptions {
   bool filter_flip = true;
   std::vector<std::int64_t> filter_dilation = {1, 1, 1};
   std::int64_t num_groups = 1;
-  /// "no_fft" keeps this convolution away from fft.
+  /// "no_fft" keeps this convolution and its gradients away from fft; "dnn", "gemm", "legacy", "fft" or
+  /// "winograd": that implementation and no other, an error where it refuses.
   std::string version = {};
 };
 

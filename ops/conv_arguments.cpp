@@ -1,6 +1,9 @@
 #include "croton/ops/conv_arguments.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "croton/graph/error.h"
 #include "croton/graph/tensor.h"
@@ -8,6 +11,16 @@
 #include "croton/ops/shape_ops.h"
 
 namespace croton {
+
+namespace {
+
+constexpr std::string_view implementation_names[] = {"dnn", "gemm", "legacy", "fft", "winograd"};
+
+}  // namespace
+
+bool is_implementation_name(std::string_view name) {
+  return std::ranges::find(implementation_names, name) != std::end(implementation_names);
+}
 
 std::pair<Variable, Variable> floating_pair(const Operand& a, const Operand& b) {
   const std::vector<Operand> operands = {a, b};
@@ -56,8 +69,10 @@ Variable with_leading_extents(const Variable& gradient, const std::vector<Operan
 
 Attributes with_conv_version(const Attributes& attributes, const std::string& version, const char* function) {
   if (version.empty()) return attributes;
-  if (version != "no_fft")
-    throw ValueError(fmt::format("{}: version '{}' is not known; there is 'no_fft'", function, version));
+  if (version != "no_fft" && !is_implementation_name(version)) {
+    throw ValueError(fmt::format("{}: version '{}' is not known; there are no_fft and {}", function, version,
+                                 fmt::join(implementation_names, ", ")));
+  }
   return attributes.with("version", version);
 }
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@ std::vector<Variable> with_extents(const Variable& a, const Variable& b, const s
 /// What the first two entries of a gradient's shape say, against what its operands give.
 Variable with_leading_extents(const Variable& gradient, const std::vector<Operand>& shape,
                               const char* function, const char* name);
+/// Whether a version names an implementation: "dnn", "gemm", "legacy", "fft", "winograd".
+bool is_implementation_name(std::string_view name);
 /// With the attribute `version`, which may be empty. ValueError for one that is not known.
 Attributes with_conv_version(const Attributes& attributes, const std::string& version, const char* function);
 

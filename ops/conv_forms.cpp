@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include "croton/graph/error.h"
+#include "croton/ops/conv_arguments.h"
 #include "croton/ops/elementwise_functions.h"
+#include "croton/ops/indexing.h"
+#include "croton/ops/shape_ops.h"
 
 namespace croton {
 
@@ -86,6 +89,34 @@ Variable convTransp3D(const Operand& W, const Operand& b, const std::array<std::
   const Variable r =
       conv3d_grad_wrt_inputs(channels_second(h), channels_second(w), shape, correlation_with_strides(d));
   return added_bias(channels_last(r), b.variable());
+}
+
+Variable conv2d_fft(const Operand& input, const Operand& filters, const std::optional<Shape>& image_shape,
+                    const std::optional<Shape>& filter_shape, const BorderMode& border_mode,
+                    bool pad_last_dim) {
+  const LocationScope scope(input.where());
+  ConvOptions options{.filter_shape = filter_shape, .border_mode = border_mode, .version = "fft"};
+  if (!pad_last_dim) {
+    options.input_shape = image_shape;
+    return conv2d(input, filters, options);
+  }
+  const auto [x, w] = floating_pair(input, filters);
+  check_conv_rank(x, 4, "conv2d_fft", "input");
+  const Variable image = with_shape_hint(x, image_shape, "conv2d_fft", "image_shape");
+  const Variable column = zeros({image.shape(0), image.shape(1), image.shape(2), 1}, image.dtype());
+  return conv2d(join(3, {image, column}), w, options)(all, all, all, slice(0, -1));
+}
+
+Variable corr_mm(const Operand& input, const Operand& filters, ConvOptions options) {
+  options.filter_flip = false;
+  options.version = "gemm";
+  return conv2d(input, filters, options);
+}
+
+Variable corr3d_mm(const Operand& input, const Operand& filters, Conv3dOptions options) {
+  options.filter_flip = false;
+  options.version = "gemm";
+  return conv3d(input, filters, options);
 }
 
 namespace conv3d2d {

@@ -34,6 +34,19 @@ CROTON_API Variable convGrad3D(const Operand& V, const std::array<std::int64_t, 
 CROTON_API Variable convTransp3D(const Operand& W, const Operand& b, const std::array<std::int64_t, 3>& d,
                                  const Operand& H, const std::vector<Operand>& R_shape);
 
+/// conv2d by Fourier transforms and nothing else: stride 1, images and padding up to 64 or filters that cover
+/// up to
+/// 64. `pad_last_dim` adds a column of zeros to the images, and takes its results away, where even extents
+/// are wanted.
+CROTON_API Variable conv2d_fft(const Operand& input, const Operand& filters,
+                               const std::optional<Shape>& image_shape = std::nullopt,
+                               const std::optional<Shape>& filter_shape = std::nullopt,
+                               const BorderMode& border_mode = "valid", bool pad_last_dim = false);
+/// Correlations (the filters are not turned around) by products of matrices and nothing else, as are their
+/// gradients. `options.filter_flip` and `options.version` do not count.
+CROTON_API Variable corr_mm(const Operand& input, const Operand& filters, ConvOptions options = {});
+CROTON_API Variable corr3d_mm(const Operand& input, const Operand& filters, Conv3dOptions options = {});
+
 namespace conv3d2d {
 
 /// signals [batch, time, channel, row, column] convolved with filters [filter, time, channel, row, column]:

@@ -34,7 +34,7 @@ struct CROTON_API ConvProblem {
   bool flip = true;  // a mathematical convolution; otherwise a correlation
   DType dtype = DType::float32;
   Device device;        // where it is computed
-  std::string version;  // the user's word on the choice ("no_fft"), or empty
+  std::string version;  // the user's word on the choice (ConvOptions), or empty
 
   /// (kernel - 1) * dilation + 1; 0 for an empty kernel.
   std::int64_t dilated_kernel(int axis) const;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "croton/ops/conv.h"
+#include "croton/ops/conv_forms.h"
 #include "croton/ops/expression_call.h"
 #include "croton/ops/nnet.h"
 #include "croton/ops/pool.h"
@@ -125,6 +126,22 @@ std::vector<FunctionRow> network_functions() {
        "input [batch, channels, rows, columns] convolved with filters [filters, channels / num_groups, rows, "
        "columns].",
        conv2d_of},
+      {"conv2d_fft(input, filters, image_shape=none, filter_shape=none, border_mode='valid', "
+       "pad_last_dim=false)",
+       "conv2d by Fourier transforms and nothing else.",
+       [](const Call& c) -> Value {
+         return {conv2d_fft(c.operand("input"), c.operand("filters"), c.optional_shape("image_shape"),
+                            c.optional_shape("filter_shape"), border_mode(c), c.boolean("pad_last_dim"))};
+       }},
+      {"corr_mm(input, filters, border_mode='valid', subsample=(1, 1), filter_dilation=(1, 1), num_groups=1)",
+       "Correlation by products of matrices and nothing else.",
+       [](const Call& c) -> Value {
+         return {corr_mm(c.operand("input"), c.operand("filters"),
+                         {.border_mode = border_mode(c),
+                          .subsample = c.integers("subsample"),
+                          .filter_dilation = c.integers("filter_dilation"),
+                          .num_groups = c.integer("num_groups")})};
+       }},
       {"conv2d_grad_wrt_inputs(output_grad, filters, input_shape, " CROTON_CONV_KEYWORDS,
        "The gradient of conv2d with respect to its input.", conv2d_grad_wrt_inputs_of},
       {"conv2d_grad_wrt_weights(input, output_grad, filter_shape, " CROTON_CONV_KEYWORDS,

@@ -6,6 +6,7 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/message.h"
+#include "croton/ops/conv_arguments.h"
 #include "croton/ops/conv_shapes.h"
 
 namespace croton {
@@ -14,19 +15,51 @@ namespace {
 
 constexpr std::string_view meta_tag = "conv_meta";
 
+/// Names that ask for an implementation of one direction of 3-D convolutions only.
+struct DirectionName {
+  std::string_view name, tag;
+  ConvDirection direction;
+};
+constexpr DirectionName names_in_3d[] = {
+    {"conv3d_fft", "conv_fft", ConvDirection::forward},
+    {"convgrad3d_fft", "conv_fft", ConvDirection::backward_weights},
+    {"convtransp3d_fft", "conv_fft", ConvDirection::backward_inputs},
+    {"conv3d_gemm", "conv_gemm", ConvDirection::forward},
+    {"convgrad3d_gemm", "conv_gemm", ConvDirection::backward_weights},
+    {"convtransp3d_gemm", "conv_gemm", ConvDirection::backward_inputs},
+};
+
+/// Whether a query that mentions the name means that candidate for that problem.
+bool is_meant(std::string_view name, const ConvCandidate& candidate, const ConvProblem& problem) {
+  if (name == candidate.tag) return true;
+  return problem.rank == 3 && std::ranges::any_of(names_in_3d, [&](const DirectionName& row) {
+           return row.name == name && row.tag == candidate.tag && row.direction == problem.direction;
+         });
+}
+
+std::string conv_tag(std::string_view implementation) { return fmt::format("conv_{}", implementation); }
+
+/// The name in the list that means the candidate; null where there is none.
+const std::string* naming(const std::vector<std::string>& names, const ConvCandidate& candidate,
+                          const ConvProblem& problem) {
+  const auto found = std::ranges::find_if(
+      names, [&](const std::string& name) { return is_meant(name, candidate, problem); });
+  return found == names.end() ? nullptr : &*found;
+}
+
 bool has_static_shapes(const Node& node) {
   return node.type().shape.is_known() && node.input(0).type().shape.is_known() &&
          node.input(1).type().shape.is_known();
 }
 
-std::vector<const ConvCandidate*> in_order(const Query& query) {
+std::vector<const ConvCandidate*> in_order(const Query& query, const ConvProblem& problem) {
   std::vector<const ConvCandidate*> order;
   const auto add = [&](const ConvCandidate* candidate) {
     if (std::ranges::find(order, candidate) == order.end()) order.push_back(candidate);
   };
   for (const std::string& name : query.included()) {
     for (const ConvCandidate* candidate : conv_candidates()) {
-      if (candidate->tag == name) add(candidate);
+      if (is_meant(name, *candidate, problem)) add(candidate);
     }
   }
   for (const ConvCandidate* candidate : conv_candidates()) add(candidate);
@@ -48,7 +81,7 @@ bool are_measured(std::span<const ConvChoice::Entry> entries) {
 
 std::string answer(const ConvChoice::Entry& entry) {
   if (entry.trial) return measured(entry);
-  if (entry.is_excluded) return fmt::format("excluded by optimizer_excluding={}", entry.candidate->tag);
+  if (!entry.excluded_by.empty()) return entry.excluded_by;
   switch (entry.support.kind) {
     case Support::Kind::accept:
       return entry.favour.empty() ? "takes it" : "takes it, " + entry.favour;
@@ -80,12 +113,12 @@ std::string report(const ConvChoice& choice, bool all_samples) {
 
 /// The first that takes it. What the user asks for by name is taken where it is poor, too, unless another of
 /// that name is not. Where all are poor, the first is as good as any.
-const ConvCandidate* first_choice(std::span<const ConvChoice::Entry> entries, const Query& query) {
+const ConvCandidate* first_choice(std::span<const ConvChoice::Entry> entries) {
   const auto accepts = [](const ConvChoice::Entry& entry) {
-    return !entry.is_excluded && entry.support.kind == Support::Kind::accept;
+    return entry.excluded_by.empty() && entry.support.kind == Support::Kind::accept;
   };
   for (const ConvChoice::Entry& entry : entries) {
-    if (accepts(entry) && query.includes(entry.candidate->tag)) return entry.candidate;
+    if (accepts(entry) && entry.is_wanted) return entry.candidate;
   }
   for (const ConvChoice::Entry& entry : entries) {
     if (accepts(entry) && !entry.favour.empty()) return entry.candidate;
@@ -93,11 +126,11 @@ const ConvCandidate* first_choice(std::span<const ConvChoice::Entry> entries, co
   const ConvCandidate* first_poor = nullptr;
   for (const ConvChoice::Entry& entry : entries) {
     if (accepts(entry)) return entry.candidate;
-    if (entry.is_excluded || entry.support.kind == Support::Kind::refuse) continue;
+    if (!entry.excluded_by.empty() || entry.support.kind == Support::Kind::refuse) continue;
     const bool has_better = std::ranges::any_of(entries, [&](const ConvChoice::Entry& other) {
       return other.candidate->tag == entry.candidate->tag && accepts(other);
     });
-    if (query.includes(entry.candidate->tag) && !has_better) return entry.candidate;
+    if (entry.is_wanted && !has_better) return entry.candidate;
     if (first_poor == nullptr && !entry.candidate->opt_in) first_poor = entry.candidate;
   }
   return first_poor;
@@ -105,20 +138,19 @@ const ConvCandidate* first_choice(std::span<const ConvChoice::Entry> entries, co
 
 void choose_by_order(ConvChoice& choice, const Query& query) {
   for (ConvChoice::Entry& entry : choice.entries) {
-    if (entry.is_excluded || entry.support.kind == Support::Kind::refuse) continue;
+    if (!entry.excluded_by.empty() || entry.support.kind == Support::Kind::refuse) continue;
     if (entry.candidate->costly && query.mode() == ModeName::FAST_COMPILE &&
         entry.support.kind == Support::Kind::accept) {
       entry.support = poor("FAST_COMPILE makes no machine code for a convolution");
     }
-    const bool is_wanted = query.includes(entry.candidate->tag);
-    if (entry.candidate->favoured != nullptr && !is_wanted && query.mode() != ModeName::FAST_COMPILE &&
+    if (entry.candidate->favoured != nullptr && !entry.is_wanted && query.mode() != ModeName::FAST_COMPILE &&
         entry.support.kind == Support::Kind::accept) {
       entry.favour = entry.candidate->favoured(choice.problem);
     }
-    if (entry.candidate->opt_in && !is_wanted && entry.favour.empty())
+    if (entry.candidate->opt_in && !entry.is_wanted && entry.favour.empty())
       entry.support = poor(fmt::format("only with optimizer_including={}", entry.candidate->tag));
   }
-  choice.chosen = first_choice(choice.entries, query);
+  choice.chosen = first_choice(choice.entries);
   choice.reason = "the first that takes it";
 }
 
@@ -128,7 +160,7 @@ bool choose_by_measurement(ConvChoice& choice) {
   if (measure == nullptr) return false;
   std::vector<const ConvCandidate*> candidates;
   for (const ConvChoice::Entry& entry : choice.entries) {
-    if (!entry.is_excluded && entry.support.kind != Support::Kind::refuse)
+    if (entry.excluded_by.empty() && entry.support.kind != Support::Kind::refuse)
       candidates.push_back(entry.candidate);
   }
   if (candidates.empty()) return true;
@@ -202,10 +234,18 @@ Support ask(const ConvCandidate& candidate, const ConvProblem& problem) {
 ConvChoice choose_convolution(const ConvProblem& problem, const Query& query) {
   ConvChoice choice;
   choice.problem = problem;
-  for (const ConvCandidate* candidate : in_order(query)) {
-    choice.entries.push_back({candidate, query.excludes(candidate->tag), {}});
-    ConvChoice::Entry& entry = choice.entries.back();
-    if (!entry.is_excluded) entry.support = ask(*candidate, problem);
+  for (const ConvCandidate* candidate : in_order(query, problem)) {
+    ConvChoice::Entry& entry = choice.entries.emplace_back();
+    entry.candidate = candidate;
+    entry.is_wanted = conv_tag(problem.version) == candidate->tag ||
+                      naming(query.included(), *candidate, problem) != nullptr;
+    if (const std::string* by = naming(query.excluded(), *candidate, problem)) {
+      entry.excluded_by = fmt::format("excluded by optimizer_excluding={}", *by);
+    } else if (is_implementation_name(problem.version) && conv_tag(problem.version) != candidate->tag) {
+      entry.excluded_by = fmt::format("the convolution asks for {}", problem.version);
+    } else {
+      entry.support = ask(*candidate, problem);
+    }
   }
   const bool is_measured = query.includes(meta_tag) && !query.excludes(meta_tag);
   if (!is_measured || !choose_by_measurement(choice)) choose_by_order(choice, query);
@@ -240,6 +280,7 @@ void choose_convolutions(FunctionGraph& graph, const Query& query) {
 std::span<const std::string_view> conv_tags() {
   static const std::vector<std::string_view> tags = [] {
     std::vector<std::string_view> all = {meta_tag};
+    for (const DirectionName& row : names_in_3d) all.push_back(row.name);
     for (const ConvCandidate* candidate : conv_candidates()) {
       if (std::ranges::find(all, candidate->tag) == all.end()) all.push_back(candidate->tag);
     }

@@ -19,8 +19,11 @@ namespace croton {
 struct CROTON_API ConvChoice {
   struct Entry {
     const ConvCandidate* candidate = nullptr;
-    bool is_excluded = false;  // by the query; not asked
-    Support support;
+    /// Why it was not asked: what the query or the convolution itself says. Empty where it was.
+    std::string excluded_by = {};
+    /// The query asks for it.
+    bool is_wanted = false;
+    Support support = {};
     /// ConvCandidate::favoured, where that counts.
     std::string favour = {};
     /// What was measured, under conv_meta.
@@ -45,9 +48,10 @@ CROTON_API double allowed_error(const ConvProblem& problem);
 CROTON_API Support ask(const ConvCandidate& candidate, const ConvProblem& problem);
 
 /// The first candidate that accepts the problem, else the first that takes it though it is poor at it; those
-/// that the query includes by their tag go first, in the order written. In FAST_COMPILE costly ones are poor.
-/// With conv_meta the fastest of all that take it, as measured. Throws DeviceError where none takes it, with
-/// every candidate's reason.
+/// that the query includes by their tag (or the names of 3-D convolutions by direction, conv3d_fft,
+/// convgrad3d_gemm and so on) go first, in the order written. A convolution whose version names an
+/// implementation asks no other. In FAST_COMPILE costly ones are poor. With conv_meta the fastest of all that
+/// take it, as measured. Throws DeviceError where none takes it, with every candidate's reason.
 CROTON_API ConvChoice choose_convolution(const ConvProblem& problem, const Query& query);
 
 /// Whether a node is a convolution without an implementation.

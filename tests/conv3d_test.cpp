@@ -173,3 +173,24 @@ TEST_CASE("convolutions by other conventions", "[ops][conv]") {
                                                       bank.transpose({0, 2, 1, 3, 4}).contiguous());
   CHECK(allclose(merged, plain.transpose({0, 2, 1, 3, 4}), 1e-5, 1e-5));
 }
+
+TEST_CASE("convolutions by one implementation compute what conv2d does", "[runtime][conv]") {
+  const Variable x = tensor4("x"), w = tensor4("w");
+  const ConfigScope scope({{"metaopt.max_error", "1e-5"}});
+  for (const std::int64_t width : {7, 8}) {
+    const Tensor image = random_tensor({2, 3, 9, width}, DType::float32, 1),
+                 filters = random_tensor({4, 3, 3, 2}, DType::float32, 2);
+    for (const char* border_mode : {"valid", "full", "half"}) {
+      const Tensor expected = function({x, w}, conv2d(x, w, {.border_mode = border_mode}))(image, filters);
+      for (const bool pad_last_dim : {false, true}) {
+        CHECK(allclose(function({x, w}, conv2d_fft(x, w, std::nullopt, std::nullopt, border_mode,
+                                                   pad_last_dim))(image, filters),
+                       expected, 1e-4, 1e-4));
+      }
+      CHECK(allclose(
+          function({x, w}, corr_mm(x, w, {.border_mode = border_mode}))(image, filters),
+          function({x, w}, conv2d(x, w, {.border_mode = border_mode, .filter_flip = false}))(image, filters),
+          1e-4, 1e-4));
+    }
+  }
+}

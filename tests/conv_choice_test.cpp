@@ -1,12 +1,16 @@
 #include "croton/optimizer/conv_choice.h"
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "croton/graph/error.h"
 #include "croton/graph/function_graph.h"
-#include "croton/ops/conv.h"
+#include "croton/ops/conv_forms.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/ops/creation.h"
+#include "croton/ops/elementwise_functions.h"
+#include "croton/ops/grad.h"
+#include "croton/ops/reduce.h"
 
 using namespace croton;
 
@@ -114,6 +118,62 @@ TEST_CASE("queries force and exclude implementations", "[optimizer][conv]") {
   CHECK(chosen(p, Query().including("conv_legacy:conv_gemm")) == "legacy");
   CHECK(chosen(problem(500, 64, 64, DType::float64), Query().including("conv_gemm")) == "legacy");
   CHECK_THROWS_AS(Query().including("conv_dmn"), FlagError);
+}
+
+TEST_CASE("names of 3-D convolutions mean one direction", "[optimizer][conv]") {
+  ConvProblem volume =
+      conv_problem(ConvDirection::forward,
+                   conv3d(tensor(DType::float32, {2, 4, 6, 6, 6}), tensor(DType::float32, {4, 4, 3, 3, 3}))
+                       .node()
+                       ->attributes(),
+                   {2, 4, 6, 6, 6}, {4, 4, 3, 3, 3}, {}, DType::float32);
+  const std::string otherwise = chosen(volume);
+  REQUIRE(otherwise == "legacy");
+  const std::pair<ConvDirection, const char*> names[] = {{ConvDirection::forward, "conv3d"},
+                                                         {ConvDirection::backward_weights, "convgrad3d"},
+                                                         {ConvDirection::backward_inputs, "convtransp3d"}};
+  // Their errors do not matter here.
+  const ConfigScope scope({{"metaopt.max_error", "1"}});
+  for (const auto& [direction, of_direction] : names) {
+    volume.direction = direction;
+    for (const auto& [other, name] : names) {
+      const std::string fft = std::string(name) + "_fft", gemm = std::string(name) + "_gemm";
+      const ConvChoice with_fft = choose_convolution(volume, Query().including(fft));
+      CHECK((with_fft.entries.front().candidate->tag == "conv_fft") == (direction == other));
+      CHECK(with_fft.entries.front().is_wanted == (direction == other));
+      const ConvChoice without = choose_convolution(volume, Query().excluding(gemm));
+      CHECK((without.text().find("gemm: excluded by optimizer_excluding=" + gemm) != std::string::npos) ==
+            (direction == other));
+    }
+  }
+  CHECK(chosen(problem(500, 64, 64), Query().excluding("conv3d_gemm").including("conv3d_fft")) == "dnn");
+}
+
+TEST_CASE("a convolution may ask for one implementation, its gradients too", "[optimizer][conv]") {
+  const Variable x = tensor(DType::float32, {2, 3, 8, 8}, "x"), w = tensor(DType::float32, {4, 3, 3, 3}, "w");
+  const auto ops_of = [&](const Variable& y) {
+    const auto gradients = grad(sum(sqr(y)), {x, w});
+    const std::vector<Variable> outputs(gradients.begin(), gradients.end());
+    FunctionGraph graph(std::vector<Variable>{x, w}, outputs);
+    choose_convolutions(graph, Query().including("conv_dnn"));
+    std::set<std::string_view> tags;
+    for (const Ref<Node>& node : graph.nodes()) tags.insert(node->rewrites().begin(), node->rewrites().end());
+    return tags;
+  };
+  CHECK(ops_of(conv2d(x, w)) == std::set<std::string_view>{"conv_dnn"});
+  CHECK(ops_of(corr_mm(x, w)) == std::set<std::string_view>{"conv_gemm"});
+  CHECK(ops_of(conv2d(x, w, {.version = "legacy"})) == std::set<std::string_view>{"conv_legacy"});
+  const ConfigScope scope({{"metaopt.max_error", "1"}});
+  CHECK(ops_of(conv2d_fft(x, w)) == std::set<std::string_view>{"conv_fft"});
+  ConvProblem p = problem(4, 3, 8, DType::float64);
+  p.version = "gemm";
+  try {
+    choose_convolution(p, {});
+    FAIL("no error");
+  } catch (const DeviceError& error) {
+    CHECK_THAT(error.what(), Catch::Contains("gemm: refuses: dtype float64; gemm has float32") &&
+                                 Catch::Contains("legacy: the convolution asks for gemm"));
+  }
 }
 
 TEST_CASE("where nothing takes a problem the error has every reason", "[optimizer][conv]") {
