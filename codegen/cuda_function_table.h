@@ -21,8 +21,8 @@ template <class Table, class FindAll>
 Table open_cuda_function_table(const CudaLibraryNames& names, std::size_t oldest_version,
                                FindAll&& find_all) {
   Table table;
-  // Never closed.
-  const auto* const file = new CudaLibrary(names);
+  // Never closed; called once for a table.
+  static const auto* const file = new CudaLibrary(names);
   if (!file->is_open()) {
     table.problem = file->reason();
     return table;
