@@ -85,8 +85,8 @@ Support gemm_on_gpu(const ConvProblem& p) {
 constexpr std::int64_t least_favoured_channels = 32;
 constexpr std::int64_t least_favoured_depth = 128;
 constexpr std::int64_t least_favoured_positions = 8192;
-// And for fewer channels under large kernels: 0.8 and 0.7 of its time forward and for the filters' gradient of
-// LeNet's second layer, 1.2 for the inputs' gradient.
+// And for fewer channels under large kernels: 0.8 and 0.7 of its time forward and for the filters' gradient
+// of LeNet's second layer, 1.2 for the inputs' gradient.
 constexpr std::int64_t least_channels_under_large_kernels = 16;
 constexpr std::int64_t large_kernel = 25;
 
