@@ -81,5 +81,7 @@ CROTON_API double sequential_error(const ConvProblem& problem);
 /// The unit roundoff of the arithmetic (float32's for float16 and bfloat16), and of storing a result.
 CROTON_API double arithmetic_roundoff(DType dtype);
 CROTON_API double storage_roundoff(DType dtype);
+/// What the flag precision allows products of float32 to lose by rounding their factors; 0 for other dtypes.
+CROTON_API double allowed_factor_roundoff(DType dtype);
 
 }  // namespace croton

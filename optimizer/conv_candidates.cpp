@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "croton/graph/error.h"
+#include "croton/graph/flags.h"
 
 namespace croton {
 
@@ -69,6 +70,18 @@ double storage_roundoff(DType dtype) {
     case DType::float16:
       return 0x1p-11;
     case DType::bfloat16:
+      return 0x1p-8;
+    default:
+      return 0;
+  }
+}
+
+double allowed_factor_roundoff(DType dtype) {
+  if (dtype != DType::float32) return 0;
+  switch (config().precision()) {
+    case Precision::tf32:
+      return 0x1p-11;
+    case Precision::bf16:
       return 0x1p-8;
     default:
       return 0;

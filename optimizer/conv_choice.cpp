@@ -203,16 +203,7 @@ std::string ConvChoice::text() const {
 
 double allowed_error(const ConvProblem& problem) {
   if (const double said = config().metaopt_max_error(); said > 0) return said;
-  const double sums = 2 * sequential_error(problem);
-  if (problem.dtype != DType::float32) return sums;
-  switch (config().precision()) {
-    case Precision::tf32:
-      return std::max(sums, 0x1p-11);
-    case Precision::bf16:
-      return std::max(sums, 0x1p-8);
-    default:
-      return sums;
-  }
+  return std::max(2 * sequential_error(problem), allowed_factor_roundoff(problem.dtype));
 }
 
 Support ask(const ConvCandidate& candidate, const ConvProblem& problem) {

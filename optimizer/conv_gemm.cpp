@@ -149,16 +149,7 @@ std::size_t gemm_workspace(const ConvProblem& p) {
 }
 
 double gemm_error(const ConvProblem& p) {
-  const double sums = 1.6 * sequential_error(p);
-  if (p.dtype != DType::float32) return sums;
-  switch (config().precision()) {
-    case Precision::tf32:
-      return std::max(sums, 0x1p-11);
-    case Precision::bf16:
-      return std::max(sums, 0x1p-8);
-    default:
-      return sums;
-  }
+  return std::max(1.6 * sequential_error(p), allowed_factor_roundoff(p.dtype));
 }
 
 /// Of products of halves in float16: both operands' halves.
