@@ -23,7 +23,9 @@ std::vector<Variable> clone(std::span<const Variable> outputs,
     return entry == copies.end() ? v : entry->second;
   };
   const auto is_replaced = [&](const Variable& v) { return replacements.contains(v); };
-  for (Node* node : order_until(outputs, is_replaced)) {
+  const auto order = order_until(outputs, is_replaced);
+  copies.reserve(copies.size() + order.size());
+  for (Node* node : order) {
     std::vector<Variable> inputs;
     inputs.reserve(node->input_count());
     for (const Variable& input : node->inputs()) inputs.push_back(copy_of(input));

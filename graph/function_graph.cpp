@@ -76,6 +76,9 @@ FunctionGraph::FunctionGraph(std::span<const Variable> inputs, std::span<const V
     return croton::topological_order(wanted);
   }();
   Import context;
+  context.mapped.reserve(order.size());
+  nodes_.reserve(order.size());
+  table_.reserve(order.size());
   const auto map_leaf = [&](const Variable& v, const Node* client) {
     Node& node = *v.node();
     if (node.graph_ == this || node.is_apply() || context.mapped.contains(&node)) return;

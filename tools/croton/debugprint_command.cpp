@@ -87,6 +87,7 @@ class WithoutFlag {
 
 /// The flags of --flags without which the graph would be the same.
 std::string idle_flags(const DebugprintOptions& options) {
+  if (command_line_flags().empty()) return "";
   DebugprintOptions plain = options;
   plain.style = "text";
   const std::string with = shown(plain);
