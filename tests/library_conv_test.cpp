@@ -53,13 +53,13 @@ bool check_library(const ConcreteConvCase& c, const Op& op) {
 
 TEST_CASE("convolutions by im2col agree with the reference", "[runtime][conv]") {
   std::mt19937 random(40);
-  for (int i = 0; i < random_cases(1200); ++i)
+  for (int i = 0; i < compiled_cases(1200); ++i)
     REQUIRE(check_library(random_concrete_conv(random), corr_mm_op()));
 }
 
 TEST_CASE("oneDNN's convolutions agree with the reference", "[runtime][conv]") {
   std::mt19937 random(41);
-  for (int i = 0; i < random_cases(1200); ++i) {
+  for (int i = 0; i < compiled_cases(1200); ++i) {
     const ConcreteConvCase c = random_concrete_conv(random);
     const bool is_supported = conv_dnn.support(c.problem).kind != Support::Kind::refuse;
     INFO(to_string(c.problem));

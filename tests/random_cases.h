@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "croton/graph/flags.h"
+
 namespace croton::test {
 
 /// How many of `count` random cases to run: all of them, a fixed tenth under a sanitizer.
@@ -11,6 +13,11 @@ inline int random_cases(int count) {
 #else
   return count;
 #endif
+}
+
+/// The same for cases that a GPU's compiler takes half a second each for: few of them there.
+inline int compiled_cases(int count) {
+  return config().device() == "cpu" ? random_cases(count) : std::max(1, random_cases(count) / 20);
 }
 
 }  // namespace croton::test
