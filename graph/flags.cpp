@@ -13,6 +13,7 @@
 
 #include "croton/graph/device.h"
 #include "croton/graph/error.h"
+#include "croton/graph/flags_of_theano.h"
 #include "croton/graph/flags_text.h"
 #include "croton/graph/nearest_names.h"
 
@@ -131,7 +132,10 @@ std::size_t index_of(std::string_view name, std::string_view where) {
     if (flags[i].name == name) return i;
     names.push_back(flags[i].name);
   }
-  throw FlagError(fmt::format("{}: there is no flag \"{}\"{}", where, name, did_you_mean(name, names)));
+  const std::string_view instead = in_place_of_theano_flag(name);
+  throw FlagError(
+      fmt::format("{}: there is no flag \"{}\"{}", where, name,
+                  instead.empty() ? did_you_mean(name, names) : fmt::format(" in Croton; {}", instead)));
 }
 
 Parsed parse_value(std::size_t index, std::string_view value, std::string_view where) {

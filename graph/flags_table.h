@@ -16,6 +16,7 @@ namespace croton {
   inline constexpr std::string_view choice_words(Name) { return #__VA_ARGS__; }
 
 CROTON_CHOICE(ModeName, FAST_RUN, FAST_COMPILE, None, DebugMode, NanGuardMode, MonitorMode)
+CROTON_CHOICE(OptimizerName, fast_run, fast_compile)
 CROTON_CHOICE(OnOptError, warn, raise, ignore)
 CROTON_CHOICE(ComputeTestValue, off, ignore, warn, raise)
 CROTON_CHOICE(NanGuardAction, raise, warn)
@@ -48,6 +49,8 @@ struct DeviceName {
   F(device, "device", DeviceName, "cpu",                                                                     \
     "Where functions run: the CPU, a GPU (cuda is the first; most-free the one with the most free memory), " \
     "or auto: a GPU where there is one.")                                                                    \
+  F(print_active_device, "print_active_device", bool, "false",                                               \
+    "Report each GPU that functions are made for, once.")                                                    \
   F(gpu_max_memory, "gpu.max_memory", int, "0",                                                              \
     "The most memory that is taken of a GPU, in MiB; 0 sets no bound.")                                      \
   F(gpu_preallocate, "gpu.preallocate", int, "0",                                                            \
@@ -93,12 +96,19 @@ struct DeviceName {
   F(allocations, "allocations", Allocations, "allow",                                                        \
     "What happens when a call allocates memory for tensors after the first two with its shapes; functions "  \
     "made while this is warn or raise watch for it.")                                                        \
+  F(optimizer, "optimizer", OptimizerName, "fast_run",                                                       \
+    "The rewrites of modes that run them all: fast_compile leaves out fusion and what else FAST_COMPILE "    \
+    "leaves out, under DebugMode and NanGuardMode too.")                                                     \
   F(optimizer_including, "optimizer_including", FlagList, "",                                                \
     "Names or tags of rewrites and implementations to add.")                                                 \
   F(optimizer_excluding, "optimizer_excluding", FlagList, "",                                                \
     "Names or tags of rewrites and implementations to leave out; beats including.")                          \
   F(optimizer_requiring, "optimizer_requiring", FlagList, "",                                                \
     "Tags of which a rewrite must have one to run.")                                                         \
+  F(local_elemwise_fusion, "tensor.local_elemwise_fusion", bool, "true",                                     \
+    "Several nodes become one kernel; false is optimizer_excluding=fusion.")                                 \
+  F(max_use_ratio, "optdb.max_use_ratio", int, "8",                                                          \
+    "How often a rewrite may apply for each node of a graph before it is stopped with a warning.")           \
   F(optimizer_verbose, "optimizer_verbose", bool, "false", "Report every rewrite that applies, and where.")  \
   F(on_opt_error, "on_opt_error", OnOptError, "warn",                                                        \
     "What happens when a rewrite fails with an error: the rewrite is left out there, with a warning or "     \
@@ -114,6 +124,8 @@ struct DeviceName {
   F(profiling_n_ops, "profiling.n_ops", int, "20", "Ops and classes of ops that a report lists.")            \
   F(profiling_min_memory_size, "profiling.min_memory_size", int, "1024",                                     \
     "Reports list no value of fewer bytes among those that are alive at the peak.")                          \
+  F(profiling_output_line_width, "profiling.output_line_width", int, "512",                                  \
+    "Characters after which a report cuts the label of a node.")                                             \
   F(profiling_ignore_first_call, "profiling.ignore_first_call", bool, "false",                               \
     "Profiles begin with a function's second call: the first one compiles.")                                 \
   F(profiling_debugprint, "profiling.debugprint", bool, "false",                                             \

@@ -139,11 +139,10 @@ const ConvCandidate* first_choice(std::span<const ConvChoice::Entry> entries) {
 void choose_by_order(ConvChoice& choice, const Query& query) {
   for (ConvChoice::Entry& entry : choice.entries) {
     if (!entry.excluded_by.empty() || entry.support.kind == Support::Kind::refuse) continue;
-    if (entry.candidate->costly && query.mode() == ModeName::FAST_COMPILE &&
-        entry.support.kind == Support::Kind::accept) {
-      entry.support = poor("FAST_COMPILE makes no machine code for a convolution");
+    if (entry.candidate->costly && query.is_thrifty() && entry.support.kind == Support::Kind::accept) {
+      entry.support = poor("fast compiling makes no machine code for a convolution");
     }
-    if (entry.candidate->favoured != nullptr && !entry.is_wanted && query.mode() != ModeName::FAST_COMPILE &&
+    if (entry.candidate->favoured != nullptr && !entry.is_wanted && !query.is_thrifty() &&
         entry.support.kind == Support::Kind::accept) {
       entry.favour = entry.candidate->favoured(choice.problem);
     }

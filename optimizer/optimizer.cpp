@@ -83,7 +83,10 @@ void run_phases(const std::vector<RewritePhase>& phases, FunctionGraph& graph, c
       const std::vector<const Rule*> rules = selected_rules(phase, context.query);
       if (rules.empty()) continue;
       if (observer != nullptr) observer->on_phase_begin(graph, phase.name);
-      rewrite(graph, rules, entry, {.verbose = verbose, .on_error = config().on_opt_error()});
+      rewrite(graph, rules, entry,
+              {.verbose = verbose,
+               .on_error = config().on_opt_error(),
+               .applications_per_node = static_cast<std::size_t>(config().max_use_ratio())});
     }
     if (report != nullptr) report->phases.push_back(std::move(entry));
     if (observer != nullptr) observer->on_phase_end(graph, phase.name);

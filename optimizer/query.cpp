@@ -23,8 +23,9 @@ bool meets(const std::vector<std::string>& list, const Selectable& what) {
 
 }  // namespace
 
-Query Query::from_flags(const Config& config) {
-  Query query(config.mode());
+Query Query::from_flags(ModeName mode, const Config& config) {
+  Query query(mode);
+  if (config.optimizer() == OptimizerName::fast_compile) query.is_thrifty_ = true;
   for (const std::string& name : config.optimizer_including()) {
     query.add(query.included_, name, "optimizer_including");
   }
@@ -34,6 +35,7 @@ Query Query::from_flags(const Config& config) {
   for (const std::string& name : config.optimizer_requiring()) {
     query.add(query.required_, name, "optimizer_requiring");
   }
+  if (!config.local_elemwise_fusion()) query.add(query.excluded_, "fusion", "tensor.local_elemwise_fusion");
   return query;
 }
 
@@ -79,7 +81,7 @@ bool Query::selects(const Selectable& what) const {
   if (!required_.empty() && !meets(required_, what)) return false;
   if (meets(included_, what)) return true;
   if (what.opt_in || mode_ == ModeName::None) return false;
-  return !(what.costly && mode_ == ModeName::FAST_COMPILE);
+  return !(what.costly && is_thrifty_);
 }
 
 bool Query::includes(std::string_view name) const { return holds(included_, name); }

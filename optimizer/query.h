@@ -15,20 +15,25 @@ struct Selectable {
   std::span<const std::string> tags;
   /// Only when included by name or tag.
   bool opt_in = false;
-  /// Not in FAST_COMPILE.
+  /// Not in FAST_COMPILE, nor with optimizer=fast_compile.
   bool costly = false;
 };
 
-/// Which rewrites and implementations run: what a mode selects, more that is included, less what is excluded.
-/// Excluding beats including, in whatever order they were said. Names and tags are checked at once: an
-/// unknown one is a FlagError that offers the nearest.
+/// Which rewrites and implementations run: what a mode and the flag optimizer select, more that is included,
+/// less what is excluded. Excluding beats including, in whatever order they were said. Names and tags are
+/// checked at once: an unknown one is a FlagError that offers the nearest.
 class CROTON_API Query {
  public:
   /// Everything that FAST_RUN selects.
   Query() = default;
-  explicit Query(ModeName mode) : mode_(mode) {}
-  /// The flags mode, optimizer_including, optimizer_excluding and optimizer_requiring.
-  static Query from_flags(const Config& config = croton::config());
+  explicit Query(ModeName mode) : mode_(mode), is_thrifty_(mode == ModeName::FAST_COMPILE) {}
+  /// The mode with what the flags optimizer, optimizer_including, optimizer_excluding, optimizer_requiring
+  /// and tensor.local_elemwise_fusion say at this moment.
+  static Query from_flags(ModeName mode, const Config& config = croton::config());
+  /// As above, with the flag mode.
+  static Query from_flags(const Config& config = croton::config()) {
+    return from_flags(config.mode(), config);
+  }
 
   /// One name or tag, or several with ':' between, as in the flags.
   Query including(std::string_view names) const;
@@ -39,6 +44,8 @@ class CROTON_API Query {
   bool selects(const Selectable& what) const;
   /// The modes that check select what FAST_RUN does.
   ModeName mode() const { return mode_; }
+  /// What is costly is left out: FAST_COMPILE, or optimizer=fast_compile.
+  bool is_thrifty() const { return is_thrifty_; }
   /// In the order in which they were said.
   const std::vector<std::string>& included() const { return included_; }
   const std::vector<std::string>& excluded() const { return excluded_; }
@@ -50,6 +57,7 @@ class CROTON_API Query {
  private:
   void add(std::vector<std::string>& list, std::string_view names, std::string_view what);
   ModeName mode_ = ModeName::FAST_RUN;
+  bool is_thrifty_ = false;
   std::vector<std::string> included_;
   std::vector<std::string> excluded_;
   std::vector<std::string> required_;

@@ -8,6 +8,8 @@
 #include <mutex>
 
 #include "croton/graph/error.h"
+#include "croton/graph/flags.h"
+#include "croton/graph/message.h"
 #include "croton/runtime/cuda_memory.h"
 #include "croton/runtime/cuda_storage.h"
 
@@ -109,6 +111,10 @@ CudaDevice::CudaDevice(int ordinal) : info_(cuda_device_info(ordinal)), process_
   CROTON_CUDA(cuStreamCreate, (&stream_, non_blocking));
   memory_ = new CudaMemory(*this);
   pinned_ = new PinnedBuffers(*this);
+  if (config().print_active_device()) {
+    send_message(Severity::info, fmt::format("cuda{} is in use: {} of compute capability {}.{} at {}",
+                                             ordinal, info_.name, info_.major, info_.minor, info_.pci_id));
+  }
 }
 
 void CudaDevice::make_current() const {

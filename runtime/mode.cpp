@@ -35,12 +35,7 @@ ModeName mode_called(std::string_view name) {
 
 }  // namespace
 
-Mode::Mode(ModeName name) : query_(name) {
-  const Config& flags = config();
-  for (const std::string& tag : flags.optimizer_including()) query_ = query_.including(tag);
-  for (const std::string& tag : flags.optimizer_excluding()) query_ = query_.excluding(tag);
-  for (const std::string& tag : flags.optimizer_requiring()) query_ = query_.requiring(tag);
-}
+Mode::Mode(ModeName name) : query_(Query::from_flags(name)) {}
 
 Mode::Mode(std::string_view name) : Mode(mode_called(name)) {}
 

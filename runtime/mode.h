@@ -39,7 +39,7 @@ struct Monitor {
 ///     function({x}, y, {.mode = default_mode().including("conv_fft")});
 class CROTON_API Mode {
  public:
-  /// The level, with what the flags optimizer_including, …_excluding and …_requiring say at this moment.
+  /// The level, with what the flags of Query::from_flags say at this moment.
   Mode(ModeName name);
   /// "FAST_RUN", "FAST_COMPILE", "None", "DebugMode", "NanGuardMode" or "MonitorMode". FlagError, with the
   /// nearest names, for another text.

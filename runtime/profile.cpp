@@ -13,6 +13,15 @@ namespace croton {
 
 namespace {
 
+/// No longer than profiling.output_line_width says, cut between characters.
+std::string cut(const std::string& label) {
+  const auto is_within = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };  // of UTF-8
+  std::size_t most = static_cast<std::size_t>(config().profiling_output_line_width());
+  if (label.size() <= most) return label;
+  while (most > 0 && is_within(label[most])) --most;
+  return label.substr(0, most) + "…";
+}
+
 std::string family(const std::string& label) { return label.substr(0, label.find('{')); }
 
 template <class Key>
@@ -78,7 +87,7 @@ class Tables {
                    100 * row.seconds / total, 100 * sum, row.seconds,
                    1e6 * row.seconds / std::max(calls, 1.0), row.calls, row.nodes,
                    rate(row.bytes, profile_.peak.bytes_per_second),
-                   rate(row.operations, profile_.peak.operations_per_second), row.label);
+                   rate(row.operations, profile_.peak.operations_per_second), cut(row.label));
   }
 
   const Profile& profile_;

@@ -63,6 +63,35 @@ TEST_CASE("a rewrite that fails is left out, or an error, as on_opt_error says",
   CHECK_THROWS_AS(rewrite_with(OnOptError::raise), InternalError);
 }
 
+TEST_CASE("a rewrite stops after optdb.max_use_ratio applications for each node", "[optimizer][flags]") {
+  const ConfigScope scope({{"optdb.max_use_ratio", "0"}});
+  const test::Messages messages;
+  const Variable x = vector("x");
+  Variable y = x;
+  for (int i = 0; i < 3; ++i) y = y * 1.f;
+  const std::vector<Variable> inputs{x}, outputs{y};
+  FunctionGraph graph(inputs, outputs);
+  optimize(graph, Query());
+  REQUIRE_FALSE(messages.list.empty());
+  CHECK_THAT(messages.list[0], Contains("was stopped after 1 applications"));
+}
+
+TEST_CASE("optimizer and tensor.local_elemwise_fusion decide what modes run", "[optimizer][runtime][flags]") {
+  const Variable x = vector("x");
+  const auto nodes_of = [&](std::string_view mode) {
+    const Function f = function({x}, exp(tanh(x)), {.mode = Mode(mode)});
+    CHECK(f(Tensor{0.f})[0].at<float>({0}) == 1.f);
+    return f.plan_graph()->apply_count();
+  };
+  CHECK(nodes_of("FAST_RUN") == 1);
+  CHECK(nodes_of("NanGuardMode") == 1);
+  const ConfigScope fused({{"tensor.local_elemwise_fusion", "false"}});
+  CHECK(nodes_of("FAST_RUN") == 2);
+  const ConfigScope scope({{"tensor.local_elemwise_fusion", "true"}, {"optimizer", "fast_compile"}});
+  CHECK(nodes_of("FAST_RUN") == 2);
+  CHECK(nodes_of("NanGuardMode") == 2);
+}
+
 TEST_CASE("a pass that fails is left, or its error is raised, as on_opt_error says", "[optimizer][flags]") {
   const Variable a = vector("a");
   RewritePhase broken;

@@ -136,6 +136,13 @@ TEST_CASE("wrong flags are errors that say where and what else", "[graph][flags]
           "--flags, column 11: there is no flag \"optimizer_excludes\"; did you mean optimizer_excluding or "
           "optimizer_including?"));
   CHECK(config.threads() == 0);  // all or nothing
+  CHECK_THROWS_MATCHES(
+      config.set("gpuarray.preallocate", "0.5"), FlagError,
+      Message("config().set: there is no flag \"gpuarray.preallocate\" in Croton; gpu.preallocate, in MiB"));
+  CHECK_THROWS_MATCHES(
+      config.set("nvcc.flags", "-O3"), FlagError,
+      Message("config().set: there is no flag \"nvcc.flags\" in Croton; there is no compiler to "
+              "set up: code generation is built in"));
   CHECK_THROWS_MATCHES(config.read_string("mode=FASTRUN"), FlagError,
                        Message("--flags, column 1: the flag mode takes one of FAST_RUN, FAST_COMPILE, None, "
                                "DebugMode, NanGuardMode, MonitorMode, not "

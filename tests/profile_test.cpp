@@ -179,6 +179,10 @@ TEST_CASE("flags say what profiles show and count", "[runtime][profile][flags]")
                !Contains("\nMemory ") && !Contains("\nrewriting ") && Contains("(remaining "));
     CHECK_THAT(f.profile().to_text({.smallest_value = 1000000}), Contains(" smaller ones"));
   }
+  {
+    const ConfigScope scope({{"profiling.output_line_width", "4"}});
+    CHECK_THAT(f.profile().to_text(), Contains("  Elem…\n"));
+  }
   const ConfigScope scope({{"profiling.ignore_first_call", "true"}});
   const Function g = layer("later");
   call(g, 1);
