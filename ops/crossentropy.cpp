@@ -99,10 +99,13 @@ class Crossentropy1Hot final : public Op {
   std::string label(const Node&) const override { return "CrossentropyCategorical1Hot"; }
 };
 
-class Crossentropy1HotGrad final : public Op {
+/// The gradient of a loss of labels with respect to a matrix with a row for each: weights of the rows, the
+/// matrix the loss was computed with, labels. Element (i, c) of the gradient comes from the weight of row i,
+/// element (i, c) of the matrix, and whether c is the label of row i.
+class RowLossGradient : public Op {
  public:
-  Crossentropy1HotGrad() : Op("crossentropy_categorical_1hot_grad") {}
-  std::vector<TensorType> infer(std::span<const Variable> inputs, const Attributes&) const override {
+  using Op::Op;
+  std::vector<TensorType> infer(std::span<const Variable> inputs, const Attributes&) const final {
     require_count(inputs, 3, *this);
     require_matrix(inputs[1], name().c_str());
     require_row_weights(inputs[0], inputs[1], name().c_str());
@@ -111,23 +114,37 @@ class Crossentropy1HotGrad final : public Op {
     type.shape[0] = common_rows({&inputs[0], &inputs[1], &inputs[2]}, name().c_str());
     return {type};
   }
-  std::vector<Tensor> evaluate(const Node&, std::span<const Tensor> inputs) const override {
+  bool connected(const Node&, std::size_t input, std::size_t) const final { return input < 2; }
+
+ protected:
+  /// `element` takes the weight and the matrix' element, in the type that sums are formed in, and is_label.
+  template <class Element>
+  std::vector<Tensor> evaluate_rows(std::span<const Tensor> inputs, Element&& element) const {
     const Tensor &g = inputs[0], &p = inputs[1];
     require_rows(p, g, name().c_str());
     require_rows(p, inputs[2], name().c_str());
     const auto labels = checked_labels(inputs[2], p.shape()[1]);
-    Tensor result = Tensor::zeros(p.shape(), p.dtype());
+    Tensor result = Tensor::empty(p.shape(), p.dtype());
     visit_floating(p.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       using A = Accumulator<T>;
       const auto gs = g.elements<const T>(), ps = p.elements<const T>();
       const auto to = result.elements<T>();
-      for (std::int64_t i = 0; i < p.shape()[0]; ++i) {
-        const Shape at{i, labels[static_cast<std::size_t>(i)]};
-        to[at] = T(-A(gs[Shape{i}]) / A(ps[at]));
-      }
+      for_each_index(p.shape(), [&](const Shape& at) {
+        const bool is_label = at[1] == labels[static_cast<std::size_t>(at[0])];
+        to[at] = T(element(A(gs[Shape{at[0]}]), A(ps[at]), is_label));
+      });
     });
     return {result};
+  }
+};
+
+class Crossentropy1HotGrad final : public RowLossGradient {
+ public:
+  Crossentropy1HotGrad() : RowLossGradient("crossentropy_categorical_1hot_grad") {}
+  std::vector<Tensor> evaluate(const Node&, std::span<const Tensor> inputs) const override {
+    return evaluate_rows(inputs,
+                         [](auto g, auto p, bool is_label) { return is_label ? -g / p : decltype(p)(0); });
   }
   std::vector<InputGradient> grad(const Node& node, std::span<const Variable> gradients) const override {
     const Variable &g = node.input(0), &p = node.input(1);
@@ -137,7 +154,6 @@ class Crossentropy1HotGrad final : public Op {
     return {neg(sum(gradients[0] * inverse, 1)), gradients[0] * column(g) * sqr(inverse),
             InputGradient::disconnected()};
   }
-  bool connected(const Node&, std::size_t input, std::size_t) const override { return input < 2; }
   std::string label(const Node&) const override { return "CrossentropyCategorical1HotGrad"; }
 };
 
@@ -184,42 +200,17 @@ class CrossentropySoftmax final : public Op {
   std::string label(const Node&) const override { return "CrossentropySoftmax1HotWithBias"; }
 };
 
-class CrossentropySoftmaxDx final : public Op {
+class CrossentropySoftmaxDx final : public RowLossGradient {
  public:
-  CrossentropySoftmaxDx() : Op("crossentropy_softmax_1hot_with_bias_dx") {}
-  std::vector<TensorType> infer(std::span<const Variable> inputs, const Attributes&) const override {
-    require_count(inputs, 3, *this);
-    require_matrix(inputs[1], name().c_str());
-    require_row_weights(inputs[0], inputs[1], name().c_str());
-    require_labels(inputs[2], name().c_str());
-    TensorType type = inputs[1].type();
-    type.shape[0] = common_rows({&inputs[0], &inputs[1], &inputs[2]}, name().c_str());
-    return {type};
-  }
+  CrossentropySoftmaxDx() : RowLossGradient("crossentropy_softmax_1hot_with_bias_dx") {}
   std::vector<Tensor> evaluate(const Node&, std::span<const Tensor> inputs) const override {
-    const Tensor &g = inputs[0], &s = inputs[1];
-    require_rows(s, g, name().c_str());
-    require_rows(s, inputs[2], name().c_str());
-    const auto labels = checked_labels(inputs[2], s.shape()[1]);
-    Tensor result = Tensor::empty(s.shape(), s.dtype());
-    visit_floating(s.dtype(), [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      using A = Accumulator<T>;
-      const auto gs = g.elements<const T>(), ss = s.elements<const T>();
-      const auto to = result.elements<T>();
-      for_each_index(s.shape(), [&](const Shape& at) {
-        const A hot = at[1] == labels[static_cast<std::size_t>(at[0])] ? 1 : 0;
-        to[at] = T(A(gs[Shape{at[0]}]) * (A(ss[at]) - hot));
-      });
-    });
-    return {result};
+    return evaluate_rows(inputs, [](auto g, auto s, bool is_label) { return g * (is_label ? s - 1 : s); });
   }
   std::vector<InputGradient> grad(const Node& node, std::span<const Variable> gradients) const override {
     const Variable &g = node.input(0), &s = node.input(1);
     const Variable hot = cast(label_mask(s, node.input(2)), s.dtype());
     return {sum(gradients[0] * (s - hot), 1), gradients[0] * column(g), InputGradient::disconnected()};
   }
-  bool connected(const Node&, std::size_t input, std::size_t) const override { return input < 2; }
   std::vector<std::pair<int, int>> inplace_candidates(const Node&) const override { return {{0, 1}}; }
   std::string label(const Node&) const override { return "CrossentropySoftmax1HotWithBiasDx"; }
 };

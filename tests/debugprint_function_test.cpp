@@ -4,30 +4,21 @@
 #include <sstream>
 
 #include "croton/ops/expression.h"
+#include "two_layers.h"
 
 using namespace croton;
 
 TEST_CASE("debugprint of a function shows what runs", "[runtime][debugprint][cpu]") {
   const std::vector<Variable> x =
       parse_declarations("X: fmatrix, W1: fmatrix, b1: fvector, W2: fmatrix, b2: fvector");
-  const std::vector<Variable> y = parse_expression("softmax(dot(tanh(dot(X, W1) + b1), W2) + b2)", x);
+  const std::vector<Variable> y = parse_expression(test::two_layers, x);
   const Function f = function({x.begin(), x.end()}, y);
   // While shapes are open: the general graph, where nothing is fused.
   const std::string general = debugprint_text(f);
   CHECK(general.find("Composite") == std::string::npos);
   CHECK(general == debugprint_text(f.graph()));
   const std::vector<Shape> shapes{{200, 2}, {2, 3}, {3}, {3, 2}, {2}};
-  const std::string running =
-      "SoftmaxWithBias [@A] ''   4\n"
-      " |Dot22 [@B] ''   3\n"
-      " | |Elemwise{Composite{tanh((i0 + i1))}}[(0, 0)] [@C] ''   2\n"
-      " | | |Dot22 [@D] ''   1\n"
-      " | | | |X [@E]\n"
-      " | | | |W1 [@F]\n"
-      " | | |InplaceDimShuffle{x,0} [@G] ''   0\n"
-      " | |   |b1 [@H]\n"
-      " | |W2 [@I]\n"
-      " |b2 [@J]\n";
+  const std::string running = test::two_layers_optimized;
   std::ostringstream stream;
   debugprint(f, {{200, 2}, {2, 3}, {3}, {3, 2}, {2}}, {.file = &stream});
   CHECK(stream.str() == running);

@@ -10,6 +10,7 @@
 #include "croton/graph/version.h"
 #include "places.h"
 #include "tool_run.h"
+#include "two_layers.h"
 
 using namespace croton;
 using Catch::Matchers::Contains;
@@ -19,9 +20,9 @@ using namespace croton_tool;
 
 namespace {
 
-const char* const two_layers =
-    "--inputs 'X: matrix, W1: matrix, b1: vector, W2: matrix, b2: vector' "
-    "-e 'softmax(dot(tanh(dot(X, W1) + b1), W2) + b2)'";
+const std::string network_arguments =
+    std::string("--inputs 'X: matrix, W1: matrix, b1: vector, W2: matrix, b2: vector' -e '") +
+    test::two_layers + "'";
 
 }  // namespace
 
@@ -35,18 +36,8 @@ TEST_CASE("croton without arguments shows what it can do", "[tools][tool][cpu]")
 }
 
 TEST_CASE("croton debugprint prints the optimized graph in Theano's layout", "[tools][tool][cpu]") {
-  CHECK(output_of(std::string("debugprint ") + two_layers) ==
-        "SoftmaxWithBias [@A] ''   4\n"
-        " |Dot22 [@B] ''   3\n"
-        " | |Elemwise{Composite{tanh((i0 + i1))}}[(0, 0)] [@C] ''   2\n"
-        " | | |Dot22 [@D] ''   1\n"
-        " | | | |X [@E]\n"
-        " | | | |W1 [@F]\n"
-        " | | |InplaceDimShuffle{x,0} [@G] ''   0\n"
-        " | |   |b1 [@H]\n"
-        " | |W2 [@I]\n"
-        " |b2 [@J]\n");
-  CHECK(output_of(std::string("debugprint --before --ids id --types --depth 3 ") + two_layers) ==
+  CHECK(output_of("debugprint " + network_arguments) == test::two_layers_optimized);
+  CHECK(output_of("debugprint --before --ids id --types --depth 3 " + network_arguments) ==
         "Softmax [id A] <TensorType(float32, matrix)> ''   \n"
         " |Elemwise{add,no_inplace} [id B] <TensorType(float32, matrix)> ''   \n"
         "   |dot [id C] <TensorType(float32, matrix)> ''   \n"
@@ -58,18 +49,18 @@ TEST_CASE("croton debugprint prints the optimized graph in Theano's layout", "[t
         " |TensorConstant{(1,) of 1.0} \n");
   CHECK(output_of("debugprint --style math --before --inputs 'x: vector' -e 'tanh(x) * x'") ==
         "(tanh(x) * x)\n");
-  CHECK_THAT(output_of(std::string("debugprint --rewrites ") + two_layers), Contains("   4 by "));
-  CHECK_THAT(output_of(std::string("debugprint --flags optimizer_excluding=fusion ") + two_layers),
+  CHECK_THAT(output_of("debugprint --rewrites " + network_arguments), Contains("   4 by "));
+  CHECK_THAT(output_of("debugprint --flags optimizer_excluding=fusion " + network_arguments),
              Contains("Elemwise{tanh}[(0, 0)]"));
-  CHECK_THAT(output_of(std::string("debugprint --general ") + two_layers), !Contains("Composite"));
+  CHECK_THAT(output_of("debugprint --general " + network_arguments), !Contains("Composite"));
 }
 
 TEST_CASE("croton debugprint --style text writes what it reads", "[tools][tool][cpu]") {
-  const std::string before = output_of(std::string("debugprint --before --style text ") + two_layers);
+  const std::string before = output_of("debugprint --before --style text " + network_arguments);
   write("graph.txt", before);
   CHECK(output_of("debugprint --before --style text graph.txt") == before);
   const std::string optimized = output_of("debugprint --style text graph.txt");
-  CHECK(optimized == output_of(std::string("debugprint --style text ") + two_layers));
+  CHECK(optimized == output_of("debugprint --style text " + network_arguments));
   CHECK_THAT(optimized, Contains("Composite(") && Contains("inplace=[0, 0]"));
   CHECK(equal_graphs(parse_graph(optimized), parse_graph(to_text(parse_graph(optimized)))));
 }
