@@ -57,6 +57,7 @@ constexpr Lowering lowerings[] = {
     {random_normal_op, lower_random},
     {direct_conv_op, lower_conv},
     {dnn_conv_op, lower_conv},  // where the library has no algorithm
+    {c01b_conv_op, lower_c01b_conv},
     {corr_mm_op, lower_corr_mm},
     {winograd_conv_op, lower_transformed_conv},
     {fft_conv_op, lower_transformed_conv},

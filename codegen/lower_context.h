@@ -85,6 +85,7 @@ std::optional<NodeCode> lower_arange(const LowerContext& context);
 std::optional<NodeCode> lower_make_vector(const LowerContext& context);
 std::optional<NodeCode> lower_random(const LowerContext& context);
 std::optional<NodeCode> lower_conv(const LowerContext& context);
+std::optional<NodeCode> lower_c01b_conv(const LowerContext& context);
 std::optional<NodeCode> lower_transformed_conv(const LowerContext& context);
 std::optional<NodeCode> lower_matmul(const LowerContext& context);
 std::optional<NodeCode> lower_corr_mm(const LowerContext& context);

@@ -29,6 +29,7 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
     // The caller copies what lies otherwise and asks again.
     if (!is_contiguous(input)) return std::nullopt;
   }
+  if (problem.unshared) return lower_conv_unshared(context, problem);
   if (context.is_gpu()) {
     return problem.direction == ConvDirection::backward_weights
                ? lower_conv_weights_on_gpu(context, problem)

@@ -86,6 +86,9 @@ double flat_lanes_cycles(const Correlation& correlation, const ConvTuning& tunin
 NodeCode lower_conv_weights_flat_lanes(const LowerContext& context, const ConvProblem& problem,
                                        const ConvTuning& tuning);
 
+/// With filters of its own for every position of the output, in all directions, on a CPU and on a GPU.
+NodeCode lower_conv_unshared(const LowerContext& context, const ConvProblem& problem);
+
 /// On a GPU.
 NodeCode lower_conv_on_gpu(const LowerContext& context, const Correlation& correlation);
 NodeCode lower_conv_weights_on_gpu(const LowerContext& context, const ConvProblem& problem);

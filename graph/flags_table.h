@@ -28,6 +28,13 @@ CROTON_CHOICE(Transfers, allow, warn, raise)
 CROTON_CHOICE(Precision, ieee, tf32, bf16)
 CROTON_CHOICE(Verbosity, low, high)
 CROTON_CHOICE(LedgerReplay, on, strict, off)
+CROTON_CHOICE(DnnAlgoFwd, small, none, large, fft, fft_tiling, winograd, winograd_non_fused, guess_once,
+              guess_on_shape_change, time_once, time_on_shape_change)
+CROTON_CHOICE(DnnAlgoBwdData, none, deterministic, fft, fft_tiling, winograd, winograd_non_fused, guess_once,
+              guess_on_shape_change, time_once, time_on_shape_change)
+CROTON_CHOICE(DnnAlgoBwdFilter, none, deterministic, fft, small, winograd_non_fused, fft_tiling, guess_once,
+              guess_on_shape_change, time_once, time_on_shape_change)
+CROTON_CHOICE(DnnPrecision, as_input_f32, as_input, float16, float32, float64)
 #undef CROTON_CHOICE
 
 /// Text of words with ':' between.
@@ -148,6 +155,22 @@ struct DeviceName {
     "round the factors of products and convolutions to 11 and 8 significant bits.")                          \
   F(exception_verbosity, "exception_verbosity", Verbosity, "low",                                            \
     "How much an error in a running function shows: high adds the graph of the node and the memory in use.") \
+  F(dnn_conv_algo_fwd, "dnn.conv.algo_fwd", DnnAlgoFwd, "time_on_shape_change",                              \
+    "Which of cuDNN's algorithms computes convolutions: one by name (none is its implicit product, "         \
+    "small that with precomputed indices, large an explicit one; none again where cuDNN refuses it), "       \
+    "guess by the library's estimate, time by measurement, once for the first shape of images or on "        \
+    "every change of shapes.")                                                                               \
+  F(dnn_conv_algo_bwd_data, "dnn.conv.algo_bwd_data", DnnAlgoBwdData, "time_on_shape_change",                \
+    "The same for gradients of inputs; none may differ between runs, deterministic does not.")               \
+  F(dnn_conv_algo_bwd_filter, "dnn.conv.algo_bwd_filter", DnnAlgoBwdFilter, "time_on_shape_change",          \
+    "The same for gradients of filters; none and small may differ between runs, deterministic does not.")    \
+  F(dnn_conv_precision, "dnn.conv.precision", DnnPrecision, "as_input_f32",                                  \
+    "The dtype in which cuDNN's convolutions add up: as_input_f32 is float32 for float16 and bfloat16 "      \
+    "too, and stands in where cuDNN does not have the one that is said.")                                    \
+  F(strict_cuda_convnet, "strict_cuda_convnet", bool, "false",                                               \
+    "FilterActs, ImageActs, WeightActs, pooling over c01b and optimizer_including=conv_c01b refuse "         \
+    "what cuda-convnet refused: other numbers of channels, filters and images, images and filters that "     \
+    "are no squares.")                                                                                       \
   F(metaopt_verbose, "metaopt.verbose", int, "0",                                                            \
     "What optimizer_including=conv_meta reports: 1 the candidates of each convolution that is measured and " \
     "the "                                                                                                   \

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "croton/graph/error.h"
+#include "croton/ops/c01b_limits.h"
 #include "croton/ops/conv.h"
+#include "croton/ops/conv_shapes.h"
 #include "croton/ops/elementwise_functions.h"
 #include "croton/ops/indexing.h"
 #include "croton/ops/nnet.h"
@@ -34,6 +36,13 @@ void check_window(std::int64_t ds, std::int64_t stride, const char* function) {
   }
 }
 
+Variable images_to_pool(const Operand& images, const char* function) {
+  const Variable x = tensor_of_rank_4(images, function);
+  if (const std::string limit = strict_cuda_convnet_pool_limit(x.type().shape); !limit.empty())
+    throw ValueError(std::string(function) + ": " + limit);
+  return x;
+}
+
 /// Over windows that are cut off at the end.
 Variable pooled(const Variable& x, std::int64_t ds, std::int64_t stride, const char* mode) {
   return to_c01b(
@@ -47,16 +56,9 @@ Variable padded_for_windows(const Variable& x, std::int64_t ds) {
   return join(2, {longer, zeros(SymbolicShape{x.shape(0), longer.shape(1), ds - 1, x.shape(3)}, x.dtype())});
 }
 
-ConvOptions options_of(std::int64_t pad, std::int64_t stride) {
-  // stride - 1 zeros more behind make the extents round up.
-  return {.border_mode = {{pad, pad + stride - 1}, {pad, pad + stride - 1}},
-          .subsample = {stride, stride},
-          .filter_flip = false};
-}
-
 }  // namespace
 
-FilterActs::FilterActs(std::int64_t pad, std::optional<std::int64_t> partial_sum, std::int64_t stride)
+C01bActs::C01bActs(std::int64_t pad, std::optional<std::int64_t> partial_sum, std::int64_t stride)
     : pad_(pad), stride_(stride), partial_sum_(partial_sum) {
   if (pad < 0) throw ValueError(fmt::format("FilterActs: pad is {}; it must not be negative", pad));
   if (stride < 1) throw ValueError(fmt::format("FilterActs: stride is {}; it must be at least 1", stride));
@@ -64,7 +66,7 @@ FilterActs::FilterActs(std::int64_t pad, std::optional<std::int64_t> partial_sum
     throw ValueError(fmt::format("FilterActs: partial_sum is {}; it must not be negative", *partial_sum));
 }
 
-void FilterActs::check_partial_sum(const Shape& output) const {
+void C01bActs::check_partial_sum(const Shape& output) const {
   if (!partial_sum_ || *partial_sum_ == 0 || output[1] == unknown || output[2] == unknown) return;
   if (output[1] * output[2] % *partial_sum_ != 0) {
     throw ValueError(fmt::format("partial_sum is {}; it must divide the {} x {} output positions",
@@ -72,50 +74,70 @@ void FilterActs::check_partial_sum(const Shape& output) const {
   }
 }
 
+void C01bActs::check_limits(const Variable& convolution) const {
+  const Node& node = *convolution.node();
+  Shape extents;
+  for (std::size_t axis = 2; axis < node.input_count(); ++axis) extents.push_back(node.type().shape[axis]);
+  const ConvProblem problem =
+      resolve_conv(*conv_direction(node.op()), node.attributes(), node.input(0).type().shape,
+                   node.input(1).type().shape, extents, node.type().dtype);
+  if (const std::string limit = strict_cuda_convnet_limit(problem); !limit.empty()) throw ValueError(limit);
+}
+
+ConvOptions C01bActs::options() const {
+  // stride - 1 zeros more behind make the extents round up.
+  return {.border_mode = {{pad_, pad_ + stride_ - 1}, {pad_, pad_ + stride_ - 1}},
+          .subsample = {stride_, stride_},
+          .filter_flip = false};
+}
+
 Variable FilterActs::operator()(const Operand& images, const Operand& filters) const {
   const LocationScope scope(images.where());
   const Variable x = tensor_of_rank_4(images, "FilterActs"), w = tensor_of_rank_4(filters, "FilterActs");
-  const Variable y = to_c01b(conv2d(to_bc01(x), to_bc01(w), options_of(pad_, stride_)));
-  check_partial_sum(y.type().shape);
-  return y;
+  const Variable y = conv2d(to_bc01(x), to_bc01(w), options());
+  check_limits(y);
+  check_partial_sum(to_c01b(y).type().shape);
+  return to_c01b(y);
 }
 
 Variable ImageActs::operator()(const Operand& hidden, const Operand& filters,
                                const std::array<std::int64_t, 2>& shape) const {
   const LocationScope scope(hidden.where());
   const Variable gy = tensor_of_rank_4(hidden, "ImageActs"), w = tensor_of_rank_4(filters, "ImageActs");
-  forward_.check_partial_sum(gy.type().shape);
-  return to_c01b(conv2d_grad_wrt_inputs(to_bc01(gy), to_bc01(w),
-                                        {gy.shape(3), w.shape(0), shape[0], shape[1]},
-                                        options_of(forward_.pad_, forward_.stride_)));
+  check_partial_sum(gy.type().shape);
+  const Variable gx = conv2d_grad_wrt_inputs(to_bc01(gy), to_bc01(w),
+                                             {gy.shape(3), w.shape(0), shape[0], shape[1]}, options());
+  check_limits(gx);
+  return to_c01b(gx);
 }
 
 Variable WeightActs::operator()(const Operand& images, const Operand& hidden,
                                 const std::array<std::int64_t, 2>& shape) const {
   const LocationScope scope(images.where());
   const Variable x = tensor_of_rank_4(images, "WeightActs"), gy = tensor_of_rank_4(hidden, "WeightActs");
-  forward_.check_partial_sum(gy.type().shape);
-  return to_c01b(conv2d_grad_wrt_weights(to_bc01(x), to_bc01(gy),
-                                         {gy.shape(0), x.shape(0), shape[0], shape[1]},
-                                         options_of(forward_.pad_, forward_.stride_)));
+  check_partial_sum(gy.type().shape);
+  const Variable gw = conv2d_grad_wrt_weights(to_bc01(x), to_bc01(gy),
+                                              {gy.shape(0), x.shape(0), shape[0], shape[1]}, options());
+  check_limits(gw);
+  return to_c01b(gw);
 }
 
 Variable max_pool_c01b(const Operand& images, std::int64_t ds, std::int64_t stride) {
   const LocationScope scope(images.where());
   check_window(ds, stride, "max_pool_c01b");
-  return pooled(tensor_of_rank_4(images, "max_pool_c01b"), ds, stride, "max");
+  return pooled(images_to_pool(images, "max_pool_c01b"), ds, stride, "max");
 }
 
 Variable avg_pool_c01b(const Operand& images, std::int64_t ds, std::int64_t stride) {
   const LocationScope scope(images.where());
   check_window(ds, stride, "avg_pool_c01b");
-  return pooled(tensor_of_rank_4(images, "avg_pool_c01b"), ds, stride, "average_exc_pad");
+  return pooled(images_to_pool(images, "avg_pool_c01b"), ds, stride, "average_exc_pad");
 }
 
 Variable weighted_max_pool_c01b(const Operand& images, std::int64_t ds, std::int64_t stride) {
   const LocationScope scope(images.where());
   check_window(ds, stride, "weighted_max_pool_c01b");
-  const Variable x = tensor_of_rank_4(images, "weighted_max_pool_c01b");
+  const Variable x = images_to_pool(images, "weighted_max_pool_c01b");
   const Variable total = pooled(x, ds, stride, "sum");
   return pooled(sqr(x), ds, stride, "sum") / switch_(eq(total, 0), ones_like(total), total);
 }
@@ -124,7 +146,7 @@ Variable stochastic_max_pool_c01b(const Operand& images, std::int64_t ds, std::i
                                   RandomStreams& random) {
   const LocationScope scope(images.where());
   check_window(ds, stride, "stochastic_max_pool_c01b");
-  const Variable x = tensor_of_rank_4(images, "stochastic_max_pool_c01b");
+  const Variable x = images_to_pool(images, "stochastic_max_pool_c01b");
   const Variable total = pooled(x, ds, stride, "sum");
   const Variable padded = padded_for_windows(x, ds);
   const Variable rows = total.shape(1), columns = total.shape(2);
@@ -149,7 +171,7 @@ Variable stochastic_max_pool_c01b(const Operand& images, std::int64_t ds, std::i
 std::pair<Variable, Variable> prob_max_pool_c01b(const Operand& images, std::int64_t pool,
                                                  const Variable& top_down) {
   const LocationScope scope(images.where());
-  const Variable z = tensor_of_rank_4(images, "prob_max_pool_c01b");
+  const Variable z = images_to_pool(images, "prob_max_pool_c01b");
   if (pool < 1) throw ValueError(fmt::format("prob_max_pool_c01b: squares of {}", pool));
   const Variable channels = z.shape(0), batch = z.shape(3);
   const Variable rows = floor_div(z.shape(1), pool), columns = floor_div(z.shape(2), pool);
@@ -169,7 +191,7 @@ std::pair<Variable, Variable> prob_max_pool_c01b(const Operand& images, std::int
 std::pair<Variable, Variable> cross_map_norm(const Operand& images, std::int64_t size, double add_scale,
                                              double pow_scale, bool blocked) {
   const LocationScope scope(images.where());
-  const Variable x = tensor_of_rank_4(images, "cross_map_norm");
+  const Variable x = images_to_pool(images, "cross_map_norm");
   const std::int64_t channels = x.type().shape[0];
   if (channels == unknown)
     throw ShapeError("cross_map_norm: the number of channels must be known to the type");

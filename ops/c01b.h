@@ -6,58 +6,59 @@
 #include <utility>
 
 #include "croton/graph/variable.h"
+#include "croton/ops/conv.h"
 #include "croton/ops/random.h"
 
 namespace croton {
 
 // The family of cuda-convnet (A. Krizhevsky): images lie as c01b, [channels, rows, columns, batch], filters
 // as [channels, rows, columns, filters]. The functions are made of conv2d, pool_2d and elementwise
-// operations, whose gradients are theirs, and have none of the original's limits on channels, filters,
-// squares or batch.
+// operations, whose gradients are theirs, and have the original's limits on channels, filters, squares and
+// batch only where the flag strict_cuda_convnet asks for them.
 
-/// Correlation (filters are not turned around) with `pad` zeros on every side. Output extents round up:
-/// (extent + 2 pad - filter) / stride, plus 1 where there is a remainder, plus 1; the last windows see zeros.
-class CROTON_API FilterActs {
+/// What FilterActs, ImageActs and WeightActs are made with: `pad` zeros on every side; `partial_sum`: how
+/// many output positions one block of the original sums for the gradient of the filters, which must divide
+/// their number (ValueError where both are known; sums here are partial sums anyway); `stride`.
+class CROTON_API C01bActs {
  public:
-  /// partial_sum: how many output positions one block of the original sums for the gradient of the filters;
-  /// it must divide their number (ValueError where both are known). Sums here are partial sums anyway.
-  explicit FilterActs(std::int64_t pad = 0, std::optional<std::int64_t> partial_sum = std::nullopt,
-                      std::int64_t stride = 1);
-  /// [filters, rows, columns, batch].
-  Variable operator()(const Operand& images, const Operand& filters) const;
+  explicit C01bActs(std::int64_t pad = 0, std::optional<std::int64_t> partial_sum = std::nullopt,
+                    std::int64_t stride = 1);
+
+ protected:
+  void check_partial_sum(const Shape& output) const;
+  /// ValueError where the flag strict_cuda_convnet is set and the convolution of that node (a conv2d or one
+  /// of its gradients) exceeds a limit of the original.
+  void check_limits(const Variable& convolution) const;
+  ConvOptions options() const;
 
  private:
-  friend class ImageActs;
-  friend class WeightActs;
-  void check_partial_sum(const Shape& output) const;
   std::int64_t pad_, stride_;
   std::optional<std::int64_t> partial_sum_;
 };
 
-/// The gradient of FilterActs with respect to images of `shape` = {rows, columns}.
-class CROTON_API ImageActs {
+/// Correlation (filters are not turned around). Output extents round up: (extent + 2 pad - filter) / stride,
+/// plus 1 where there is a remainder, plus 1; the last windows see zeros.
+class CROTON_API FilterActs : public C01bActs {
  public:
-  explicit ImageActs(std::int64_t pad = 0, std::optional<std::int64_t> partial_sum = std::nullopt,
-                     std::int64_t stride = 1)
-      : forward_(pad, partial_sum, stride) {}
+  using C01bActs::C01bActs;
+  /// [filters, rows, columns, batch].
+  Variable operator()(const Operand& images, const Operand& filters) const;
+};
+
+/// The gradient of FilterActs with respect to images of `shape` = {rows, columns}.
+class CROTON_API ImageActs : public C01bActs {
+ public:
+  using C01bActs::C01bActs;
   Variable operator()(const Operand& hidden, const Operand& filters,
                       const std::array<std::int64_t, 2>& shape) const;
-
- private:
-  FilterActs forward_;
 };
 
 /// The gradient of FilterActs with respect to filters of `shape` = {rows, columns}.
-class CROTON_API WeightActs {
+class CROTON_API WeightActs : public C01bActs {
  public:
-  explicit WeightActs(std::int64_t pad = 0, std::optional<std::int64_t> partial_sum = std::nullopt,
-                      std::int64_t stride = 1)
-      : forward_(pad, partial_sum, stride) {}
+  using C01bActs::C01bActs;
   Variable operator()(const Operand& images, const Operand& hidden,
                       const std::array<std::int64_t, 2>& shape) const;
-
- private:
-  FilterActs forward_;
 };
 
 /// The largest element, or the mean, of windows of ds x ds, `stride` (at most ds) apart; windows at the end

@@ -18,6 +18,7 @@ Attributes attributes_of(const ConvOptions& o) {
                            {"num_groups", o.num_groups},
                            {"filter_flip", o.filter_flip}};
   attributes = with_conv_version(attributes, o.version, "conv2d");
+  if (o.unshared) attributes = attributes.with("unshared", true);
   for (const auto& [name, value] :
        {std::pair{"unroll_batch", o.unroll_batch}, std::pair{"unroll_kern", o.unroll_kern}}) {
     if (!value) continue;
@@ -84,10 +85,11 @@ Variable conv2d_grad_wrt_weights(const Operand& input, const Operand& output_gra
                                  const std::vector<Operand>& filter_shape, const ConvOptions& options) {
   const LocationScope scope(input.where());
   const auto [x, gy] = floating_pair(input, output_grad);
-  const Variable gw = apply_op(conv2d_grad_weights_op(),
-                               with_extents(with_shape_hint(x, options.input_shape, "conv2d", "input_shape"),
-                                            gy, filter_shape, 4, "filter_shape"),
-                               attributes_of(options));
+  const Variable image = with_shape_hint(x, options.input_shape, "conv2d", "input_shape");
+  const Variable gw =
+      apply_op(conv2d_grad_weights_op(),
+               with_extents(image, gy, filter_shape, options.unshared ? 6 : 4, "filter_shape"),
+               attributes_of(options));
   return with_leading_extents(gw, filter_shape, "conv2d", "filter_shape");
 }
 

@@ -13,7 +13,8 @@ namespace croton {
 
 // The abstract convolutions: what is computed, not how. Attributes of all three: `border_mode` ("valid",
 // "full", "half" or the list lo, hi of each axis), `subsample`, `dilation`, `num_groups`, `filter_flip`, and,
-// only where the user gave them, `version`, `unroll_batch`, `unroll_kern`, `unroll_patch`, `openmp`.
+// only where the user gave them, `unshared`, `version`, `unroll_batch`, `unroll_kern`, `unroll_patch`,
+// `openmp`, and of dnn_conv `compute_precision`, `workspace`.
 
 /// conv2d(x[b,c,h,w], w[o,c/groups,kh,kw]) -> [b,o,oh,ow].
 CROTON_API const Op& conv2d_op();
@@ -58,8 +59,12 @@ struct ConvOptions {
   bool filter_flip = true;
   std::vector<std::int64_t> filter_dilation = {1, 1};
   std::int64_t num_groups = 1;
-  /// "no_fft" keeps this convolution and its gradients away from fft; "dnn", "gemm", "legacy", "fft" or
-  /// "winograd": that implementation and no other, an error where it refuses.
+  /// Every position of the output has filters of its own: [filters, output rows, output columns, channels /
+  /// num_groups, rows, columns].
+  bool unshared = false;
+  /// "no_fft" keeps this convolution and its gradients away from fft; "dnn", "gemm", "legacy", "fft",
+  /// "winograd", "c01b" or one of cuDNN's algorithms ("dnn_fft", see ops/cudnn_algorithm.h): that
+  /// implementation and no other, an error where it refuses.
   std::string version = {};
   /// For the legacy implementation: how many images and filters of the batch it works on at once, whether it
   /// unrolls the loop over the filter's elements, whether it uses several threads.
@@ -70,7 +75,7 @@ struct ConvOptions {
 };
 
 /// input [batch, channels, rows, columns] convolved with filters
-/// [filters, channels / num_groups, rows, columns]. Each output extent is
+/// [filters, channels / num_groups, rows, columns] (six axes where they are unshared). Each output extent is
 /// (input + padding - dilated kernel) / subsample + 1, rounded down.
 CROTON_API Variable conv2d(const Operand& input, const Operand& filters, const ConvOptions& options = {});
 /// The gradient of conv2d with respect to its inputs of the shape `input_shape` (4 entries; symbolic rows and

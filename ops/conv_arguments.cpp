@@ -7,6 +7,7 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/tensor.h"
+#include "croton/ops/cudnn_algorithm.h"
 #include "croton/ops/elementwise.h"
 #include "croton/ops/shape_ops.h"
 
@@ -14,12 +15,18 @@ namespace croton {
 
 namespace {
 
-constexpr std::string_view implementation_names[] = {"dnn", "gemm", "legacy", "fft", "winograd"};
+constexpr std::string_view implementation_names[] = {"dnn", "gemm", "legacy", "fft", "winograd", "c01b"};
 
 }  // namespace
 
 bool is_implementation_name(std::string_view name) {
-  return std::ranges::find(implementation_names, name) != std::end(implementation_names);
+  return std::ranges::find(implementation_names, name) != std::end(implementation_names) ||
+         !cudnn_algorithm_in(name).empty();
+}
+
+Attributes gradient_attributes(const Attributes& attributes) {
+  const bool has_algorithm = !cudnn_algorithm_in(attributes.get_or<std::string>("version", "")).empty();
+  return has_algorithm ? attributes.with("version", std::string("dnn")) : attributes;
 }
 
 std::pair<Variable, Variable> floating_pair(const Operand& a, const Operand& b) {
@@ -52,7 +59,8 @@ std::vector<Variable> with_extents(const Variable& a, const Variable& b, const s
   if (shape.size() != entries)
     throw ValueError(fmt::format("{} has {} entries; it needs {}", name, shape.size(), entries));
   std::vector<Variable> inputs = {a, b};
-  const SymbolicShape extents(std::vector<Operand>(shape.begin() + 2, shape.end()));
+  const std::ptrdiff_t axes = entries == 5 ? 3 : 2;  // unshared filters have 6 entries
+  const SymbolicShape extents(std::vector<Operand>(shape.end() - axes, shape.end()));
   inputs.insert(inputs.end(), extents.extents().begin(), extents.extents().end());
   return inputs;
 }
@@ -70,8 +78,11 @@ Variable with_leading_extents(const Variable& gradient, const std::vector<Operan
 Attributes with_conv_version(const Attributes& attributes, const std::string& version, const char* function) {
   if (version.empty()) return attributes;
   if (version != "no_fft" && !is_implementation_name(version)) {
-    throw ValueError(fmt::format("{}: version '{}' is not known; there are no_fft and {}", function, version,
-                                 fmt::join(implementation_names, ", ")));
+    throw ValueError(
+        fmt::format("{}: version '{}' is not known; there are no_fft, {} and dnn_ with an "
+                    "algorithm of cuDNN ({}, {})",
+                    function, version, fmt::join(implementation_names, ", "),
+                    fmt::join(cudnn_algorithm_names(), ", "), fmt::join(cudnn_selection_names(), ", ")));
   }
   return attributes.with("version", version);
 }

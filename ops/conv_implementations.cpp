@@ -17,11 +17,23 @@ ConvDirection parse_direction(const std::string& name) {
                    name + "'");
 }
 
-ConvProblem read_problem(const Attributes& attributes, const Variable& first, const Variable& second) {
-  return conv_problem(parse_direction(attributes.get<std::string>("direction")), attributes,
-                      first.type().shape, second.type().shape,
-                      attributes.get_or<std::vector<std::int64_t>>("extents", {}), first.dtype());
+/// How images, filters and output lie.
+enum class ConvLayout : std::uint8_t { bc01, c01b };
+
+Shape c01b_to_bc01(const Shape& s) { return {s[3], s[0], s[1], s[2]}; }
+Shape bc01_to_c01b(const Shape& s) { return {s[1], s[2], s[3], s[0]}; }
+
+ConvProblem read_problem(ConvLayout layout, const Attributes& attributes, const Variable& first,
+                         const Variable& second) {
+  const auto shape = [&](const Variable& x) {
+    return layout == ConvLayout::c01b ? c01b_to_bc01(x.type().shape) : x.type().shape;
+  };
+  return conv_problem(parse_direction(attributes.get<std::string>("direction")), attributes, shape(first),
+                      shape(second), attributes.get_or<std::vector<std::int64_t>>("extents", {}),
+                      first.dtype());
 }
+
+ConvLayout layout_of(const Op& op) { return &op == &c01b_conv_op() ? ConvLayout::c01b : ConvLayout::bc01; }
 
 Shape result_shape(const ConvProblem& problem) {
   switch (problem.direction) {
@@ -51,11 +63,19 @@ class ConcreteConv final : public Op {
     if (first.dtype() != second.dtype() || !is_floating(first.dtype())) {
       throw TypeError("takes operands of one floating dtype: " + describe(first) + ", " + describe(second));
     }
-    return {{first.dtype(), result_shape(read_problem(attributes, first, second))}};
+    const ConvLayout layout = layout_of(*this);
+    if (layout == ConvLayout::c01b && (first.rank() != 4 || second.rank() != 4))
+      throw TypeError("takes tensors of rank 4 (c01b): " + describe(first) + ", " + describe(second));
+    const Shape shape = result_shape(read_problem(layout, attributes, first, second));
+    return {{first.dtype(), layout == ConvLayout::c01b ? bc01_to_c01b(shape) : shape}};
   }
 
   std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) const override {
-    return {conv_reference(concrete_conv_problem(node), inputs[0], inputs[1])};
+    const ConvProblem problem = concrete_conv_problem(node);
+    if (layout_of(*this) == ConvLayout::bc01) return {conv_reference(problem, inputs[0], inputs[1])};
+    const auto to_bc01 = [](const Tensor& x) { return x.transpose({3, 0, 1, 2}); };
+    return {
+        conv_reference(problem, to_bc01(inputs[0]), to_bc01(inputs[1])).transpose({1, 2, 3, 0}).contiguous()};
   }
 
   std::string label(const Node& node) const override {
@@ -66,6 +86,12 @@ class ConcreteConv final : public Op {
     if (const AttributeValue* arithmetic = node.attributes().find("arithmetic")) {
       if (!options.empty()) options += ", ";
       options += std::get<std::string>(*arithmetic);
+    }
+    for (const char* name : {"algo", "compute_precision"}) {
+      const AttributeValue* said = node.attributes().find(name);
+      if (said == nullptr) continue;
+      if (!options.empty()) options += ", ";
+      options += std::string(name) + "=" + std::get<std::string>(*said);
     }
     if (const AttributeValue* tile = node.attributes().find("tile")) {
       if (!options.empty()) options += ", ";
@@ -82,7 +108,7 @@ class ConcreteConv final : public Op {
 
 // Known by name from the start, whether or not this process has made one.
 [[maybe_unused]] const Op* const conv_implementations_registered_at_start[] = {
-    &dnn_conv_op(), &corr_mm_op(), &direct_conv_op(), &winograd_conv_op(), &fft_conv_op()};
+    &dnn_conv_op(), &corr_mm_op(), &direct_conv_op(), &winograd_conv_op(), &fft_conv_op(), &c01b_conv_op()};
 
 const Op& dnn_conv_op() {
   static const ConcreteConv op("dnn_conv", "DnnConv");
@@ -106,8 +132,13 @@ const Op& fft_conv_op() {
   return op;
 }
 
+const Op& c01b_conv_op() {
+  static const ConcreteConv op("c01b_conv", "C01bConv");
+  return op;
+}
+
 ConvProblem concrete_conv_problem(const Node& node) {
-  ConvProblem problem = read_problem(node.attributes(), node.input(0), node.input(1));
+  ConvProblem problem = read_problem(layout_of(node.op()), node.attributes(), node.input(0), node.input(1));
   problem.device = node.type().device;
   return problem;
 }

@@ -12,7 +12,9 @@ namespace croton {
 // "backward_inputs" (filters, output gradient), "backward_weights" (image, output gradient). Beside the
 // attributes of the abstract op a backward one has `extents`, the spatial extents of its result.
 
-/// oneDNN's convolution.
+/// The vendor's: oneDNN's, on a GPU cuDNN's. There the attribute `algo` says by which of its algorithms or
+/// how one is chosen (without: by measurement), `or_none` that another is taken where the library refuses it;
+/// `compute_precision` as the flag dnn.conv.precision; `workspace` bounds it in MiB.
 CROTON_API const Op& dnn_conv_op();
 /// The Toeplitz matrix of the image (im2col) and matrix products; on a GPU one product that gathers its
 /// operands, where the attribute `arithmetic` says how factors are multiplied ("tf32x3"; see
@@ -24,6 +26,10 @@ CROTON_API const Op& direct_conv_op();
 CROTON_API const Op& winograd_conv_op();
 /// Products of spectra; the attribute `tile` gives the lengths of the transforms.
 CROTON_API const Op& fft_conv_op();
+
+/// Direct loops over tensors in c01b: images [channels, rows, columns, batch], filters [channels / groups,
+/// rows, columns, filters], output [filters, rows, columns, batch].
+CROTON_API const Op& c01b_conv_op();
 
 /// The problem of a node of one of these ops.
 CROTON_API ConvProblem concrete_conv_problem(const Node& node);

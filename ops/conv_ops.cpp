@@ -5,6 +5,7 @@
 #include "croton/graph/text.h"
 #include "croton/ops/conv.h"
 #include "croton/ops/conv3d.h"
+#include "croton/ops/conv_arguments.h"
 #include "croton/ops/conv_shapes.h"
 #include "croton/ops/static_value.h"
 
@@ -14,9 +15,9 @@ namespace {
 
 std::string tuple_text(const std::vector<std::int64_t>& numbers) { return to_string(Shape(numbers)); }
 
-// The extents of x's spatial axes, as inputs for a gradient.
-void add_extents(std::vector<Variable>& inputs, const Variable& x) {
-  for (int axis = 2; axis < x.rank(); ++axis) {
+// The extents of x's last axes, which are spatial, as inputs for a gradient.
+void add_extents(std::vector<Variable>& inputs, const Variable& x, int axes) {
+  for (int axis = x.rank() - axes; axis < x.rank(); ++axis) {
     const std::int64_t known = x.type().shape[static_cast<std::size_t>(axis)];
     inputs.push_back(known == unknown ? x.shape(axis) : constant(Tensor(known)));
   }
@@ -32,15 +33,15 @@ Variable forward(const Variable& x, const Variable& w, const Attributes& attribu
 Variable backward_inputs(const Variable& w, const Variable& gy, const Variable& like,
                          const Attributes& attributes) {
   std::vector<Variable> inputs = {w, gy};
-  add_extents(inputs, like);
-  return apply_op(of_rank(w.rank() - 2, conv2d_grad_inputs_op, conv3d_grad_inputs_op), std::move(inputs),
+  add_extents(inputs, like, gy.rank() - 2);
+  return apply_op(of_rank(gy.rank() - 2, conv2d_grad_inputs_op, conv3d_grad_inputs_op), std::move(inputs),
                   attributes);
 }
 
 Variable backward_weights(const Variable& x, const Variable& gy, const Variable& like,
                           const Attributes& attributes) {
   std::vector<Variable> inputs = {x, gy};
-  add_extents(inputs, like);
+  add_extents(inputs, like, gy.rank() - 2);
   return apply_op(of_rank(x.rank() - 2, conv2d_grad_weights_op, conv3d_grad_weights_op), std::move(inputs),
                   attributes);
 }
@@ -58,10 +59,14 @@ class AbstractConv final : public Op {
       throw TypeError(fmt::format("{} takes {} inputs, got {}", name(), count, inputs.size()));
     }
     const DType dtype = inputs[0].dtype();
-    for (const Variable& input : inputs.first(2)) {
-      if (input.rank() != rank_ + 2) {
-        throw TypeError(
-            fmt::format("{} takes tensors of rank {}, got {}", name(), rank_ + 2, to_string(input.type())));
+    const std::optional<std::size_t> filters = filter_input();
+    for (std::size_t i = 0; i < 2; ++i) {
+      const Variable& input = inputs[i];
+      const bool has_positions = filters == i && is_unshared(attributes);
+      if (const int rank = rank_ + 2 + (has_positions ? rank_ : 0); input.rank() != rank) {
+        throw TypeError(fmt::format("{} takes tensors of rank {}, got {}{}", name(), rank,
+                                    to_string(input.type()),
+                                    has_positions ? " (unshared filters have the output's axes too)" : ""));
       }
       if (!is_floating(input.dtype()) || input.dtype() != dtype) {
         throw TypeError(fmt::format("{} takes floating tensors of one dtype, got {} and {}", name(),
@@ -93,7 +98,7 @@ class AbstractConv final : public Op {
 
   std::vector<InputGradient> grad(const Node& node, std::span<const Variable> gradients) const override {
     const Variable &a = node.input(0), &b = node.input(1), &g = gradients[0];
-    const Attributes& attributes = node.attributes();
+    const Attributes attributes = gradient_attributes(node.attributes());
     std::vector<InputGradient> result(node.input_count(), InputGradient::disconnected());
     switch (direction_) {
       case ConvDirection::forward:
@@ -144,7 +149,8 @@ class AbstractConv final : public Op {
     if (a.get<std::int64_t>("num_groups") != 1) {
       text += fmt::format(", num_groups={}", a.get<std::int64_t>("num_groups"));
     }
-    for (const char* option : {"version", "unroll_batch", "unroll_kern", "unroll_patch", "openmp"}) {
+    for (const char* option : {"unshared", "version", "compute_precision", "workspace", "unroll_batch",
+                               "unroll_kern", "unroll_patch", "openmp"}) {
       if (const AttributeValue* value = a.find(option))
         text += fmt::format(", {}={}", option, to_string(*value));
     }
@@ -152,6 +158,19 @@ class AbstractConv final : public Op {
   }
 
  private:
+  static bool is_unshared(const Attributes& attributes) { return attributes.get_or<bool>("unshared", false); }
+  /// Which input are the filters.
+  std::optional<std::size_t> filter_input() const {
+    switch (direction_) {
+      case ConvDirection::forward:
+        return 1;
+      case ConvDirection::backward_inputs:
+        return 0;
+      default:
+        return std::nullopt;
+    }
+  }
+
   Shape result_shape(const ConvProblem& p) const {
     switch (direction_) {
       case ConvDirection::forward:
@@ -162,7 +181,7 @@ class AbstractConv final : public Op {
         break;
     }
     Shape shape = p.filter_shape();
-    if (p.channels == unknown) shape[1] = unknown;
+    if (p.channels == unknown) shape[static_cast<std::size_t>(p.channel_axis_of_filters())] = unknown;
     return shape;
   }
 

@@ -48,7 +48,14 @@ std::int64_t ConvProblem::dilated_kernel(int axis) const {
 }
 
 Shape ConvProblem::image_shape() const { return with_leading(batch, channels, image); }
-Shape ConvProblem::filter_shape() const { return with_leading(filters, channels / groups, kernel); }
+Shape ConvProblem::filter_shape() const {
+  const Shape shape = with_leading(filters, channels / groups, kernel);
+  if (!unshared) return shape;
+  Shape with_positions{filters};
+  for (const std::int64_t extent : out) with_positions.push_back(extent);
+  for (std::size_t axis = 1; axis < shape.size(); ++axis) with_positions.push_back(shape[axis]);
+  return with_positions;
+}
 Shape ConvProblem::out_shape() const { return with_leading(batch, filters, out); }
 
 double ConvProblem::flops() const {
@@ -65,6 +72,7 @@ std::string to_string(const ConvProblem& p) {
       to_string(p.direction), name_of(p.dtype), joined(p.image_shape(), "x"), joined(p.filter_shape(), "x"),
       joined(p.out_shape(), "x"), joined(p.pad_lo, ","), joined(p.pad_hi, ","), joined(p.stride, ","),
       joined(p.dilation, ","), p.groups, p.flip ? " flip" : "");
+  if (p.unshared) text += " unshared";
   if (!p.version.empty()) text += " version " + p.version;
   if (!p.device.is_host()) text += " on " + to_string(p.device);
   return text;
@@ -74,9 +82,10 @@ ConvProblem conv_problem(const Node& node) {
   const std::optional<ConvDirection> direction = conv_direction(node.op());
   if (!direction) throw InternalError("conv_problem of a " + node.op().name() + " node");
   Shape extents;
+  // The last axes of the result's type know the extents as well.
+  const Shape& result = node.type().shape;
   for (std::size_t i = 2; i < node.input_count(); ++i) {
-    // The result's type knows the extents as well.
-    extents.push_back(node.type().shape[i]);
+    extents.push_back(result[result.size() - node.input_count() + i]);
   }
   ConvProblem problem = conv_problem(*direction, node.attributes(), node.input(0).type().shape,
                                      node.input(1).type().shape, extents, node.type().dtype);
@@ -105,6 +114,7 @@ Attributes conv_attributes(const ConvProblem& p) {
                            {"dilation", list(p.dilation)},
                            {"num_groups", p.groups},
                            {"filter_flip", p.flip}};
+  if (p.unshared) attributes = attributes.with("unshared", true);
   return p.version.empty() ? attributes : attributes.with("version", p.version);
 }
 

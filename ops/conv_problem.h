@@ -16,7 +16,8 @@ enum class ConvDirection : std::uint8_t { forward, backward_inputs, backward_wei
 CROTON_API std::string to_string(ConvDirection direction);
 
 /// One convolution with all its numbers. Image [batch, channels, image…], filters
-/// [filters, channels / groups, kernel…], output [batch, filters, out…]; `rank` spatial axes.
+/// [filters, channels / groups, kernel…] (where they are unshared [filters, out…, channels / groups,
+/// kernel…]), output [batch, filters, out…]; `rank` spatial axes.
 struct CROTON_API ConvProblem {
   ConvDirection direction = ConvDirection::forward;
   int rank = 2;
@@ -31,7 +32,8 @@ struct CROTON_API ConvProblem {
   Shape pad_hi;  // and behind it
   Shape stride;
   Shape dilation;
-  bool flip = true;  // a mathematical convolution; otherwise a correlation
+  bool flip = true;       // a mathematical convolution; otherwise a correlation
+  bool unshared = false;  // filters of its own for every position of the output
   DType dtype = DType::float32;
   Device device;        // where it is computed
   std::string version;  // the user's word on the choice (ConvOptions), or empty
@@ -39,8 +41,10 @@ struct CROTON_API ConvProblem {
   /// (kernel - 1) * dilation + 1; 0 for an empty kernel.
   std::int64_t dilated_kernel(int axis) const;
   Shape image_shape() const;   // [batch, channels, image…]
-  Shape filter_shape() const;  // [filters, channels / groups, kernel…]
+  Shape filter_shape() const;  // [filters, channels / groups, kernel…], unshared with out… behind filters
   Shape out_shape() const;     // [batch, filters, out…]
+  /// Where filter_shape() has the channels of a group.
+  int channel_axis_of_filters() const { return unshared ? 1 + rank : 1; }
   /// Multiplications and additions, counted as two.
   double flops() const;
 

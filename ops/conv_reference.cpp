@@ -75,27 +75,24 @@ Tensor conv_reference(const ConvProblem& p, const Tensor& first, const Tensor& s
   std::vector<double> results(static_cast<std::size_t>(shape.count()), 0.0);
   double* sums = results.data();
   const std::int64_t stride = axes[2].stride;
+  const std::int64_t next = p.unshared ? channels * kernel : 0;  // from one output's filters to the next
   for (std::int64_t n = 0; n < p.batch; ++n) {
     for (std::int64_t o = 0; o < p.filters; ++o) {
       for (std::int64_t c = 0; c < channels; ++c) {
         const auto image_at = (n * p.channels + o / filters * channels + c) * image;
-        const auto filter_at = (o * channels + c) * kernel;
         const auto out_at = (n * p.filters + o) * out;
         for_each_row(axes, [&](std::int64_t i, std::int64_t k, std::int64_t y, std::int64_t count) {
-          const std::int64_t x = image_at + i, w = filter_at + k, g = out_at + y;
+          const std::int64_t x = image_at + i, g = out_at + y;
+          const std::int64_t w = ((p.unshared ? o * out + y : o) * channels + c) * kernel + k;
           switch (p.direction) {
             case ConvDirection::forward:
-              for (std::int64_t j = 0; j < count; ++j) sums[g + j] += a[x + j * stride] * b[w];
+              for (std::int64_t j = 0; j < count; ++j) sums[g + j] += a[x + j * stride] * b[w + j * next];
               break;
             case ConvDirection::backward_inputs:
-              for (std::int64_t j = 0; j < count; ++j) sums[x + j * stride] += a[w] * b[g + j];
+              for (std::int64_t j = 0; j < count; ++j) sums[x + j * stride] += a[w + j * next] * b[g + j];
               break;
-            case ConvDirection::backward_weights: {
-              double sum = 0;
-              for (std::int64_t j = 0; j < count; ++j) sum += a[x + j * stride] * b[g + j];
-              sums[w] += sum;
-              break;
-            }
+            case ConvDirection::backward_weights:
+              for (std::int64_t j = 0; j < count; ++j) sums[w + j * next] += a[x + j * stride] * b[g + j];
           }
         });
       }

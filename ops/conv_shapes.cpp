@@ -118,6 +118,26 @@ Shape spatial(const Shape& shape) {
   return result;
 }
 
+/// The last axes: unshared filters have the output's in front of the channels.
+Shape kernel_of(const Shape& filters, int rank) {
+  Shape result;
+  for (std::size_t axis = filters.size() - static_cast<std::size_t>(rank); axis < filters.size(); ++axis)
+    result.push_back(filters[axis]);
+  return result;
+}
+
+/// The output's extents as unshared filters say them, against what follows from the image.
+void set_out_of_filters(ConvProblem& p, const Shape& filters) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(p.rank); ++i) {
+    const std::int64_t said = filters[i + 1];
+    if (said != unknown && p.out[i] != unknown && said != p.out[i]) {
+      throw ShapeError(fmt::format("on {} there are unshared filters for {} positions, the output has {}",
+                                   axis_name(i, p.rank), said, p.out[i]));
+    }
+    if (p.out[i] == unknown) p.out[i] = said;
+  }
+}
+
 }  // namespace
 
 std::optional<ConvDirection> conv_direction(const Op& op) {
@@ -133,7 +153,8 @@ ConvProblem resolve_conv(ConvDirection direction, const Attributes& attributes, 
                          const Shape& second, const Shape& extents, DType dtype) {
   ConvProblem p;
   p.direction = direction;
-  p.rank = first.rank() - 2;
+  p.rank = (direction == ConvDirection::backward_inputs ? second : first).rank() - 2;
+  p.unshared = attributes.get_or<bool>("unshared", false);
   p.dtype = dtype;
   p.flip = attributes.get<bool>("filter_flip");
   p.groups = attributes.get<std::int64_t>("num_groups");
@@ -148,7 +169,7 @@ ConvProblem resolve_conv(ConvDirection direction, const Attributes& attributes, 
                                                                        : nullptr;
   const Shape* gradient = direction == ConvDirection::forward ? nullptr : &second;
   p.image = image != nullptr ? spatial(*image) : extents;
-  p.kernel = filters != nullptr ? spatial(*filters) : extents;
+  p.kernel = filters != nullptr ? kernel_of(*filters, p.rank) : extents;
 
   const char* grad_name = "output gradient";
   p.batch = image != nullptr ? (*image)[0] : unknown;
@@ -169,16 +190,18 @@ ConvProblem resolve_conv(ConvDirection direction, const Attributes& attributes, 
         fmt::format("there are {} filters; they do not divide into {} groups", p.filters, p.groups));
   }
   if (filters != nullptr) {
-    const std::int64_t taken = times((*filters)[1], p.groups);
+    const auto axis = static_cast<std::size_t>(p.channel_axis_of_filters());
+    const std::int64_t taken = times((*filters)[axis], p.groups);
     if (taken != unknown && p.channels != unknown && taken != p.channels) {
       throw ShapeError(
-          fmt::format("the input has {} channels (axis 1), the filters take {} (axis 1: {}, in {} group{})",
-                      p.channels, taken, (*filters)[1], p.groups, p.groups == 1 ? "" : "s"));
+          fmt::format("the input has {} channels (axis 1), the filters take {} (axis {}: {}, in {} group{})",
+                      p.channels, taken, axis, (*filters)[axis], p.groups, p.groups == 1 ? "" : "s"));
     }
     if (p.channels == unknown) p.channels = taken;
   }
   set_pads(p, attributes);
   set_out(p, gradient);
+  if (p.unshared && filters != nullptr) set_out_of_filters(p, *filters);
   return p;
 }
 

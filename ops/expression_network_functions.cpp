@@ -4,6 +4,7 @@
 
 #include "croton/ops/conv.h"
 #include "croton/ops/conv_forms.h"
+#include "croton/ops/dnn_conv.h"
 #include "croton/ops/expression_call.h"
 #include "croton/ops/nnet.h"
 #include "croton/ops/pool.h"
@@ -65,6 +66,7 @@ ConvOptions conv_options(const Call& c) {
   options.filter_flip = c.boolean("filter_flip");
   options.filter_dilation = c.integers("filter_dilation");
   options.num_groups = c.integer("num_groups");
+  options.unshared = c.boolean("unshared");
   options.version = c.text("version");
   options.unroll_batch = c.optional_integer("unroll_batch");
   options.unroll_kern = c.optional_integer("unroll_kern");
@@ -75,13 +77,29 @@ ConvOptions conv_options(const Call& c) {
 
 #define CROTON_CONV_KEYWORDS                                                                        \
   "border_mode='valid', subsample=(1, 1), filter_flip=true, filter_dilation=(1, 1), num_groups=1, " \
-  "version='', unroll_batch=none, unroll_kern=none, unroll_patch=none, openmp=none)"
+  "unshared=false, version='', unroll_batch=none, unroll_kern=none, unroll_patch=none, openmp=none)"
 
 Value conv2d_of(const Call& c) {
   ConvOptions options = conv_options(c);
   options.input_shape = c.optional_shape("input_shape");
   options.filter_shape = c.optional_shape("filter_shape");
   return {conv2d(c.operand("input"), c.operand("filters"), options)};
+}
+
+Value dnn_conv_of(const Call& c) {
+  const auto list = [&](const char* name) {
+    return c.is_none(name) ? std::vector<std::int64_t>() : c.integers(name);
+  };
+  return {dnn_conv(c.operand("img"), c.operand("kerns"),
+                   {.border_mode = border_mode(c),
+                    .subsample = list("subsample"),
+                    .dilation = list("dilation"),
+                    .conv_mode = c.text("conv_mode"),
+                    .direction_hint = c.text("direction_hint"),
+                    .algo = c.text("algo"),
+                    .precision = c.text("precision"),
+                    .workspace = c.optional_integer("workspace"),
+                    .num_groups = c.integer("num_groups")})};
 }
 
 Value conv2d_grad_wrt_inputs_of(const Call& c) {
@@ -142,6 +160,9 @@ std::vector<FunctionRow> network_functions() {
                           .filter_dilation = c.integers("filter_dilation"),
                           .num_groups = c.integer("num_groups")})};
        }},
+      {"dnn_conv(img, kerns, border_mode='valid', subsample=none, dilation=none, conv_mode='conv', "
+       "direction_hint='', algo='', precision='', workspace=none, num_groups=1)",
+       "Convolution by the vendor's library and nothing else.", dnn_conv_of},
       {"conv2d_grad_wrt_inputs(output_grad, filters, input_shape, " CROTON_CONV_KEYWORDS,
        "The gradient of conv2d with respect to its input.", conv2d_grad_wrt_inputs_of},
       {"conv2d_grad_wrt_weights(input, output_grad, filter_shape, " CROTON_CONV_KEYWORDS,

@@ -27,11 +27,17 @@ inline Support accept() { return {}; }
 inline Support poor(std::string reason) { return {Support::Kind::poor, std::move(reason)}; }
 inline Support refuse(std::string reason) { return {Support::Kind::refuse, std::move(reason)}; }
 
+/// Where there is an implementation at all: elsewhere it is not asked.
+enum class ConvPlace : std::uint8_t { anywhere, gpu };
+
 /// An implementation of convolutions. Each is one file, and one entry of conv_candidates().
 struct ConvCandidate {
   std::string_view name;
   /// What queries include and exclude it by; the name of the rewrite in the history of the nodes it made.
   std::string_view tag;
+  ConvPlace place = ConvPlace::anywhere;
+  /// It knows filters that are unshared; others are not asked about them.
+  bool knows_unshared = false;
   /// It makes machine code for the problem: FAST_COMPILE takes any other that can compute it.
   bool costly = false;
   /// Taken only when it is asked for by its tag, by measurement, or where it is favoured.
@@ -60,6 +66,9 @@ extern CROTON_API const ConvCandidate conv_fft_tiling;
 extern CROTON_API const ConvCandidate conv_winograd;
 extern CROTON_API const ConvCandidate conv_winograd_4x4;
 extern CROTON_API const ConvCandidate conv_conv3d2d;
+extern CROTON_API const ConvCandidate conv_c01b;
+/// cuDNN's algorithms, each by itself.
+CROTON_API std::span<const ConvCandidate> cudnn_algorithm_candidates();
 
 /// All of them; the order is the default priority.
 CROTON_API std::span<const ConvCandidate* const> conv_candidates();

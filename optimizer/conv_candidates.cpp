@@ -11,11 +11,17 @@ namespace croton {
 
 namespace {
 
+/// The order is the default priority.
+std::vector<const ConvCandidate*> built_in() {
+  std::vector<const ConvCandidate*> all = {&conv_dnn,        &conv_gemm,         &conv_legacy,     &conv_fft,
+                                           &conv_fft_tiling, &conv_winograd_4x4, &conv_winograd,   &conv_c01b,
+                                           &conv_conv3d2d,   &conv_gemm_halves,  &conv_gemm_second};
+  for (const ConvCandidate& candidate : cudnn_algorithm_candidates()) all.push_back(&candidate);
+  return all;
+}
+
 struct CandidateList {
-  // The order is the default priority.
-  std::vector<const ConvCandidate*> candidates = {
-      &conv_dnn,          &conv_gemm,     &conv_legacy,   &conv_fft,         &conv_fft_tiling,
-      &conv_winograd_4x4, &conv_winograd, &conv_conv3d2d, &conv_gemm_halves, &conv_gemm_second};
+  std::vector<const ConvCandidate*> candidates = built_in();
   std::mutex mutex;
   bool is_closed = false;
 };
@@ -59,7 +65,7 @@ std::int64_t conv_terms(const ConvProblem& p) {
     case ConvDirection::backward_inputs:
       return p.filters / p.groups * p.kernel.count();
     default:
-      return p.batch * p.out.count();
+      return p.unshared ? p.batch : p.batch * p.out.count();
   }
 }
 

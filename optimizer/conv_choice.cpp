@@ -8,12 +8,14 @@
 #include "croton/graph/message.h"
 #include "croton/ops/conv_arguments.h"
 #include "croton/ops/conv_shapes.h"
+#include "croton/ops/cudnn_algorithm.h"
 
 namespace croton {
 
 namespace {
 
 constexpr std::string_view meta_tag = "conv_meta";
+constexpr std::string_view cudnn_tag = "cudnn";
 
 /// Names that ask for an implementation of one direction of 3-D convolutions only.
 struct DirectionName {
@@ -32,12 +34,20 @@ constexpr DirectionName names_in_3d[] = {
 /// Whether a query that mentions the name means that candidate for that problem.
 bool is_meant(std::string_view name, const ConvCandidate& candidate, const ConvProblem& problem) {
   if (name == candidate.tag) return true;
+  if (name == cudnn_tag) return candidate.tag == conv_dnn.tag && problem.device.is_cuda();
   return problem.rank == 3 && std::ranges::any_of(names_in_3d, [&](const DirectionName& row) {
            return row.name == name && row.tag == candidate.tag && row.direction == problem.direction;
          });
 }
 
-std::string conv_tag(std::string_view implementation) { return fmt::format("conv_{}", implementation); }
+/// Whether the version of a convolution means the candidate: it names an implementation, or an algorithm of
+/// cuDNN, which on the CPU is oneDNN's business.
+bool is_asked_for(const ConvCandidate& candidate, const ConvProblem& problem) {
+  if (fmt::format("conv_{}", problem.version) == candidate.tag || problem.version == candidate.name)
+    return true;
+  return problem.device.is_host() && candidate.tag == conv_dnn.tag &&
+         !cudnn_algorithm_in(problem.version).empty();
+}
 
 /// The name in the list that means the candidate; null where there is none.
 const std::string* naming(const std::vector<std::string>& names, const ConvCandidate& candidate,
@@ -55,6 +65,7 @@ bool has_static_shapes(const Node& node) {
 std::vector<const ConvCandidate*> in_order(const Query& query, const ConvProblem& problem) {
   std::vector<const ConvCandidate*> order;
   const auto add = [&](const ConvCandidate* candidate) {
+    if (candidate->place == ConvPlace::gpu && problem.device.is_host()) return;
     if (std::ranges::find(order, candidate) == order.end()) order.push_back(candidate);
   };
   for (const std::string& name : query.included()) {
@@ -208,6 +219,8 @@ double allowed_error(const ConvProblem& problem) {
 }
 
 Support ask(const ConvCandidate& candidate, const ConvProblem& problem) {
+  if (problem.unshared && !candidate.knows_unshared)
+    return refuse("filters of its own for every position of the output (unshared)");
   Support support = candidate.support(problem);
   if (support.kind == Support::Kind::refuse) return support;
   const double error = candidate.error(problem), allowed = allowed_error(problem);
@@ -229,11 +242,11 @@ ConvChoice choose_convolution(const ConvProblem& problem, const Query& query) {
   for (const ConvCandidate* candidate : in_order(query, problem)) {
     ConvChoice::Entry& entry = choice.entries.emplace_back();
     entry.candidate = candidate;
-    entry.is_wanted = conv_tag(problem.version) == candidate->tag ||
-                      naming(query.included(), *candidate, problem) != nullptr;
+    entry.is_wanted =
+        is_asked_for(*candidate, problem) || naming(query.included(), *candidate, problem) != nullptr;
     if (const std::string* by = naming(query.excluded(), *candidate, problem)) {
       entry.excluded_by = fmt::format("excluded by optimizer_excluding={}", *by);
-    } else if (is_implementation_name(problem.version) && conv_tag(problem.version) != candidate->tag) {
+    } else if (is_implementation_name(problem.version) && !is_asked_for(*candidate, problem)) {
       entry.excluded_by = fmt::format("the convolution asks for {}", problem.version);
     } else {
       entry.support = ask(*candidate, problem);
@@ -271,7 +284,7 @@ void choose_convolutions(FunctionGraph& graph, const Query& query) {
 
 std::span<const std::string_view> conv_tags() {
   static const std::vector<std::string_view> tags = [] {
-    std::vector<std::string_view> all = {meta_tag};
+    std::vector<std::string_view> all = {meta_tag, cudnn_tag};
     for (const DirectionName& row : names_in_3d) all.push_back(row.name);
     for (const ConvCandidate* candidate : conv_candidates()) {
       if (std::ranges::find(all, candidate->tag) == all.end()) all.push_back(candidate->tag);

@@ -1,9 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
+#include "croton/graph/flags.h"
 #include "croton/ops/conv_implementations.h"
+#include "croton/ops/cudnn_algorithm.h"
 #include "croton/ops/cudnn_problem.h"
 #include "croton/optimizer/conv_candidate.h"
 
@@ -34,32 +38,124 @@ Support preference(const ConvProblem& p) {
   return accept();
 }
 
-/// cuDNN, whose fastest algorithm as measured is taken.
 Support support_on_gpu(const ConvProblem& p) {
   std::string reason;
   return cudnn_problem(p, reason) ? accept() : refuse(reason);
 }
 
+/// Copies of the operands in blocked formats.
+std::size_t dnn_workspace(const ConvProblem& p) {
+  return static_cast<std::size_t>(p.image_shape().count() + p.filter_shape().count() +
+                                  p.out_shape().count()) *
+         sizeof(float);
+}
+
+double direct_error(const ConvProblem& p) {
+  return std::max(1.6 * sequential_error(p), allowed_factor_roundoff(p.dtype));
+}
+
+// As measured on an H200 (cuDNN 9.14), whose Winograd gradient of 3 x 3 filters rounds worst.
+double winograd_error(const ConvProblem& p) {
+  constexpr double roundings = 90;
+  return std::max(direct_error(p), roundings * arithmetic_roundoff(p.dtype) + storage_roundoff(p.dtype));
+}
+
+double fft_error(const ConvProblem& p) {
+  constexpr double first_stages = 4, of_stage = 0.8;
+  double elements = 1;  // of an image that is transformed as a whole
+  for (std::size_t axis = 0; axis < p.image.size(); ++axis)
+    elements *= static_cast<double>(p.image[axis] + p.pad_lo[axis] + p.pad_hi[axis]);
+  const double roundings = first_stages + of_stage * std::log2(std::max(elements, 2.0));
+  return std::max(direct_error(p), roundings * arithmetic_roundoff(p.dtype) + storage_roundoff(p.dtype));
+}
+
 /// Which algorithm is the fastest is not known here: the largest error of those that take the problem.
 /// Fourier transforms take any kernel without stride and dilation, Winograd's filtering 3 x 3 and 5 x 5 ones.
 double error_on_gpu(const ConvProblem& p) {
-  const double direct = std::max(1.6 * sequential_error(p), allowed_factor_roundoff(p.dtype));
-  double elements = 1;  // of an image that is transformed as a whole
   bool is_winograd = p.rank == 2;
   for (std::size_t axis = 0; axis < p.kernel.size(); ++axis) {
-    if (p.stride[axis] != 1 || p.dilation[axis] != 1) return direct;
+    if (p.stride[axis] != 1 || p.dilation[axis] != 1) return direct_error(p);
     is_winograd =
         is_winograd && p.kernel[axis] == p.kernel[0] && (p.kernel[axis] == 3 || p.kernel[axis] == 5);
-    elements *= static_cast<double>(p.image[axis] + p.pad_lo[axis] + p.pad_hi[axis]);
   }
-  // As measured on an H200 (cuDNN 9.14), whose gradient of 3 x 3 filters rounds worst.
-  constexpr double winograd_roundings = 90, first_stages = 4, of_stage = 0.8;
-  const double roundings =
-      is_winograd ? winograd_roundings : first_stages + of_stage * std::log2(std::max(elements, 2.0));
-  return std::max(direct, roundings * arithmetic_roundoff(p.dtype) + storage_roundoff(p.dtype));
+  return is_winograd ? winograd_error(p) : fft_error(p);
+}
+
+/// `algorithm` in the library's step (without: by measurement), in the precision of the flag where the
+/// convolution says none.
+Variable cudnn_node(const ConvProblem& p, const Variable& first, const Variable& second,
+                    Attributes attributes, std::string_view algorithm) {
+  if (algorithm != "time_on_shape_change") attributes = attributes.with("algo", std::string(algorithm));
+  const std::string precision =
+      attributes.get_or<std::string>("compute_precision", config().get("dnn.conv.precision"));
+  if (precision != "as_input_f32") attributes = attributes.with("compute_precision", precision);
+  return apply_concrete_conv(dnn_conv_op(), p, first, second, attributes);
+}
+
+/// What the flags say, which is for all convolutions: where the library refuses it, another.
+Variable build_by_flags(const ConvProblem& p, const Variable& first, const Variable& second,
+                        const Attributes& attributes) {
+  if (p.device.is_host()) return apply_concrete_conv(dnn_conv_op(), p, first, second, attributes);
+  const std::string algorithm = cudnn_algorithm_flag(p.direction);
+  const bool is_named = cudnn_algorithm_number(p.direction, algorithm).has_value();
+  return cudnn_node(p, first, second, is_named ? attributes.with("or_none", true) : attributes, algorithm);
+}
+
+constexpr std::size_t algorithms = 8, selections = 4;
+
+template <std::size_t i>
+std::string_view algorithm_name() {
+  return i < algorithms ? cudnn_algorithm_names()[i] : cudnn_selection_names()[i - algorithms];
+}
+
+template <std::size_t i>
+Support algorithm_support(const ConvProblem& p) {
+  const std::string_view name = algorithm_name<i>();
+  // A selection chooses among the others: as a candidate it says nothing that they do not.
+  if (i >= algorithms && cudnn_algorithm_in(p.version) != name)
+    return refuse(fmt::format("only where a convolution asks for it (version dnn_{})", name));
+  if (i < algorithms) {
+    if (std::string reason = cudnn_algorithm_refusal(p, name); !reason.empty()) return refuse(reason);
+  }
+  return support_on_gpu(p);
+}
+
+template <std::size_t i>
+double algorithm_error(const ConvProblem& p) {
+  const std::string_view name = algorithm_name<i>();
+  if (i >= algorithms) return error_on_gpu(p);
+  return name.starts_with("fft")        ? fft_error(p)
+         : name.starts_with("winograd") ? winograd_error(p)
+                                        : direct_error(p);
+}
+
+template <std::size_t i>
+ConvCandidate algorithm_candidate() {
+  static const std::string name = "dnn_" + std::string(algorithm_name<i>());
+  return {.name = name,
+          .tag = conv_dnn.tag,
+          .place = ConvPlace::gpu,
+          .opt_in = true,
+          .support = algorithm_support<i>,
+          .workspace = dnn_workspace,
+          .error = algorithm_error<i>,
+          .build = [](const ConvProblem& p, const Variable& first, const Variable& second,
+                      const Attributes& attributes) {
+            return cudnn_node(p, first, second, attributes, algorithm_name<i>());
+          }};
+}
+
+template <std::size_t... i>
+std::array<ConvCandidate, sizeof...(i)> algorithm_candidates(std::index_sequence<i...>) {
+  return {algorithm_candidate<i>()...};
 }
 
 }  // namespace
+
+std::span<const ConvCandidate> cudnn_algorithm_candidates() {
+  static const auto candidates = algorithm_candidates(std::make_index_sequence<algorithms + selections>());
+  return candidates;
+}
 
 /// oneDNN on the CPU, cuDNN on a GPU.
 const ConvCandidate conv_dnn = {
@@ -85,20 +181,11 @@ const ConvCandidate conv_dnn = {
       }
       return preference(p);
     },
-    // Copies of the operands in blocked formats.
-    .workspace = [](const ConvProblem& p) -> std::size_t {
-      return static_cast<std::size_t>(p.image_shape().count() + p.filter_shape().count() +
-                                      p.out_shape().count()) *
-             sizeof(float);
-    },
+    .workspace = dnn_workspace,
     .error = [](const ConvProblem& p) -> double {
       return p.device.is_cuda() ? error_on_gpu(p) : 1.6 * sequential_error(p);
     },
-    .build =
-        [](const ConvProblem& p, const Variable& first, const Variable& second,
-           const Attributes& attributes) {
-          return apply_concrete_conv(dnn_conv_op(), p, first, second, attributes);
-        },
+    .build = build_by_flags,
 };
 
 }  // namespace croton

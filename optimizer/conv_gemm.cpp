@@ -211,9 +211,9 @@ const ConvCandidate conv_gemm = {
 const ConvCandidate conv_gemm_halves = {
     .name = "gemm_fp16x3",
     .tag = "conv_gemm",
+    .place = ConvPlace::gpu,
     .opt_in = true,
     .support = [](const ConvProblem& p) -> Support {
-      if (p.device.is_host()) return refuse("it is for tensor cores");
       if (p.dtype != DType::float32)
         return refuse(fmt::format("dtype {}; it is for float32", name_of(p.dtype)));
       return gemm_on_gpu(p);
@@ -227,11 +227,9 @@ const ConvCandidate conv_gemm_halves = {
 const ConvCandidate conv_gemm_second = {
     .name = "gemm_second",
     .tag = "conv_gemm",
+    .place = ConvPlace::gpu,
     .opt_in = true,
-    .support =
-        [](const ConvProblem& p) {
-          return p.device.is_cuda() ? gemm_on_gpu(p) : refuse("there are other tiles on a GPU only");
-        },
+    .support = gemm_on_gpu,
     .workspace = gemm_workspace,
     .error = gemm_error,
     .build = build_gemm<1>,

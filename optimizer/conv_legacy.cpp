@@ -32,7 +32,7 @@ bool is_small_on_gpu(const ConvProblem& p) {
 }
 
 std::string favoured_on_gpu(const ConvProblem& p) {
-  if (!p.device.is_cuda() || !is_small_on_gpu(p)) return {};
+  if (!p.device.is_cuda() || p.unshared || !is_small_on_gpu(p)) return {};
   const std::int64_t channels = p.channels / p.groups;
   return fmt::format(
       "ahead of libraries on a GPU: {} channel{} a group and {} kernel elements are bound by memory",
@@ -52,17 +52,20 @@ Support support_of_loops_on_gpu(const ConvProblem& p) {
 const ConvCandidate conv_legacy = {
     .name = "legacy",
     .tag = "conv_legacy",
+    .knows_unshared = true,
     .costly = true,
     .favoured = favoured_on_gpu,
     .support = [](const ConvProblem& p) -> Support {
       if (p.rank != 2)
         return refuse(fmt::format("{} spatial axes; direct loops are generated for 2", p.rank));
+      if (p.unshared) return accept();
       if (p.device.is_cuda()) return support_of_loops_on_gpu(p);
       if (p.batch < least_batch) return poor(fmt::format("a batch of {} leaves most lanes empty", p.batch));
       return accept();
     },
     // Some blocks of images with the batch innermost; on a GPU partial sums of a gradient.
     .workspace = [](const ConvProblem& p) -> std::size_t {
+      if (p.unshared) return 0;
       if (p.device.is_cuda()) {
         const bool has_partial_sums = p.direction == ConvDirection::backward_weights;
         constexpr std::int64_t partial_sums = std::int64_t{1} << 20;

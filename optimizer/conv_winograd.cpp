@@ -15,7 +15,7 @@ namespace {
 // Measured on Zen 5, two threads, against oneDNN's direct convolution: 0.53, 0.54 and 0.41 of its time
 // (forward, inputs, weights) for 128 channels, 56 x 56, batch 4; 0.65, 0.73, 0.37 for 256, 28 x 28, batch 4;
 // 0.72, 1.05, 0.33 for 384, 13 x 13, batch 16.
-constexpr std::int64_t least_favoured_channels = 64;
+constexpr std::int64_t least_winograd_channels = 64;
 
 Support winograd_support(const ConvProblem& p) {
   std::string reason = winograd_refusal(p);
@@ -68,9 +68,9 @@ const ConvCandidate conv_winograd_4x4 = {
     .opt_in = true,
     .favoured = [](const ConvProblem& p) -> std::string {
       const std::int64_t least = std::min(p.channels, p.filters) / p.groups;
-      if (p.device.is_cuda() || p.dtype != DType::float32 || least < least_favoured_channels) return {};
+      if (p.device.is_cuda() || p.dtype != DType::float32 || least < least_winograd_channels) return {};
       return fmt::format("and is faster than oneDNN from {} channels and filters on",
-                         least_favoured_channels);
+                         least_winograd_channels);
     },
     .support = winograd_support,
     .workspace = winograd_workspace<4>,

@@ -21,6 +21,10 @@ void expand_thin_products(FunctionGraph& graph);
 /// join's operands only. For graphs with static shapes.
 void split_joins(FunctionGraph& graph);
 
+/// Does elementwise work behind convolutions over c01b in that layout, so that transpositions between
+/// adjacent ones meet and go. For graphs with static shapes.
+void keep_c01b(FunctionGraph& graph);
+
 /// Says on products and convolutions of float32 that libraries compute on a device what the flag precision
 /// lets them round (attribute "precision"), unless it is ieee.
 void mark_precision(FunctionGraph& graph);

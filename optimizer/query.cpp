@@ -45,10 +45,6 @@ void Query::add(std::vector<std::string>& list, std::string_view names, std::str
     const std::string_view name = names.substr(0, end);
     names.remove_prefix(std::min(end + 1, names.size()));
     if (name.empty()) continue;
-    if (name == "cudnn") {
-      throw FlagError(fmt::format("{} ({}) is for functions on a GPU; device=cpu has no such implementation",
-                                  name, what));
-    }
     const std::vector<std::string_view>& known = rewrite_names();
     if (std::ranges::find(known, name) == known.end()) {
       throw FlagError(fmt::format("no rewrite or implementation has the name or tag '{}' ({}){}", name, what,

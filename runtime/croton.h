@@ -21,6 +21,7 @@
 #include "croton/ops/conv.h"
 #include "croton/ops/conv3d.h"
 #include "croton/ops/conv_forms.h"
+#include "croton/ops/dnn_conv.h"
 #include "croton/ops/creation.h"
 #include "croton/ops/elementwise_functions.h"
 #include "croton/ops/expression.h"

@@ -13,6 +13,7 @@
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
 #include "croton/ops/conv_implementations.h"
+#include "croton/ops/cudnn_algorithm.h"
 #include "croton/ops/cudnn_problem.h"
 #include "croton/runtime/cuda_conv_choice.h"
 #include "croton/runtime/cuda_device.h"
@@ -73,9 +74,62 @@ const char* name_of_algorithm(ConvDirection direction, int algorithm) {
   }
 }
 
+/// In which dtype the library adds up: what `precision` (the flag dnn.conv.precision) says, where it has that
+/// for the operands' dtype.
+int type_of_sums(int type, std::string_view precision) {
+  if (type == cudnn::real_64) return cudnn::real_64;
+  const bool is_half = type == cudnn::real_16 && (precision == "as_input" || precision == "float16");
+  return is_half ? cudnn::real_16 : cudnn::real_32;
+}
+
+/// What a convolution asks of the library (attributes of its node).
+struct CudnnRequest {
+  std::string algorithm;  ///< one by name, or how one is chosen
+  bool or_none = false;   ///< where the library refuses it another is taken
+  int compute_type = cudnn::real_32;
+  std::optional<std::size_t> workspace;  ///< at most so many bytes
+
+  bool is_timed() const { return algorithm.starts_with("time_"); }
+  bool is_once() const { return algorithm.ends_with("_once"); }
+
+  static CudnnRequest of(const Node& node, int type) {
+    const Attributes& a = node.attributes();
+    CudnnRequest request;
+    request.algorithm = a.get_or<std::string>("algo", "time_on_shape_change");
+    request.or_none = a.get_or<bool>("or_none", false);
+    request.compute_type = type_of_sums(type, a.get_or<std::string>("compute_precision", "as_input_f32"));
+    if (a.contains("workspace"))
+      request.workspace = static_cast<std::size_t>(a.get<std::int64_t>("workspace")) << 20;
+    return request;
+  }
+};
+
+/// The algorithms that guess_once and time_once have chosen, by what does not change with the images.
+class ChosenOnce {
+ public:
+  static std::optional<int> find(const std::string& problem) {
+    const std::lock_guard lock(instance().mutex_);
+    const auto entry = instance().known_.find(problem);
+    return entry == instance().known_.end() ? std::nullopt : std::optional(entry->second);
+  }
+  static void keep(const std::string& problem, int algorithm) {
+    const std::lock_guard lock(instance().mutex_);
+    instance().known_.emplace(problem, algorithm);
+  }
+
+ private:
+  static ChosenOnce& instance() {
+    static auto* const chosen = new ChosenOnce;
+    return *chosen;
+  }
+  std::mutex mutex_;
+  std::map<std::string, int> known_;
+};
+
 class CudaConvolution final : public CudaLibraryStep {
  public:
-  CudaConvolution(CudaDevice& device, ConvDirection direction, const CudnnProblem& p, int type)
+  CudaConvolution(CudaDevice& device, ConvDirection direction, const CudnnProblem& p, int type,
+                  const CudnnRequest& request)
       : direction_(direction), is_double_(type == cudnn::real_64), handle_(handle_of(device)) {
     const cudnn::Library& dnn = cudnn::library();
     image_ = tensor(p.image, type);
@@ -88,7 +142,7 @@ class CudaConvolution final : public CudaLibraryStep {
     cudnn::check(
         dnn.convolution_set(convolution_, static_cast<int>(p.pad.size()), p.pad.data(), p.stride.data(),
                             p.dilation.data(), p.flip ? cudnn::convolution : cudnn::cross_correlation,
-                            is_double_ ? cudnn::real_64 : cudnn::real_32),
+                            request.compute_type),
         "cudnnSetConvolutionNdDescriptor");
     cudnn::check(dnn.convolution_set_groups(convolution_, p.groups), "cudnnSetConvolutionGroupCount");
     // What cuDNN does by default with float32 is TF32 where the device has it.
@@ -107,11 +161,13 @@ class CudaConvolution final : public CudaLibraryStep {
     }
   }
 
-  /// False when cuDNN has no algorithm that may be used.
-  bool choose(CudaDevice& device, const CudnnProblem& p, int type) {
-    const std::string problem = name_of(device, p, type);
-    const bool may_measure = !config().deterministic();
-    if (may_measure) {
+  /// False when cuDNN has no algorithm that may be used. Throws DeviceError where it refuses the one that is
+  /// asked for.
+  bool choose(CudaDevice& device, const CudnnProblem& p, int type, const CudnnRequest& request) {
+    // Measuring may choose another in another run.
+    const bool may_measure = request.is_timed() && !config().deterministic();
+    const std::string problem = name_of(device, p, type, request);
+    if (may_measure && !request.is_once()) {
       if (const auto known = known_conv_algorithm(problem)) {
         use(*known);
         return true;
@@ -122,20 +178,25 @@ class CudaConvolution final : public CudaLibraryStep {
                              [](std::size_t a, int b) { return a * static_cast<std::size_t>(b); });
     };
     const std::size_t image = bytes_of(p.image), filters = bytes_of(p.filters), output = bytes_of(p.output);
-    const std::vector<CudnnAlgorithm> candidates = usable(most_conv_workspace(image + filters + output));
+    const std::vector<CudnnAlgorithm> candidates =
+        usable(request.workspace.value_or(most_conv_workspace(image + filters + output)));
+    if (const std::optional<int> named = cudnn_algorithm_number(direction_, request.algorithm))
+      return use_named(*named, candidates, request);
     if (candidates.empty()) return false;
-    // Measuring may choose another in another run.
-    if (!may_measure || candidates.size() == 1) {
-      use(candidates.front());
-      return true;
+    if (request.is_once() && use_chosen_once(device, p, type, request, candidates)) return true;
+    CudnnAlgorithm best = candidates.front();
+    if (may_measure && candidates.size() > 1) {
+      const std::array<std::size_t, 3> operands =
+          direction_ == ConvDirection::forward           ? std::array{image, filters, output}
+          : direction_ == ConvDirection::backward_inputs ? std::array{filters, output, image}
+                                                         : std::array{image, output, filters};
+      if (const auto measured = measure(device, candidates, operands)) {
+        best = *measured;
+        remember_conv_algorithm(problem, best);
+      }
     }
-    const std::array<std::size_t, 3> operands =
-        direction_ == ConvDirection::forward           ? std::array{image, filters, output}
-        : direction_ == ConvDirection::backward_inputs ? std::array{filters, output, image}
-                                                       : std::array{image, output, filters};
-    const std::optional<CudnnAlgorithm> best = measure(device, candidates, operands);
-    use(best.value_or(candidates.front()));
-    if (best) remember_conv_algorithm(problem, *best);
+    use(best);
+    if (request.is_once()) ChosenOnce::keep(name_of(device, of_any_images(p), type, request), best.algorithm);
     return true;
   }
 
@@ -176,15 +237,54 @@ class CudaConvolution final : public CudaLibraryStep {
     return type == cudnn::real_64 ? 8 : type == cudnn::real_32 ? 4 : 2;
   }
 
+  static const CudnnAlgorithm* find(std::span<const CudnnAlgorithm> candidates, int algorithm) {
+    const auto found = std::ranges::find(candidates, algorithm, &CudnnAlgorithm::algorithm);
+    return found == candidates.end() ? nullptr : &*found;
+  }
+
+  bool use_named(int named, std::span<const CudnnAlgorithm> candidates, const CudnnRequest& request) {
+    const CudnnAlgorithm* chosen = find(candidates, named);
+    if (chosen == nullptr && !request.or_none) {
+      throw DeviceError(fmt::format("cuDNN {} does not compute this convolution by {} (dnn.conv.algo: {})",
+                                    cudnn::library().version, name_of_algorithm(direction_, named),
+                                    request.algorithm));
+    }
+    constexpr int none = 0;
+    if (chosen == nullptr) chosen = find(candidates, none);
+    if (chosen == nullptr && !candidates.empty()) chosen = &candidates.front();
+    if (chosen != nullptr) use(*chosen);
+    return chosen != nullptr;
+  }
+
+  /// The choice that was made for other images with the same filters and options.
+  bool use_chosen_once(const CudaDevice& device, const CudnnProblem& p, int type, const CudnnRequest& request,
+                       std::span<const CudnnAlgorithm> candidates) {
+    const auto algorithm = ChosenOnce::find(name_of(device, of_any_images(p), type, request));
+    const CudnnAlgorithm* const chosen = algorithm ? find(candidates, *algorithm) : nullptr;
+    if (chosen != nullptr) use(*chosen);
+    return chosen != nullptr;
+  }
+
+  static CudnnProblem of_any_images(CudnnProblem p) {
+    p.image.clear();
+    p.output.clear();
+    return p;
+  }
+
   /// Everything that the choice of an algorithm depends on.
-  std::string name_of(const CudaDevice& device, const CudnnProblem& p, int type) const {
-    return fmt::format(
+  std::string name_of(const CudaDevice& device, const CudnnProblem& p, int type,
+                      const CudnnRequest& request) const {
+    std::string text = fmt::format(
         "cuDNN {} on {}\ndirection {} type {} ieee {} precision {}\nimage {} filters {} output {} pad {} "
         "stride {} dilation {} groups {} flip {}",
         cudnn::library().version, device.info().name, static_cast<int>(direction_), type, is_ieee_,
         static_cast<int>(config().precision()), fmt::join(p.image, "x"), fmt::join(p.filters, "x"),
         fmt::join(p.output, "x"), fmt::join(p.pad, "x"), fmt::join(p.stride, "x"), fmt::join(p.dilation, "x"),
         p.groups, p.flip);
+    if (request.compute_type != type_of_sums(type, "as_input_f32")) text += "\nadds up in float16";
+    if (request.workspace) text += fmt::format("\nworkspace {}", *request.workspace);
+    if (request.is_once()) text += "\n" + request.algorithm;
+    return text;
   }
 
   /// The algorithms that may be used, in the order of the library's guess.
@@ -308,8 +408,9 @@ std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const
   const std::optional<CudnnProblem> p = cudnn_problem(problem, reason);
   if (!p) return nullptr;
   device.make_current();
-  auto step = std::make_unique<CudaConvolution>(device, problem.direction, *p, *type);
-  return step->choose(device, *p, *type) ? std::move(step) : nullptr;
+  const CudnnRequest request = CudnnRequest::of(node, *type);
+  auto step = std::make_unique<CudaConvolution>(device, problem.direction, *p, *type, request);
+  return step->choose(device, *p, *type, request) ? std::move(step) : nullptr;
 }
 
 }  // namespace croton

@@ -213,7 +213,7 @@ TEST_CASE("Wrong convolutions name both operands and the axis", "[ops][conv][err
                   ValueError);
   CHECK_THROWS_AS(conv2d(image({2, 3, 8, 8}), filters({4, 3, 3, 3}), {.num_groups = 0}), ValueError);
   CHECK_THROWS_WITH(conv2d(image({2, 3, 8, 8}), filters({4, 3, 3, 3}), {.version = "fast"}),
-                    Contains("version 'fast' is not known; there are no_fft and dnn, gemm, legacy"));
+                    Contains("version 'fast' is not known; there are no_fft, dnn, gemm, legacy"));
   CHECK_THROWS_AS(conv2d(image({2, 3, 8, 8}), filters({4, 3, 3, 3}), {.unroll_kern = 0}), ValueError);
   CHECK_THROWS_WITH(conv2d(image({2, 3, 8, 8}), filters({4, 3, 3, 3}), {.input_shape = Shape{2, 3, 9, 8}}),
                     Contains("input_shape says (2, 3, 9, 8), but the operand is image"));

@@ -202,8 +202,8 @@ TEST_CASE("errors of expressions name the place", "[ops][expression][errors]") {
   CHECK(message("conv2d(w, w, strides=(2, 2))") ==
         "expression:1:14: conv2d has no keyword \"strides\"; did you mean "
         "subsample?\n  conv2d(input, filters, input_shape=none, filter_shape=none, border_mode='valid', "
-        "subsample=(1, 1), filter_flip=true, filter_dilation=(1, 1), num_groups=1, version='', "
-        "unroll_batch=none, unroll_kern=none, unroll_patch=none, openmp=none)\n"
+        "subsample=(1, 1), filter_flip=true, filter_dilation=(1, 1), num_groups=1, unshared=false, "
+        "version='', unroll_batch=none, unroll_kern=none, unroll_patch=none, openmp=none)\n"
         "  conv2d(w, w, strides=(2, 2))\n               ^");
   CHECK(first_line("softmx(x)") == "expression:1:1: unknown function 'softmx'; did you mean softmax?");
   CHECK(first_line("matmul(x, y)") == "expression:1:1: unknown function 'matmul'; did you mean dot?");

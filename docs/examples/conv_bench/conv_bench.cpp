@@ -49,8 +49,8 @@ struct Way {
   const char* tag;  // null: whatever the flags say
 };
 constexpr Way ways[] = {{"default", nullptr}, {"legacy", "conv_legacy"},     {"gemm", "conv_gemm"},
-                        {"fft", "conv_fft"},  {"winograd", "conv_winograd"}, {"dnn", "conv_dnn"},
-                        {"meta", "conv_meta"}};
+                        {"fft", "conv_fft"},  {"winograd", "conv_winograd"}, {"c01b", "conv_c01b"},
+                        {"dnn", "conv_dnn"},  {"meta", "conv_meta"}};
 
 /// One implementation and no other.
 Mode mode_of(const Way& way) {

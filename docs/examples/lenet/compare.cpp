@@ -23,7 +23,7 @@ std::string including(const std::string& name, const std::string& before) {
 
 const std::vector<std::string>& conv_names() {
   static const std::vector<std::string> names = {"default",  "legacy", "gemm", "fft",
-                                                 "winograd", "dnn",    "meta"};
+                                                 "winograd", "c01b",   "dnn",  "meta"};
   return names;
 }
 
