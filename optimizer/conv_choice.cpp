@@ -169,12 +169,20 @@ bool choose_by_measurement(ConvChoice& choice) {
   const ConvMeasurer measure = conv_measurer();
   if (measure == nullptr) return false;
   std::vector<const ConvCandidate*> candidates;
+  std::vector<ConvTrial> refused;
   for (const ConvChoice::Entry& entry : choice.entries) {
-    if (entry.excluded_by.empty() && entry.support.kind != Support::Kind::refuse)
+    if (!entry.excluded_by.empty()) continue;
+    if (entry.support.kind != Support::Kind::refuse) {
       candidates.push_back(entry.candidate);
+      continue;
+    }
+    ConvTrial& trial = refused.emplace_back();
+    trial.name = entry.candidate->name;
+    trial.reason = entry.support.reason;
+    trial.is_refused = true;
   }
   if (candidates.empty()) return true;
-  const ConvMeasurement measurement = measure(choice.problem, candidates);
+  const ConvMeasurement measurement = measure(choice.problem, candidates, refused);
   for (ConvChoice::Entry& entry : choice.entries) {
     const auto trial = std::ranges::find(measurement.trials, entry.candidate->name, &ConvTrial::name);
     if (trial == measurement.trials.end()) continue;

@@ -20,6 +20,8 @@ struct CROTON_API ConvTrial {
   std::string reason;
   /// It gave a wrong result or could not run.
   bool has_failed = false;
+  /// It was not asked to run: it refuses the problem, under the flags of that time.
+  bool is_refused = false;
 
   bool is_measured() const { return !seconds.empty() && !has_failed; }
   /// The smallest; infinity without any.
@@ -33,9 +35,11 @@ struct ConvMeasurement {
   std::string origin;  ///< "measured now", "from the ledger", "pinned in the ledger"
 };
 
-/// Measures candidates that take a problem, or knows what was measured before.
+/// Measures candidates that take a problem, or knows what was measured before. `refused`: those that do not,
+/// for the record.
 using ConvMeasurer = ConvMeasurement (*)(const ConvProblem& problem,
-                                         std::span<const ConvCandidate* const> candidates);
+                                         std::span<const ConvCandidate* const> candidates,
+                                         std::span<const ConvTrial> refused);
 
 /// Who measures, for optimizer_including=conv_meta: whoever can compile and run, once, before the first
 /// function is made.

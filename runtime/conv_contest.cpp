@@ -1,10 +1,13 @@
 #include "croton/runtime/conv_contest.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <random>
 
 #include "croton/graph/error.h"
@@ -47,6 +50,41 @@ struct Entrant {
   Tensor result;
 };
 
+/// Shows on a terminal (standard error) how far measuring is; elsewhere nothing. The line goes with the
+/// object.
+class ContestProgress {
+ public:
+  ContestProgress(std::string problem, std::size_t candidates)
+      : problem_(std::move(problem)), candidates_(candidates), columns_(columns_of_terminal()) {}
+  ~ContestProgress() {
+    if (columns_ > 0 && begun_ > 0) fmt::print(stderr, "\r\033[K");
+  }
+  ContestProgress(const ContestProgress&) = delete;
+  ContestProgress& operator=(const ContestProgress&) = delete;
+
+  /// The next candidate begins.
+  void next(const std::string& candidate) {
+    if (columns_ > 0) {
+      fmt::print(stderr, "\r\033[K{}",
+                 progress_line(begun_, candidates_, candidate + "  " + problem_, columns_ - 1));
+    }
+    ++begun_;
+  }
+
+ private:
+  /// 0 without a terminal.
+  static std::size_t columns_of_terminal() {
+    constexpr std::size_t usual = 80;
+    if (isatty(STDERR_FILENO) == 0) return 0;
+    winsize size{};
+    const bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return is_known ? size.ws_col : usual;
+  }
+
+  std::string problem_;
+  std::size_t candidates_, begun_ = 0, columns_;
+};
+
 class Contest {
  public:
   Contest(const ConvProblem& problem, std::span<const ConvCandidate* const> candidates, double budget)
@@ -66,7 +104,11 @@ class Contest {
   }
 
   ConvMeasurement run() {
-    for (Entrant& entrant : entrants_) warm_up(entrant);
+    ContestProgress progress(to_string(p_), entrants_.size());
+    for (Entrant& entrant : entrants_) {
+      progress.next(entrant.trial.name);
+      warm_up(entrant);
+    }
     for (int round = 0; round < most_rounds && running() > 1 && (round == 0 || !is_spent()); ++round) {
       for (Entrant& entrant : entrants_) {
         if (entrant.is_running) take_sample(entrant);
@@ -221,6 +263,14 @@ class Contest {
 };
 
 }  // namespace
+
+std::string progress_line(std::size_t done, std::size_t all, const std::string& what, std::size_t columns) {
+  constexpr std::size_t cells = 20;
+  const std::size_t full = all == 0 ? cells : cells * done / all;
+  const std::string line = fmt::format("[{}{}] {} of {}  {}", std::string(full, '#'),
+                                       std::string(cells - full, '.'), done, all, what);
+  return line.substr(0, columns);
+}
 
 ConvMeasurement hold_contest(const ConvProblem& problem, std::span<const ConvCandidate* const> candidates,
                              double budget) {

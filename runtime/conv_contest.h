@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
+#include <string>
 
+#include "croton/graph/export.h"
 #include "croton/optimizer/conv_measurement.h"
 
 namespace croton {
@@ -12,5 +15,10 @@ namespace croton {
 /// candidate is its reason; nothing is thrown but MemoryError for the operands.
 ConvMeasurement hold_contest(const ConvProblem& problem, std::span<const ConvCandidate* const> candidates,
                              double budget);
+
+/// "[#######.............] 3 of 9  gemm  conv2d forward …", cut off at `columns`: what a terminal shows of
+/// it.
+CROTON_API std::string progress_line(std::size_t done, std::size_t all, const std::string& what,
+                                     std::size_t columns);
 
 }  // namespace croton

@@ -93,7 +93,7 @@ std::optional<ConvMeasurement> recall(const LedgerEntry& entry,
   const ConvTrial* best = nullptr;
   for (const ConvCandidate* candidate : candidates) {
     const auto trial = std::ranges::find(entry.trials, candidate->name, &ConvTrial::name);
-    if (trial == entry.trials.end()) return std::nullopt;
+    if (trial == entry.trials.end() || trial->is_refused) return std::nullopt;
     measurement.trials.push_back(*trial);
     if (trial->is_measured() && (best == nullptr || trial->best() < best->best())) best = &*trial;
     if (trial->name == entry.winner && !trial->has_failed) measurement.winner = entry.winner;
@@ -105,7 +105,8 @@ std::optional<ConvMeasurement> recall(const LedgerEntry& entry,
 }
 
 ConvMeasurement measure_convolution(const ConvProblem& problem,
-                                    std::span<const ConvCandidate* const> candidates) {
+                                    std::span<const ConvCandidate* const> candidates,
+                                    std::span<const ConvTrial> refused) {
   const std::string text = to_string(problem), context = context_of(problem);
   const LedgerReplay replay = config().metaopt_replay();
   Memory& known = memory();
@@ -137,6 +138,7 @@ ConvMeasurement measure_convolution(const ConvProblem& problem,
   measured.winner = measurement.winner;
   measured.measured_at = now();
   measured.trials = measurement.trials;
+  measured.trials.insert(measured.trials.end(), refused.begin(), refused.end());
   known.entries.insert_or_assign({text, context}, measured);
   if (ledger != nullptr) {
     try {

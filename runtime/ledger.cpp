@@ -216,6 +216,7 @@ void Ledger::pin(std::int64_t id, std::string_view candidate) {
   const ConvTrial* best = nullptr;
   bool is_known = candidate.empty();
   for (const ConvTrial& trial : entry.trials) {
+    if (trial.is_refused) continue;
     names += (names.empty() ? "" : ", ") + trial.name;
     is_known = is_known || (trial.name == candidate && !trial.has_failed);
     if (trial.is_measured() && (best == nullptr || trial.best() < best->best())) best = &trial;

@@ -17,6 +17,7 @@ std::string to_json_line(const LedgerEntry& entry) {
                                   {"error", trial.error}};
     if (!trial.reason.empty()) one["reason"] = trial.reason;
     if (trial.has_failed) one["failed"] = true;
+    if (trial.is_refused) one["refused"] = true;
     line["trials"].push_back(std::move(one));
   }
   return line.dump();
@@ -39,6 +40,7 @@ LedgerEntry ledger_entry_from_json(std::string_view text) {
       trial.error = one.at("error").get<double>();
       trial.reason = one.value("reason", std::string());
       trial.has_failed = one.value("failed", false);
+      trial.is_refused = one.value("refused", false);
       entry.trials.push_back(std::move(trial));
     }
     return entry;

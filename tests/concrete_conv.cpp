@@ -51,7 +51,7 @@ ConcreteConvCase concrete_conv(ConvDirection direction, const Shape& image, cons
                    dtype, 3);
 }
 
-ConcreteConvCase random_concrete_conv(std::mt19937& random, DType dtype) {
+ConcreteConvCase random_concrete_conv(std::mt19937& random, DType dtype, int rank) {
   const auto pick = [&](std::int64_t low, std::int64_t high) {
     return low + static_cast<std::int64_t>(random() % static_cast<std::uint32_t>(high - low + 1));
   };
@@ -65,8 +65,9 @@ ConcreteConvCase random_concrete_conv(std::mt19937& random, DType dtype) {
   const std::int64_t batch = one_in(12) ? 0 : one_in(3) ? pick(1, 3) : pick(4, 40);
   std::vector<std::int64_t> pads, stride, dilation;
   Shape image{batch, channels}, kernel{filters, channels / groups};
-  for (int axis = 0; axis < 2; ++axis) {
-    const std::int64_t taps = one_in(10) ? pick(6, 14) : pick(1, 5);
+  const std::int64_t most_taps = rank == 3 ? 3 : 5, most_more = rank == 3 ? 5 : 19;
+  for (int axis = 0; axis < rank; ++axis) {
+    const std::int64_t taps = rank < 3 && one_in(10) ? pick(6, 14) : pick(1, most_taps);
     dilation.push_back(one_in(3) ? pick(2, 3) : 1);
     stride.push_back(one_in(2) ? 1 : pick(2, 4));
     const std::int64_t reach = (taps - 1) * dilation.back() + 1;
@@ -78,7 +79,7 @@ ConcreteConvCase random_concrete_conv(std::mt19937& random, DType dtype) {
     }
     const std::int64_t padding = pads[pads.size() - 2] + pads.back();
     const std::int64_t least = std::max<std::int64_t>(1, reach - padding);
-    image.push_back(one_in(4) ? least : least + pick(0, 19));
+    image.push_back(one_in(4) ? least : least + pick(0, most_more));
     kernel.push_back(taps);
   }
   return make_case(direction, image, kernel, attributes_of(pads, stride, dilation, groups, one_in(2)), dtype,

@@ -19,8 +19,8 @@ struct ConcreteConvCase {
 };
 
 /// Any options, small and sometimes degenerate shapes: extents of 1, primes, empty batches, padding wider
-/// than the kernel, strides wider than the kernel, one or many images.
-ConcreteConvCase random_concrete_conv(std::mt19937& random, DType dtype = DType::float32);
+/// than the kernel, strides wider than the kernel, one or many images. `rank`: spatial axes.
+ConcreteConvCase random_concrete_conv(std::mt19937& random, DType dtype = DType::float32, int rank = 2);
 /// A case of given numbers.
 ConcreteConvCase concrete_conv(ConvDirection direction, const Shape& image, const Shape& filters,
                                std::int64_t pad = 0, std::int64_t stride = 1, std::int64_t dilation = 1,

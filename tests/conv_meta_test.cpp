@@ -11,6 +11,7 @@
 #include "croton/graph/flags.h"
 #include "croton/ops/conv.h"
 #include "croton/optimizer/conv_choice.h"
+#include "croton/runtime/conv_contest.h"
 #include "croton/runtime/function.h"
 #include "croton/runtime/ledger.h"
 #include "lowered.h"
@@ -50,7 +51,8 @@ LedgerEntry entry_of(const std::string& problem) {
        .workspace = 7,
        .error = 3e-7,
        .reason = "\"broken\"",
-       .has_failed = true}};
+       .has_failed = true},
+      {.name = "winograd", .seconds = {}, .reason = "filters of (5, 5)", .is_refused = true}};
   return entry;
 }
 
@@ -103,6 +105,11 @@ TEST_CASE("conv_meta measures every candidate and takes the fastest", "[runtime]
     Ledger ledger(file);
     const std::vector<LedgerEntry> entries = ledger.all();
     REQUIRE(entries.size() == 1);
+    // What refused is on record.
+    const auto refused = std::ranges::find(entries[0].trials, "conv3d2d", &ConvTrial::name);
+    REQUIRE(refused != entries[0].trials.end());
+    CHECK((refused->is_refused && refused->reason == "2 spatial axes; conv3d2d has 3"));
+    CHECK_THROWS_AS(ledger.pin(entries[0].id, "conv3d2d"), ValueError);
     const std::string other = choice.chosen->name == "legacy" ? "gemm" : "legacy";
     ledger.pin(entries[0].id, other);
     CHECK(choose_convolution(c.problem, meta_query()).chosen->name == other);
@@ -120,6 +127,21 @@ TEST_CASE("conv_meta measures every candidate and takes the fastest", "[runtime]
         function({x, w}, conv2d(x, w, {.border_mode = 1}), {.mode = default_mode().including("conv_meta")});
     check_conv(c, f(c.first, c.second)[0]);
   }
+}
+
+TEST_CASE("the progress of measuring is a line", "[runtime][conv][meta]") {
+  CHECK(progress_line(0, 4, "dnn", 80) == "[....................] 0 of 4  dnn");
+  CHECK(progress_line(3, 4, "gemm", 80) == "[###############.....] 3 of 4  gemm");
+  CHECK(progress_line(3, 4, "gemm", 22) == "[###############.....]");
+}
+
+TEST_CASE("what refused once is measured when it takes the problem", "[runtime][conv][meta]") {
+  const ConfigScope scope({{"metaopt.ledger", fresh_file("refused")}});
+  const ConvProblem p = concrete_conv(ConvDirection::forward, {9, 20, 11, 10}, {24, 20, 3, 3}, 1).problem;
+  CHECK(choose_convolution(p, meta_query()).reason == "measured now");
+  CHECK(choose_convolution(p, meta_query()).reason == "from the ledger");
+  const ConfigScope allowed({{"metaopt.max_error", "1e-4"}});
+  CHECK(choose_convolution(p, meta_query()).reason == "measured now");
 }
 
 TEST_CASE("all three directions of a function are measured apart", "[runtime][conv][meta]") {
@@ -285,8 +307,9 @@ TEST_CASE("croton tune shows, moves and pins measurements", "[tools][ledger]") {
   const auto tune = [](const std::string& arguments, const std::string& ledger) {
     return croton_tool::output_of("tune " + arguments + " --flags metaopt.ledger=" + ledger);
   };
-  CHECK_THAT(tune("show", file),
-             Contains("a machine") && Contains("* gemm") && Contains("1 ms") && Contains("(too slow)"));
+  CHECK_THAT(tune("show", file), Contains("a machine") && Contains("* gemm") && Contains("1 ms") &&
+                                     Contains("(too slow)") &&
+                                     Contains("winograd                  -  refuses: filters of (5, 5)"));
   CHECK_THAT(tune("show elsewhere", file), Contains("0 of"));
   tune("export " + lines, file);
   CHECK_THAT(tune("import " + lines, copy), Contains("1 measurements into " + copy));

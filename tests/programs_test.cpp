@@ -259,6 +259,16 @@ TEST_CASE("conv_bench measures what it is told, and says what fails", "[programs
   CHECK_THAT(complaint("i3x8x8"), Contains("has no part k"));
   CHECK_THAT(complaint("i3x8x8,k4x9x9"), Contains("larger than the image"));
   CHECK_THAT(complaint("i3x8x8,k4x3x3,q2"), Contains("no part begins like 'q2'"));
+  CHECK_THAT(complaint("i3x8x8x8,k4x3x3"), Contains("3 numbers, it needs 4"));
+}
+
+TEST_CASE("conv_bench measures convolutions along three axes", "[programs][conv]") {
+  const Result result = run("conv_bench", "i2x6x5x4,k3x3x2x2,b2,p1x0x1 --calls 1");
+  INFO(result.out << result.err);
+  REQUIRE(result.code == 0);
+  CHECK_THAT(result.out, StartsWith("CONFIG: input = 2 x 6 x 5 x 4 * ker = 2 x 3 x 3 x 2 x 2 ( bs = 2 , "
+                                    "stride = 1 , pad = 1 x 0 x 1 )"));
+  CHECK_THAT(result.out, Contains("default                                            ==> fprop"));
 }
 
 TEST_CASE("the five ways of dilated_bench agree", "[programs][conv]") {

@@ -66,13 +66,34 @@ Mode mode_of(const Way& way) {
   return mode;
 }
 
+Variable convolution(const ConvRun& run, const Variable& x, const Variable& w) {
+  const ConvPad height(run.pad_height), width(run.pad_width);
+  if (!run.is_3d) {
+    return conv2d(x, w,
+                  {.border_mode = {height, width},
+                   .subsample = {run.stride_height, run.stride_width},
+                   .filter_dilation = {run.dilation_height, run.dilation_width},
+                   .num_groups = run.groups});
+  }
+  return conv3d(x, w,
+                {.border_mode = {ConvPad(run.pad_depth), height, width},
+                 .subsample = {run.stride_depth, run.stride_height, run.stride_width},
+                 .filter_dilation = {run.dilation_depth, run.dilation_height, run.dilation_width},
+                 .num_groups = run.groups});
+}
+
 void measure(PassReport& report, const ConvRun& run) {
   report.line(run.heading());
   ConvPasses passes;
+  const auto shape = [&](std::int64_t first, std::int64_t second, std::int64_t depth, std::int64_t height,
+                         std::int64_t width) {
+    return run.is_3d ? Shape{first, second, depth, height, width} : Shape{first, second, height, width};
+  };
   try {
-    const Shape image{run.batch, run.channels, run.height, run.width};
-    const Shape filters{run.filters, run.channels / run.groups, run.kernel_height, run.kernel_width};
-    const Shape output{run.batch, run.filters, run.out_height(), run.out_width()};
+    const Shape image = shape(run.batch, run.channels, run.depth, run.height, run.width);
+    const Shape filters =
+        shape(run.filters, run.channels / run.groups, run.kernel_depth, run.kernel_height, run.kernel_width);
+    const Shape output = shape(run.batch, run.filters, run.out_depth(), run.out_height(), run.out_width());
     passes.shared_x = shared(normal_values(image, 1), "sharedX", {.shape = image});
     passes.shared_w = shared(normal_values(filters, 2), "sharedW", {.shape = filters});
     passes.shared_y = shared(normal_values(output, 3), "sharedY", {.shape = output});
@@ -82,11 +103,7 @@ void measure(PassReport& report, const ConvRun& run) {
     report.line(error.what());
     return;
   }
-  const ConvOptions options{.border_mode = {{run.pad_height, run.pad_height}, {run.pad_width, run.pad_width}},
-                            .subsample = {run.stride_height, run.stride_width},
-                            .filter_dilation = {run.dilation_height, run.dilation_width},
-                            .num_groups = run.groups};
-  passes.y = conv2d(passes.x, passes.shared_w, options);
+  passes.y = convolution(run, passes.x, passes.shared_w);
   for (const Way& way : ways) {
     if (is_skipped(way.name)) continue;
     passes.mode = mode_of(way);
@@ -104,7 +121,9 @@ int main(int argc, char** argv) {
                   "SKIP=fft,legacy leaves some out; PRINT_GRAPH=1 prints every compiled graph.",
        .configuration =
            "like i3x80x15,k32x3x7,b256,s2x2,p1,d2,g1: channels x width x height, filters x width x height, "
-           "batch (128), strides (1), padding (0), dilation (1), groups (1)",
+           "batch (128), strides (1), padding (0), dilation (1), groups (1); with a depth behind each "
+           "height, as "
+           "in i16x16x16x16,k32x3x3x3, along three axes",
        .chart_title = "Convolutions, milliseconds a call",
        .built_in = built_in_runs(),
        .measure = measure});

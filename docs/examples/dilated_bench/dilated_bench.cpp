@@ -146,7 +146,7 @@ void measure(PassReport& report, const DilatedRun& run) {
 DilatedRun dilated(ConvRun run) {
   if (run.dilation_width * run.dilation_height == 1) run.dilation_width = run.dilation_height = 2;
   const std::int64_t scale = run.dilation_width;
-  if (run.dilation_height != scale || run.height % scale != 0 || run.width % scale != 0 ||
+  if (run.dilation_height != scale || run.height % scale != 0 || run.width % scale != 0 || run.is_3d ||
       run.kernel_width % 2 == 0 || run.kernel_height % 2 == 0 || run.groups != 1 ||
       run.stride_width * run.stride_height != 1) {
     throw ValueError(

@@ -3,6 +3,7 @@
 #include <croton/croton.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 using croton::ValueError;
@@ -46,22 +47,30 @@ std::int64_t ConvRun::out_height() const {
   return out_extent(height, kernel_height, stride_height, pad_height, dilation_height);
 }
 
+std::int64_t ConvRun::out_depth() const {
+  return out_extent(depth, kernel_depth, stride_depth, pad_depth, dilation_depth);
+}
+
 double ConvRun::flops() const {
   return 2.0 * static_cast<double>(batch * filters) *
-         static_cast<double>(channels / groups * kernel_width * kernel_height) *
-         static_cast<double>(out_width() * out_height());
+         static_cast<double>(channels / groups * kernel_width * kernel_height * kernel_depth) *
+         static_cast<double>(out_width() * out_height() * out_depth());
 }
 
 std::string ConvRun::heading() const {
-  const auto pair = [](std::int64_t a, std::int64_t b) {
-    return a == b ? fmt::format("{}", a) : fmt::format("{} x {}", a, b);
+  const auto product = [&](std::int64_t w, std::int64_t h, std::int64_t d) {
+    return is_3d ? fmt::format("{} x {} x {}", w, h, d) : fmt::format("{} x {}", w, h);
   };
-  std::string text =
-      fmt::format("CONFIG: input = {} x {} x {} * ker = {} x {} x {} x {} ( bs = {} , stride = {}", channels,
-                  width, height, channels / groups, filters, kernel_width, kernel_height, batch,
-                  pair(stride_width, stride_height));
-  if (pad_width + pad_height > 0) text += " , pad = " + pair(pad_width, pad_height);
-  if (dilation_width * dilation_height > 1) text += " , dilation = " + pair(dilation_width, dilation_height);
+  const auto option = [&](std::int64_t w, std::int64_t h, std::int64_t d) {
+    return w == h && (!is_3d || h == d) ? fmt::format("{}", w) : product(w, h, d);
+  };
+  std::string text = fmt::format("CONFIG: input = {} x {} * ker = {} x {} x {} ( bs = {} , stride = {}",
+                                 channels, product(width, height, depth), channels / groups, filters,
+                                 product(kernel_width, kernel_height, kernel_depth), batch,
+                                 option(stride_width, stride_height, stride_depth));
+  if (pad_width + pad_height + pad_depth > 0) text += " , pad = " + option(pad_width, pad_height, pad_depth);
+  if (dilation_width * dilation_height * dilation_depth > 1)
+    text += " , dilation = " + option(dilation_width, dilation_height, dilation_depth);
   if (groups > 1) text += fmt::format(" , groups = {}", groups);
   return text + " )" + (name.empty() ? "" : "  " + name);
 }
@@ -72,16 +81,22 @@ ConvRun parse_run(const std::string& text) {
     char letter;
     std::vector<std::int64_t*> values;
     bool is_required = false;
+    bool has_depth = true;  // the last value counts along three axes only
   };
-  const std::vector<Part> parts = {{'i', {&run.channels, &run.width, &run.height}, true},
-                                   {'k', {&run.filters, &run.kernel_width, &run.kernel_height}, true},
-                                   {'b', {&run.batch}},
-                                   {'s', {&run.stride_width, &run.stride_height}},
-                                   {'p', {&run.pad_width, &run.pad_height}},
-                                   {'d', {&run.dilation_width, &run.dilation_height}},
-                                   {'g', {&run.groups}}};
+  const std::vector<Part> parts = {
+      {'i', {&run.channels, &run.width, &run.height, &run.depth}, true},
+      {'k', {&run.filters, &run.kernel_width, &run.kernel_height, &run.kernel_depth}, true},
+      {'b', {&run.batch}, false, false},
+      {'s', {&run.stride_width, &run.stride_height, &run.stride_depth}},
+      {'p', {&run.pad_width, &run.pad_height, &run.pad_depth}},
+      {'d', {&run.dilation_width, &run.dilation_height, &run.dilation_depth}},
+      {'g', {&run.groups}, false, false}};
+  const std::vector<std::string> all_given = split_at(text, ',');
+  for (const std::string& given : all_given) {
+    if (given.starts_with('i')) run.is_3d = numbers(given).size() == 4;
+  }
   std::string seen;
-  for (const std::string& given : split_at(text, ',')) {
+  for (const std::string& given : all_given) {
     const auto part = std::find_if(parts.begin(), parts.end(),
                                    [&](const Part& p) { return !given.empty() && p.letter == given[0]; });
     if (part == parts.end()) {
@@ -91,10 +106,11 @@ ConvRun parse_run(const std::string& text) {
                       text, given));
     }
     std::vector<std::int64_t> list = numbers(given);
-    if (list.size() == 1 && part->values.size() == 2) list.push_back(list[0]);
-    if (list.size() != part->values.size())
-      throw ValueError(fmt::format("configuration part '{}': {} numbers, it needs {}", given, list.size(),
-                                   part->values.size()));
+    const std::size_t wanted = part->values.size() - (part->has_depth && !run.is_3d ? 1 : 0);
+    if (list.size() == 1 && !part->is_required) list.resize(wanted, list[0]);
+    if (list.size() != wanted)
+      throw ValueError(
+          fmt::format("configuration part '{}': {} numbers, it needs {}", given, list.size(), wanted));
     for (std::size_t i = 0; i < list.size(); ++i) *part->values[i] = list[i];
     seen += part->letter;
   }
@@ -105,9 +121,10 @@ ConvRun parse_run(const std::string& text) {
   if (run.groups < 1 || run.channels % run.groups != 0 || run.filters % run.groups != 0)
     throw ValueError(fmt::format("configuration '{}': {} groups do not divide {} channels and {} filters",
                                  text, run.groups, run.channels, run.filters));
-  if (run.stride_width < 1 || run.stride_height < 1 || run.dilation_width < 1 || run.dilation_height < 1)
+  if (std::min({run.stride_width, run.stride_height, run.stride_depth, run.dilation_width,
+                run.dilation_height, run.dilation_depth}) < 1)
     throw ValueError(fmt::format("configuration '{}': strides and dilations are at least 1", text));
-  if (run.out_width() == 0 || run.out_height() == 0)
+  if (run.out_width() == 0 || run.out_height() == 0 || run.out_depth() == 0)
     throw ValueError(
         fmt::format("configuration '{}': the filter is larger than the image and its padding", text));
   return run;

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""conv_bench with optimizer_including=conv_meta beside PyTorch with cudnn.benchmark, on the same GPU in the same run:
+fifteen convolutions in three directions, in float32 and with TF32 allowed. Prints a table in milliseconds and the
+geometric mean of the ratios.
+
+    tools/bench/conv_instances.py FOLDER_OF_CONV_BENCH [--precision ieee|tf32|both] [--only L1,DW] [--seconds N]
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import tempfile
+import time
+
+import torch
+
+PASSES = ["fprop", "bprop inputs", "bprop weights"]
+# Name: batch, channels, image, filters, kernel, stride, padding, dilation, groups.
+ROWS = {
+    "L1": (128, 3, (128, 128), 96, (11, 11), 1, 0, 1, 1),
+    "L2": (128, 64, (64, 64), 128, (9, 9), 1, 0, 1, 1),
+    "L3": (128, 128, (32, 32), 128, (9, 9), 1, 0, 1, 1),
+    "L4": (128, 128, (16, 16), 128, (7, 7), 1, 0, 1, 1),
+    "L5": (128, 384, (13, 13), 384, (3, 3), 1, 0, 1, 1),
+    "V256": (64, 256, (28, 28), 256, (3, 3), 1, 1, 1, 1),
+    "P1x1": (64, 256, (28, 28), 512, (1, 1), 1, 0, 1, 1),
+    "DCD64": (128, 3, (64, 64), 128, (3, 3), 1, 2, 2, 1),
+    "DCD32": (128, 3, (32, 32), 128, (3, 3), 1, 2, 2, 1),
+    "DCD16": (128, 3, (16, 16), 128, (3, 3), 1, 2, 2, 1),
+    "DCDwide": (64, 128, (32, 32), 128, (3, 3), 1, 2, 2, 1),
+    "C3D": (16, 16, (16, 16, 16), 32, (3, 3, 3), 1, 1, 1, 1),
+    "A1": (128, 3, (224, 224), 96, (11, 11), 4, 2, 1, 1),
+    "S2": (64, 128, (56, 56), 128, (3, 3), 2, 1, 1, 1),
+    "DW": (64, 256, (28, 28), 256, (3, 3), 1, 1, 1, 256),
+}
+
+
+def configuration(row):
+    batch, channels, image, filters, kernel, stride, pad, dilation, groups = row
+    sides = "x".join(map(str, image))
+    return (f"i{channels}x{sides},k{filters}x{'x'.join(map(str, kernel))},b{batch},s{stride},p{pad},d{dilation},"
+            f"g{groups}")
+
+
+def croton(folder, names, precision, deadline):
+    """Milliseconds and algorithm by (row, pass)."""
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        environment = dict(os.environ, SKIP="default,legacy,gemm,fft,winograd,c01b,dnn")
+        environment["CROTON_FLAGS"] = f"device=cuda,precision={precision}"
+        result = {}
+        for name in names:
+            if time.monotonic() > deadline:
+                break
+            command = [os.path.join(folder, "conv_bench"), configuration(ROWS[name]), "--json", file.name]
+            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+            with open(file.name, encoding="utf-8") as lines:
+                for line in lines:
+                    one = json.loads(line)
+                    if "microseconds" in one:
+                        result[name, one["pass"]] = (one["microseconds"] / 1e3, one.get("algorithm", ""))
+        return result
+
+
+def milliseconds(call, calls=10, trials=5):
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            call()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(calls):
+            call()
+    best = math.inf
+    for _ in range(trials):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        graph.replay()
+        end.record()
+        end.synchronize()
+        best = min(best, begin.elapsed_time(end) / calls)
+    return best
+
+
+def pytorch(row):
+    """The least time of both layouts by pass."""
+    batch, channels, image, filters, kernel, stride, pad, dilation, groups = row
+    axes = len(image)
+    best = {}
+    last = torch.channels_last if axes == 2 else torch.channels_last_3d
+    for layout in (torch.contiguous_format, last):
+        x = torch.rand((batch, channels, *image), device="cuda").to(memory_format=layout)
+        w = torch.rand((filters, channels // groups, *kernel), device="cuda").to(memory_format=layout)
+        options = ([stride] * axes, [pad] * axes, [dilation] * axes, False, [0] * axes, groups)
+        y = torch.ops.aten.convolution(x, w, None, *options)
+        gy = torch.rand_like(y)
+        calls = {
+            "fprop": lambda: torch.ops.aten.convolution(x, w, None, *options),
+            "bprop inputs": lambda: torch.ops.aten.convolution_backward(gy, x, w, None, *options,
+                                                                        [True, False, False]),
+            "bprop weights": lambda: torch.ops.aten.convolution_backward(gy, x, w, None, *options,
+                                                                         [False, True, False]),
+        }
+        for name, call in calls.items():
+            best[name] = min(best.get(name, math.inf), milliseconds(call))
+    return best
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--precision", choices=["ieee", "tf32", "both"], default="both")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--seconds", type=float, default=300, help="no further row begins after so long")
+    options = parser.parse_args()
+    names = [name for name in ROWS if not options.only or name in options.only.split(",")]
+    deadline = time.monotonic() + options.seconds
+    torch.backends.cudnn.benchmark = True
+    for precision in ["ieee", "tf32"] if options.precision == "both" else [options.precision]:
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        ours = croton(options.folder, names, precision, deadline)
+        print(f"\nprecision={precision}: milliseconds of Croton / of PyTorch {torch.__version__} (ratio, algorithm)")
+        ratios = []
+        for name in names:
+            if not any(key[0] == name for key in ours):
+                continue
+            theirs = pytorch(ROWS[name])
+            cells = []
+            for one in PASSES:
+                mine, algorithm = ours.get((name, one), (math.nan, "failed"))
+                ratio = mine / theirs[one]
+                if not math.isnan(ratio):
+                    ratios.append(ratio)
+                cells.append(f"{mine:.4f} / {theirs[one]:.4f} ({ratio:.2f}, {algorithm})")
+            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        if ratios:
+            mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+            print(f"{len(ratios)} instances, geometric mean {mean:.3f}, worst {max(ratios):.2f}, "
+                  f"{sum(r > 1.05 for r in ratios)} above 1.05")
+
+
+if __name__ == "__main__":
+    main()
