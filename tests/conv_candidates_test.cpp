@@ -3,15 +3,18 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <random>
 
 #include "concrete_conv.h"
 #include "croton/croton.h"
 #include "croton/graph/flags.h"
+#include "croton/graph/npy.h"
 #include "croton/optimizer/conv_candidate.h"
 #include "random_cases.h"
 
@@ -94,6 +97,18 @@ int number_from_environment(const char* name, int otherwise) {
   return text == nullptr ? otherwise : std::atoi(text);
 }
 
+/// The problem, its operands and what the reference makes of them, for tests/conv_agreement.py.
+void save_problem(const std::string& folder, int number, ConcreteConvCase c, std::mt19937& random) {
+  c.problem.dtype = DType::float64;
+  c.first = uniform_tensor(c.first.shape(), DType::float64, random);
+  c.second = uniform_tensor(c.second.shape(), DType::float64, random);
+  const std::string path = folder + "/" + std::to_string(number);
+  save_npy(path + ".first.npy", c.first);
+  save_npy(path + ".second.npy", c.second);
+  save_npy(path + ".result.npy", conv_reference(c.problem, c.first, c.second));
+  std::ofstream(path + ".txt") << to_string(c.problem) << "\n";
+}
+
 DType random_floating(std::mt19937& random) {
   constexpr DType rare[] = {DType::float64, DType::float16, DType::bfloat16};
   return random() % 5 == 0 ? rare[random() % 3] : DType::float32;
@@ -126,19 +141,26 @@ TEST_CASE("every implementation of convolutions stays within the error that it s
   }
 }
 
-// By hand, as long as one likes: CROTON_CONV_PROBLEMS problems (1000) from CROTON_CONV_SEED on (1). Prints a
-// row for each candidate and direction: problems, how many were wrong, the largest error in units of what is
-// stated.
+// By hand, as long as one likes: CROTON_CONV_PROBLEMS problems (1000), or as many of them as
+// CROTON_CONV_SECONDS (3600) allow, from CROTON_CONV_SEED on (1). Every tenth goes to the folder
+// CROTON_CONV_FOLDER, where there is one, for tests/conv_agreement.py. Prints a row for each candidate and
+// direction: problems, how many were wrong, the largest error in units of what is stated.
 TEST_CASE("many random problems of convolutions", "[.][conv_problems]") {
   std::mt19937 random(static_cast<unsigned>(number_from_environment("CROTON_CONV_SEED", 1)));
-  Tallies tallies;
+  const std::chrono::seconds most(number_from_environment("CROTON_CONV_SECONDS", 3600));
+  const char* const folder = std::getenv("CROTON_CONV_FOLDER");
   const int problems = number_from_environment("CROTON_CONV_PROBLEMS", 1000);
-  for (int i = 0; i < problems; ++i) {
+  const auto begin = std::chrono::steady_clock::now();
+  Tallies tallies;
+  int done = 0;
+  for (; done < problems && std::chrono::steady_clock::now() - begin < most; ++done) {
     const int rank = random() % 6 == 0 ? 3 : random() % 8 == 0 ? 1 : 2;
     const DType dtype = random_floating(random);
-    check_all(random_concrete_conv(random, dtype, rank), random, tallies);
+    const ConcreteConvCase c = random_concrete_conv(random, dtype, rank);
+    check_all(c, random, tallies);
+    if (folder != nullptr && done % 10 == 0) save_problem(folder, done, c, random);
   }
-  std::printf("problems %d\n", problems);
+  std::printf("problems %d\n", done);
   for (const auto& [key, tally] : tallies) {
     std::printf("%s %s %d %d %.3f\n", key.first.c_str(), to_string(key.second).c_str(), tally.problems,
                 tally.failures, tally.worst);

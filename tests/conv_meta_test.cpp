@@ -137,7 +137,7 @@ TEST_CASE("the progress of measuring is a line", "[runtime][conv][meta]") {
 
 TEST_CASE("what refused once is measured when it takes the problem", "[runtime][conv][meta]") {
   const ConfigScope scope({{"metaopt.ledger", fresh_file("refused")}});
-  const ConvProblem p = concrete_conv(ConvDirection::forward, {9, 20, 11, 10}, {24, 20, 3, 3}, 1).problem;
+  const ConvProblem p = concrete_conv(ConvDirection::forward, {9, 22, 11, 10}, {24, 22, 3, 3}, 1).problem;
   CHECK(choose_convolution(p, meta_query()).reason == "measured now");
   CHECK(choose_convolution(p, meta_query()).reason == "from the ledger");
   const ConfigScope allowed({{"metaopt.max_error", "1e-4"}});
@@ -309,7 +309,7 @@ TEST_CASE("croton tune shows, moves and pins measurements", "[tools][ledger]") {
   };
   CHECK_THAT(tune("show", file), Contains("a machine") && Contains("* gemm") && Contains("1 ms") &&
                                      Contains("(too slow)") &&
-                                     Contains("winograd                  -  refuses: filters of (5, 5)"));
+                                     Contains("winograd                    -  refuses: filters of (5, 5)"));
   CHECK_THAT(tune("show elsewhere", file), Contains("0 of"));
   tune("export " + lines, file);
   CHECK_THAT(tune("import " + lines, copy), Contains("1 measurements into " + copy));

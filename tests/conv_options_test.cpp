@@ -1,6 +1,8 @@
 // dnn_conv, the algorithms of cuDNN by name, filters that are unshared, convolutions over c01b.
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
 #include <random>
 
 #include "concrete_conv.h"
@@ -11,6 +13,7 @@
 #include "croton/optimizer/optimizer.h"
 #include "lowered.h"
 #include "nodes.h"
+#include "places.h"
 #include "random_cases.h"
 
 using namespace croton;
@@ -38,7 +41,87 @@ std::size_t count_of(const FunctionGraph& graph, const Op& op) {
   return count;
 }
 
+/// A column of the matrix of what supports what: a problem that has the property and no other.
+struct SupportColumn {
+  const char* name;
+  void (*change)(ConvProblem& p);
+};
+constexpr SupportColumn support_columns[] = {
+    {"plain", [](ConvProblem&) {}},
+    {"stride", [](ConvProblem& p) { p.stride[0] = p.stride[1] = 2; }},
+    {"dilation", [](ConvProblem& p) { p.dilation[0] = p.dilation[1] = 2; }},
+    {"groups", [](ConvProblem& p) { p.groups = 2; }},
+    {"uneven padding", [](ConvProblem& p) { p.pad_lo[0] = 0; }},
+    {"no flip", [](ConvProblem& p) { p.flip = false; }},
+    {"5x5", [](ConvProblem& p) { p.kernel = {5, 5}; }},
+    {"unshared", [](ConvProblem& p) { p.unshared = true; }},
+    {"empty batch", [](ConvProblem& p) { p.batch = 0; }},
+    {"float64", [](ConvProblem& p) { p.dtype = DType::float64; }},
+    {"float16", [](ConvProblem& p) { p.dtype = DType::float16; }},
+    {"1-D",
+     [](ConvProblem& p) {
+       for (Shape* list : {&p.image, &p.kernel, &p.pad_lo, &p.pad_hi, &p.stride, &p.dilation}) list->erase(1);
+       p.rank = 1;
+     }},
+    {"3-D",
+     [](ConvProblem& p) {
+       for (Shape* list : {&p.image, &p.kernel, &p.pad_lo, &p.pad_hi, &p.stride, &p.dilation})
+         list->push_back((*list)[0]);
+       p.rank = 3;
+     }},
+};
+
+/// f, i and w for the directions in which a candidate does not refuse the problem.
+std::string directions_of(const ConvCandidate& candidate, Device device, const SupportColumn& column) {
+  std::string cell;
+  for (const auto& [direction, letter] :
+       {std::pair{ConvDirection::forward, 'f'}, std::pair{ConvDirection::backward_inputs, 'i'},
+        std::pair{ConvDirection::backward_weights, 'w'}}) {
+    ConvProblem p = concrete_conv(direction, {32, 32, 16, 16}, {32, 32, 3, 3}, 1).problem;
+    p.device = device;
+    column.change(p);
+    p.out = {};
+    for (int axis = 0; axis < p.rank; ++axis) {
+      const auto a = static_cast<std::size_t>(axis);
+      p.out.push_back((p.image[a] + p.pad_lo[a] + p.pad_hi[a] - p.dilated_kernel(axis)) / p.stride[a] + 1);
+    }
+    const bool knows = !p.unshared || candidate.knows_unshared;
+    if (knows && candidate.support(p).kind != Support::Kind::refuse) cell += letter;
+  }
+  return cell.empty() ? "-" : cell == "fiw" ? "all" : cell;
+}
+
+std::string support_matrix(Device device) {
+  std::string head = "|", line = "|---|", text;
+  for (const SupportColumn& column : support_columns) {
+    head += std::string(" | ") + column.name;
+    line += "---|";
+  }
+  for (const ConvCandidate* candidate : conv_candidates()) {
+    const bool is_here = candidate->place == ConvPlace::anywhere || device.is_cuda();
+    bool takes_any = false;
+    std::string row = "| " + std::string(candidate->name);
+    for (const SupportColumn& column : support_columns) {
+      const std::string cell = directions_of(*candidate, device, column);
+      takes_any = takes_any || cell != "-";
+      row += " | " + cell;
+    }
+    if (is_here && takes_any) text += row + " |\n";
+  }
+  return head + " |\n" + line + "\n" + text;
+}
+
 }  // namespace
+
+TEST_CASE("docs/convolution.md has the matrix of what supports what", "[optimizer][conv][docs]") {
+  std::ifstream file(source_file("docs/convolution.md"));
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  for (const Device device : {Device::host(), Device::cuda(0)}) {
+    const std::string matrix = support_matrix(device);
+    INFO("what it must have:\n" << matrix);
+    CHECK(text.find(matrix) != std::string::npos);
+  }
+}
 
 TEST_CASE("cuDNN's algorithms are candidates by the names of its flags", "[optimizer][conv][cudnn]") {
   ConvProblem p = problem_on_gpu();

@@ -296,6 +296,25 @@ class Cases {
       if (c.problem.rank != 2) continue;
       cases_.push_back({c.node(direct_conv_op()), {c.first, c.second}, 1e-4, 1e-4});
     }
+    for (int i = 0; i < 6; ++i) {
+      ConcreteConvCase c = random_concrete_conv(random_);
+      const bool has_dilation = c.problem.dilation != Shape{1, 1};
+      if (!has_dilation) {
+        const auto to_c01b = [](const Tensor& x) { return x.transpose({1, 2, 3, 0}).contiguous(); };
+        c.first = to_c01b(c.first);
+        c.second = to_c01b(c.second);
+        cases_.push_back({c.node(c01b_conv_op()), {c.first, c.second}, 1e-4, 1e-4});
+        continue;
+      }
+      c.problem.unshared = true;
+      c.attributes = c.attributes.with("unshared", true);
+      const Shape filters = c.problem.filter_shape();
+      if (c.problem.direction == ConvDirection::forward)
+        c.second = uniform_tensor(filters, c.problem.dtype, random_);
+      if (c.problem.direction == ConvDirection::backward_inputs)
+        c.first = uniform_tensor(filters, c.problem.dtype, random_);
+      cases_.push_back({c.node(direct_conv_op()), {c.first, c.second}, 1e-4, 1e-4});
+    }
     // Products that gather their operands, in every arithmetic.
     const auto add_product = [&](ConcreteConvCase c, const char* arithmetic, std::int64_t cut,
                                  double tolerance) {
