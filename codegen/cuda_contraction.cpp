@@ -191,16 +191,18 @@ class Writer {
          name, bounds.size(), text.empty() ? "true" : text);
   }
 
-  /// Elements that are fetched at once: neighbours that all exist and lie at a multiple of 16 bytes.
-  int width() const {
-    const bool by_rows = c_.lanes == Lanes::rows;
-    if (c_.dtype != DType::float32 || !gathered_bounds_.empty()) return 1;
-    if (!by_rows && !c_.is_tensor_core()) return 1;
+  /// Elements of an operand that are fetched at once, whose `lines` are rows or columns: neighbours that all
+  /// exist and lie at a multiple of 16 bytes.
+  int width_of(Operand operand, Lanes lanes, const Bounds& bounds, Loops Part::* lines,
+               Loops AffineIndex::* line_strides) const {
+    const bool by_lines = lanes == Lanes::rows;
+    if (c_.dtype != DType::float32 || !bounds.empty()) return 1;
+    if (!by_lines && !c_.is_tensor_core()) return 1;
     const auto is_aligned = [&](const Part& p) {
-      const Loops& loops = by_rows ? p.rows : p.depth;
-      const AffineIndex& at = p.gathered.place;
-      const Loops& along = by_rows ? at.rows : at.depth;
-      const Loops& across = by_rows ? at.depth : at.rows;
+      const Loops& loops = by_lines ? p.*lines : p.depth;
+      const AffineIndex& at = (p.*operand).place;
+      const Loops& along = by_lines ? at.*line_strides : at.depth;
+      const Loops& across = by_lines ? at.depth : at.*line_strides;
       const std::size_t last = loops.size() - 1;
       if (stride_of(along, last) != 1 || loops[last] % 4 != 0 || at.base % 4 != 0 || at.batch % 4 != 0)
         return false;
@@ -219,7 +221,7 @@ class Writer {
     const char* value = c_.dtype == DType::float64 ? "double" : "float";
     line("typedef {} Element;", element);
     line("typedef {} Value;", value);
-    line("typedef {} Result;", c_.splits > 1 ? value : element);
+    line("typedef {} Result;", c_.splits > 1 && !c_.is_direct ? value : element);
     if (c_.is_tensor_core()) {
       line("typedef {} Arithmetic;", arithmetic_types[static_cast<std::size_t>(c_.arithmetic)]);
     } else {
@@ -261,7 +263,17 @@ class Writer {
     flag("has_masks", has_chunks_ && !gathered_bounds_.empty() && all([](const Part& p, const Cut& cut) {
                         return p.depth[0] == 0 || cut.depth / p.depth[0] <= most_masked_taps;
                       }));
-    constant("width", width());
+    constant("width", width_of(&Part::gathered, c_.lanes, gathered_bounds_, &Part::rows, &AffineIndex::rows));
+    flag("is_direct", c_.is_direct);
+    if (c_.is_direct) {
+      flag("other_lanes_are_columns", c_.other_lanes == Lanes::rows);
+      flag("has_full_depth", cuts_.front().depth % t.depth == 0);
+      flag("has_full_columns", cuts_.front().columns % t.columns() == 0);
+      constant("other_width", width_of(&Part::packed, c_.other_lanes, packed_bounds_, &Part::columns,
+                                       &AffineIndex::columns));
+      constant("addend_row", c_.finish.addend_row);
+      constant("addend_column", c_.finish.addend_column);
+    }
     constant("bounds", gathered_bounds_.size());
     constant("packed_bounds", packed_bounds_.size());
     constant("result_bounds", result_bounds_.size());
@@ -275,10 +287,8 @@ class Writer {
     constant("gathered_count", c_.gathered_count);
     constant("packed_count", c_.packed_count);
     constant("result_count", c_.result_count);
-    if (c_.is_scaled()) {
-      constant("scale_blocks", scale_blocks);
-      line("static DEVICE u32& arrived() {{ return {}_arrived; }}", name_);
-    }
+    if (c_.is_scaled()) constant("scale_blocks", scale_blocks);
+    if (counters() > 0) line("static DEVICE u32& arrived(u32 i) {{ return {}_arrived[i]; }}", name_);
     const char* to_value = c_.dtype == DType::float16    ? "float_of_half(x)"
                            : c_.dtype == DType::bfloat16 ? "float_of_bfloat(x)"
                                                          : "x";
@@ -287,11 +297,19 @@ class Writer {
                                                            : "x";
     line("static DEVICE Value value_of(Element x) {{ return {}; }}", to_value);
     line("static DEVICE Element element_of(Value x) {{ return {}; }}", to_element);
-    line("static DEVICE Result result_of(Value x) {{ return {}; }}", c_.splits > 1 ? "x" : to_element);
+    line("static DEVICE Result result_of(Value x) {{ return {}; }}",
+         c_.splits > 1 && !c_.is_direct ? "x" : to_element);
   }
 
-  std::int64_t blocks_of(const Cut& cut) const {
-    return (cut.columns + c_.tile.columns() - 1) / c_.tile.columns() * cut.row_tiles * c_.batch * c_.splits;
+  std::int64_t tiles_of(const Cut& cut) const {
+    return (cut.columns + c_.tile.columns() - 1) / c_.tile.columns() * cut.row_tiles * c_.batch;
+  }
+  std::int64_t blocks_of(const Cut& cut) const { return tiles_of(cut) * c_.splits; }
+
+  /// Of blocks that have ended.
+  std::int64_t counters() const {
+    if (c_.is_direct && c_.splits > 1) return tiles_of(cuts_.front());
+    return c_.is_scaled() ? 1 : 0;
   }
 
   /// The part of a block (or of a thread that packs), whose number becomes the one in its part.
@@ -323,9 +341,12 @@ class Writer {
     const std::int64_t value = c_.dtype == DType::float64 ? 8 : 4;
     const std::int64_t gathered =
         value * (by_rows ? t.depth * (t.rows() + 4) : t.rows() * (t.depth + (c_.is_tensor_core() ? 8 : 1)));
+    const bool other_by_columns = c_.other_lanes == Lanes::rows;
     const std::int64_t packed =
-        4 * std::int64_t{words_of_unit(c_.arithmetic)} * (t.depth / 16) * (t.columns() / 8);
+        c_.is_direct ? 4 * (other_by_columns ? t.depth * (t.columns() + 4) : t.columns() * (t.depth + 8))
+                     : 4 * std::int64_t{words_of_unit(c_.arithmetic)} * (t.depth / 16) * (t.columns() / 8);
     std::int64_t spots = by_rows ? 0 : t.rows();
+    if (c_.is_direct && !other_by_columns) spots += t.columns();
     for (const Cut& cut : cuts_) {
       if (by_rows && !has_chunks_) spots = std::max(spots, cut.depth);
     }
@@ -367,7 +388,7 @@ class Writer {
       }
       source.text += "};\n";
     }
-    if (c_.is_scaled()) source.text += fmt::format("__device__ u32 {}_arrived;\n", name);
+    if (counters() > 0) source.text += fmt::format("__device__ u32 {}_arrived[{}];\n", name, counters());
     source.text += fmt::format("struct {0}_cut {{\n  typedef {0}_part Part;\n{1}}};\n", name, body_);
     const auto add = [&](std::string_view suffix, std::string_view parameters, std::string_view call,
                          std::int64_t grid, int block, std::uint32_t shared, std::string_view bounds,
@@ -397,7 +418,7 @@ class Writer {
           (threads + threads_of_copies - 1) / threads_of_copies, static_cast<int>(threads_of_copies), 0, "",
           {0, 3});
     }
-    if (packing > 0) {
+    if (packing > 0 && !c_.is_direct) {
       add("pack", fmt::format("const {}* operand, u32* packed", element),
           fmt::format("pack_operand<{}_cut>(operand, packed);", name), packing,
           static_cast<int>(threads_of_copies), 0, "", {1, 3});
@@ -409,18 +430,37 @@ class Writer {
       const int by_memory = static_cast<int>(224u * 1024u / (shared + 1024u));
       const int by_registers = 65536 / (threads * registers());
       const int together = std::max(1, std::min(by_memory, by_registers));
+      const std::string bounds = fmt::format(", {}", together);
+      if (c_.is_direct) {
+        // Pointers that are absent are null.
+        std::vector<std::int32_t> buffers{0, 1, 2, 4};
+        std::string parameters = "const float* gathered, const float* other, float* result, float* partial";
+        std::string finish;
+        for (const auto& [what, buffer] :
+             {std::pair("addend", c_.finish.addend), {"alpha", c_.finish.alpha}, {"beta", c_.finish.beta}}) {
+          finish += buffer >= 0 ? fmt::format("{}, ", what) : "nullptr, ";
+          if (buffer < 0) continue;
+          parameters += fmt::format(", const float* {}", what);
+          buffers.push_back(buffer);
+        }
+        add("multiply", parameters,
+            fmt::format("contract<{0}_cut>(gathered, other, result, ProductFinish<{0}_cut>{{{1}partial}});",
+                        name, finish),
+            blocks, threads, shared, bounds, std::move(buffers));
+        return source;
+      }
       const std::int32_t to = c_.splits > 1 ? 4 : 2;
       const bool has_halves = c_.is_scaled();
       add("multiply",
           has_halves ? fmt::format("const u32* packed, {}* result", result)
                      : fmt::format("const {}* gathered, const u32* packed, {}* result", element, result),
           fmt::format(
-              "contract<{}_cut>({}, packed, result);", name,
+              "contract<{}_cut>({}, packed, result, SumsThemselves());", name,
               has_halves ? fmt::format("reinterpret_cast<const float*>(packed + {})", words) : "gathered"),
-          blocks, threads, shared, fmt::format(", {}", together),
+          blocks, threads, shared, bounds,
           has_halves ? std::vector<std::int32_t>{3, to} : std::vector<std::int32_t>{0, 3, to});
     }
-    if (c_.splits > 1) {
+    if (c_.splits > 1 && !c_.is_direct) {
       add("add", fmt::format("const {}* partial, {}* result", value, element),
           fmt::format("add_splits<{}_cut>(partial, result);", name),
           (c_.result_count + threads_of_copies - 1) / threads_of_copies, static_cast<int>(threads_of_copies),

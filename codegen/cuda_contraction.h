@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,16 +14,18 @@
 
 namespace croton {
 
+struct Product;  // lower_product.h
+
 /// A sum of products as one tiled matrix product on a GPU, whose operands are gathered by affine maps:
 ///
 ///     result[row, column] = sum over depth of gathered[row, depth] * packed[depth, column]
 ///
 /// for every index of a batch. Rows, columns and depth are several loop indices each (images and positions;
 /// filters; channels and taps), of which the last runs fastest. Convolutions in all directions, with
-/// strides, dilation, padding and groups are of that form, as are products of matrices
-/// (cuda_contraction_conv.h). Three launches compute it: one brings the packed operand into the order in
-/// which tensor cores take it, one multiplies, and where the depth is cut into parts (`splits`) the third
-/// adds up their results, always in the same order.
+/// strides, dilation, padding and groups are of that form, as are products of matrices. Three launches
+/// compute a convolution: one brings the packed operand into the order in which tensor cores take it, one
+/// multiplies, and where the depth is cut into parts (`splits`) the third adds up their results, always in
+/// the same order. A product of matrices is one launch: both operands are fetched as they lie.
 
 /// An affine function of the loop indices: base + sum of strides * indices, in elements.
 struct AffineIndex {
@@ -81,6 +82,13 @@ struct ContractionTile {
   friend bool operator==(const ContractionTile&, const ContractionTile&) = default;
 };
 
+/// What becomes of the sums of a product of matrices: alpha * sum + beta * addend, each where it is there.
+/// Numbers of the kernel's buffers behind those of emit_contraction; -1: absent.
+struct ContractionFinish {
+  int alpha = -1, beta = -1, addend = -1;
+  std::int64_t addend_row = 0, addend_column = 0;  ///< strides along the contraction's rows and columns
+};
+
 struct CROTON_API CudaContraction {
   /// Which loop neighbouring threads run through when they fetch the gathered operand: the one in which its
   /// elements are neighbours.
@@ -89,6 +97,11 @@ struct CROTON_API CudaContraction {
   DType dtype = DType::float32;
   ContractionArithmetic arithmetic = ContractionArithmetic::fp32;
   Lanes lanes = Lanes::rows;
+  /// The other operand is fetched as it lies, too, by threads that are neighbours in `other_lanes` (columns
+  /// for rows); the block of a tile that ends last adds up the splits.
+  bool is_direct = false;
+  Lanes other_lanes = Lanes::rows;
+  ContractionFinish finish;
   std::int64_t batch = 1;
   std::vector<ContractionPart> parts;
   ContractionTile tile;
@@ -126,14 +139,10 @@ CROTON_API void evaluate_contraction(const CudaContraction& contraction, void* c
 CROTON_API std::optional<CudaContraction> contraction_of(const ConvProblem& problem,
                                                          ContractionArithmetic arithmetic);
 
-/// c[i, m, n] = sum over k of a[i, m, k] * b[i, k, n], c C-contiguous; strides of a and b are those of (i, m,
-/// k) and (i, k, n), so that transposed operands are taken as they lie. b is gathered.
-struct MatrixProducts {
-  DType dtype = DType::float32;
-  std::int64_t count = 1, rows = 0, columns = 0, depth = 0;
-  std::array<std::int64_t, 3> a{}, b{};
-};
-CROTON_API std::optional<CudaContraction> contraction_of(const MatrixProducts& products,
+/// A product of float32 matrices as a contraction, not cut yet; its columns are gathered. The kernel's
+/// buffers behind the five are addend, alpha and beta, those that are there. Nothing for what has more than
+/// 2^31 elements, and for operands without neighbours side by side.
+CROTON_API std::optional<CudaContraction> contraction_of(const Product& product,
                                                          ContractionArithmetic arithmetic);
 
 /// Chooses the tile and the splits by an estimate of the time on a GPU of so many multiprocessors.

@@ -253,34 +253,4 @@ std::optional<CudaContraction> contraction_of(const ConvProblem& p, ContractionA
   return c;
 }
 
-std::optional<CudaContraction> contraction_of(const MatrixProducts& m, ContractionArithmetic arithmetic) {
-  // The elements that strides reach, which need not be all different.
-  const auto reach = [&](const std::array<std::int64_t, 3>& strides, std::int64_t second,
-                         std::int64_t third) {
-    const std::int64_t last =
-        (m.count - 1) * strides[0] + (second - 1) * strides[1] + (third - 1) * strides[2];
-    return m.count * second * third == 0 ? 0 : last + 1;
-  };
-  CudaContraction c;
-  c.dtype = m.dtype;
-  c.arithmetic = arithmetic;
-  c.batch = m.count;
-  c.gathered_count = reach(m.b, m.depth, m.columns);
-  c.packed_count = reach(m.a, m.rows, m.depth);
-  c.result_count = m.count * m.rows * m.columns;
-  c.gathered_input = 1;
-  if (std::max({c.gathered_count, c.packed_count, c.result_count}) > std::numeric_limits<std::int32_t>::max())
-    return std::nullopt;
-  c.lanes = m.b[1] == 1 && m.b[2] != 1 ? CudaContraction::Lanes::depth : CudaContraction::Lanes::rows;
-  ContractionPart part;
-  part.rows = {m.columns};
-  part.columns = {m.rows};
-  part.depth = {m.depth};
-  part.gathered.place = {0, m.b[0], {m.b[2]}, {}, {m.b[1]}};
-  part.packed.place = {0, m.a[0], {}, {m.a[1]}, {m.a[2]}};
-  part.result.place = {0, m.rows * m.columns, {1}, {m.columns}, {}};
-  c.parts = {std::move(part)};
-  return c;
-}
-
 }  // namespace croton

@@ -167,9 +167,28 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
   return clocks;
 }
 
+/// A product of matrices: as measured on an H200, two blocks of four warps a multiprocessor, whose tiles are
+/// as large as that allows. Rows and columns of tiles are powers of two, among which threads are shared out.
+void cut_direct(CudaContraction& c, int multiprocessors, int variant) {
+  constexpr ContractionTile tiles[] = {{2, 2, 4, 4, 16, 3}, {2, 2, 2, 4, 16, 3}, {2, 2, 2, 2, 16, 3}};
+  const ContractionPart& p = c.parts.front();
+  const std::int64_t wanted = 2 * multiprocessors;
+  const auto blocks = [&](const ContractionTile& t) {
+    return quotient_up(index_count(p.rows), t.rows()) * quotient_up(index_count(p.columns), t.columns());
+  };
+  const std::int64_t most =
+      std::max<std::int64_t>(1, index_count(p.depth) / (shortest_split * tiles[0].depth));
+  std::size_t choice = 0;
+  if (blocks(tiles[0]) < 2 * wanted - multiprocessors / 4) choice = 1;
+  if (blocks(tiles[1]) * most < wanted / 2) choice = 2;
+  c.tile = tiles[(choice + static_cast<std::size_t>(variant)) % std::size(tiles)];
+  c.splits = std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(1, blocks(c.tile)), 1, most);
+}
+
 }  // namespace
 
 void cut_contraction(CudaContraction& c, int multiprocessors, int variant) {
+  if (c.is_direct) return cut_direct(c, multiprocessors, variant);
   struct Choice {
     double clocks;
     ContractionTile tile;

@@ -51,6 +51,15 @@ void evaluate_contraction(const CudaContraction& c, void* const* buffers) {
   };
   const Tensor gathered = wide(0, c.gathered_count), packed = wide(1, c.packed_count);
   Tensor result = wide(2, c.result_count).copy();
+  const ContractionFinish& f = c.finish;
+  const auto factor = [&](int buffer) { return buffer < 0 ? 1 : wide(buffer, 1).data<double>()[0]; };
+  const double alpha = factor(f.alpha), beta = factor(f.beta);
+  Tensor addend;
+  if (f.addend >= 0) {
+    const ContractionPart& p = c.parts.front();
+    addend = wide(f.addend, 1 + (index_count(p.rows) - 1) * f.addend_row +
+                                (index_count(p.columns) - 1) * f.addend_column);
+  }
   for (const ContractionPart& part : c.parts) {
     const std::vector<LoopExtents> rows = indices_of(part.rows), columns = indices_of(part.columns),
                                    depths = indices_of(part.depth);
@@ -65,6 +74,9 @@ void evaluate_contraction(const CudaContraction& c, void* const* buffers) {
             const std::int64_t b = place_of(part.packed, batch, nullptr, &column, &depth);
             if (a >= 0 && b >= 0) sum += gathered.data<double>()[a] * packed.data<double>()[b];
           }
+          sum *= alpha;
+          if (f.addend >= 0)
+            sum += beta * addend.data<double>()[row[0] * f.addend_row + column[0] * f.addend_column];
           result.data<double>()[to] = sum;
         }
       }

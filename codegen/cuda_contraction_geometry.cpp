@@ -22,6 +22,7 @@ bool has_channel_chunks(const CudaContraction& c) {
   // Depths whose places are kept in shared memory, 16 bytes each.
   constexpr std::int64_t most_kept_depths = 1536;
   if (c.lanes != CudaContraction::Lanes::rows) return false;
+  if (c.is_direct) return true;
   const std::int64_t channels = c.parts.front().depth.front();
   if (channels % c.tile.depth == 0) return true;
   std::int64_t most = 0;
@@ -64,6 +65,7 @@ ContractionCut cut_of(const CudaContraction& c, const ContractionPart& p) {
                                           : (cut.depth + c.tile.depth - 1) / c.tile.depth;
   const std::int64_t columns = up_to_multiple(cut.columns, c.tile.columns());
   const std::int64_t units = c.batch * cut.depth_tiles * (c.tile.depth / 16) * (columns / 8);
+  if (c.is_direct) return cut;
   cut.packed_words = units * words_of_unit(c.arithmetic);
   cut.packed_threads = c.is_tensor_core() ? units * 32 : units * 16 * 8;
   return cut;
@@ -86,7 +88,10 @@ std::int64_t CudaContraction::packed_bytes() const {
 }
 
 std::int64_t CudaContraction::partial_bytes() const {
-  return splits > 1 ? splits * result_count * (dtype == DType::float64 ? 8 : 4) : 0;
+  if (splits == 1) return 0;
+  if (!is_direct) return splits * result_count * (dtype == DType::float64 ? 8 : 4);
+  const ContractionCut cut = cut_of(*this, parts.front());
+  return 4 * splits * batch * cut.row_tiles * tile.rows() * up_to_multiple(cut.columns, tile.columns());
 }
 
 }  // namespace croton

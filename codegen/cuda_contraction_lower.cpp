@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "croton/codegen/cuda_contraction.h"
-#include "croton/codegen/lower_context.h"
+#include "croton/codegen/lower_product.h"
 #include "croton/graph/error.h"
 #include "croton/ops/conv_implementations.h"
 
@@ -37,11 +37,35 @@ LoweredKernel kernel_of(CudaContraction c, std::string name) {
   add("result", c.dtype, c.result_count, BufferInfo::Role::out);
   add("tiles", DType::int32, c.packed_bytes() / 4, BufferInfo::Role::inout);
   add("partial", DType::int32, c.partial_bytes() / 4, BufferInfo::Role::inout);
+  if (c.finish.addend >= 0) add("addend", c.dtype, c.result_count, BufferInfo::Role::in);
+  if (c.finish.alpha >= 0) add("alpha", c.dtype, 1, BufferInfo::Role::in);
+  if (c.finish.beta >= 0) add("beta", c.dtype, 1, BufferInfo::Role::in);
   kernel.contraction = std::make_shared<const CudaContraction>(std::move(c));
   return lowered;
 }
 
 }  // namespace
+
+std::optional<NodeCode> lower_product_on_tensor_cores(const LowerContext& context, const Product& product) {
+  std::optional<CudaContraction> c = contraction_of(product, ContractionArithmetic::tf32x3);
+  if (!c) return std::nullopt;
+  cut_contraction(*c, context.multiprocessors);
+  NodeCode code;
+  code.scratch_bytes = {16, std::max<std::int64_t>(16, c->partial_bytes())};
+  const auto gathered = static_cast<std::uint32_t>(c->gathered_input);
+  LoweredKernel lowered = kernel_of(std::move(*c), context.node.op().name() + "_tf32x3");
+  const auto input = [](int i) { return StepBuffer{StepBuffer::Kind::input, static_cast<std::uint32_t>(i)}; };
+  lowered.buffers = {{StepBuffer::Kind::input, gathered},
+                     input(gathered == static_cast<std::uint32_t>(product.b) ? product.a : product.b),
+                     {StepBuffer::Kind::output, 0},
+                     {StepBuffer::Kind::scratch, 0},
+                     {StepBuffer::Kind::scratch, 1}};
+  for (const int operand : {product.z, product.alpha, product.beta}) {
+    if (operand >= 0) lowered.buffers.push_back(input(operand));
+  }
+  code.kernels.push_back(std::move(lowered));
+  return code;
+}
 
 /// Attributes beside those of the convolution: `arithmetic` (ContractionArithmetic by name), `cut` (the cut
 /// that the estimate puts behind so many others).

@@ -57,7 +57,7 @@ template <int bounds> struct alignas(bounds == 0 ? 4 : bounds == 1 ? 8 : 16) Spo
 // The nearest number of 11 significant bits. Of a number that is none, the difference to this is none either.
 DEVICE u32 tf32_near(float x) { return (bits_of_float(x) + 0x1000u) & 0xffffe000u; }
 
-// How tensor cores multiply. A lane has of 16 x 16 factors rows r and r + 8 (r = lane / 4) at depths d, d + 1, d + 8,
+// How tensor cores multiply; pack<pitch> puts the other operand's planes so many words apart. A lane has of 16 x 16 factors rows r and r + 8 (r = lane / 4) at depths d, d + 1, d + 8,
 // d + 9 (d = 2 * (lane % 4)): x[0..1] row r at d, d + 1; x[2..3] row r + 8; x[4..7] the same at d + 8, d + 9. Of the
 // other operand's 16 x 8 it has column lane / 4 at the same depths: y[0..3]. Sums at rows r, r + 8, columns d, d + 1.
 struct Tf32 {
@@ -74,7 +74,7 @@ struct Tf32 {
     }
     return f;
   }
-  static DEVICE void pack(const float (&y)[4], u32* to) {
+  template <int pitch> static DEVICE void pack(const float (&y)[4], u32* to) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) to[i] = tf32_of(y[i]);
   }
@@ -101,11 +101,11 @@ struct Tf32x3 {
     }
     return f;
   }
-  static DEVICE void pack(const float (&y)[4], u32* to) {
+  template <int pitch> static DEVICE void pack(const float (&y)[4], u32* to) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       to[i] = tf32_of(y[i]);
-      to[i + 32 * words] = tf32_of(y[i] - float_of_bits(to[i]));
+      to[i + pitch] = tf32_of(y[i] - float_of_bits(to[i]));
     }
   }
   template <int pass> static DEVICE void multiply(float (&sum)[4], const Factors& f, const u32* y) {
@@ -125,7 +125,7 @@ struct Bf16 {
     for (int i = 0; i < 4; ++i) f.large[i] = bf16_pair(x[2 * i], x[2 * i + 1]);
     return f;
   }
-  static DEVICE void pack(const float (&y)[4], u32* to) {
+  template <int pitch> static DEVICE void pack(const float (&y)[4], u32* to) {
     to[0] = bf16_pair(y[0], y[1]);
     to[1] = bf16_pair(y[2], y[3]);
   }
@@ -151,7 +151,7 @@ struct Fp16x3 {
     }
     return f;
   }
-  static DEVICE void pack(const float (&y)[4], u32* to) {
+  template <int pitch> static DEVICE void pack(const float (&y)[4], u32* to) {
     u32 halves[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) halves[i] = fp16_halves(y[i]);
@@ -174,7 +174,7 @@ struct Fp16 {
     for (int i = 0; i < 4; ++i) f.large[i] = fp16_pair(x[2 * i], x[2 * i + 1]);
     return f;
   }
-  static DEVICE void pack(const float (&y)[4], u32* to) {
+  template <int pitch> static DEVICE void pack(const float (&y)[4], u32* to) {
     to[0] = fp16_pair(y[0], y[1]);
     to[1] = fp16_pair(y[2], y[3]);
   }
@@ -184,6 +184,7 @@ struct Fp16 {
 // The cut of a tile of the gathered operand among threads.
 template <class C> struct GatheredTile {
   using Value = typename C::Value;
+  static constexpr bool lanes_are_rows = C::lanes_are_rows;
   // Neighbours in shared memory are rows, or depths; the pitch keeps a warp's reads in different banks.
   static constexpr int pitch = C::lanes_are_rows ? C::tile_rows + 4 : C::tile_depth + (C::is_tensor_core ? 8 : 1);
   static constexpr int count = C::lanes_are_rows ? C::tile_depth * pitch : C::tile_rows * pitch;
@@ -195,6 +196,20 @@ template <class C> struct GatheredTile {
   static constexpr int table = C::lanes_are_rows ? (C::has_chunks ? 0 : C::most_depth) : C::tile_rows;  // spots
   static constexpr int staged = C::is_staged ? steps * other_steps * C::width : 1;
   static DEVICE int at(int row, int depth) { return C::lanes_are_rows ? depth * pitch + row : row * pitch + depth; }
+};
+
+// The other operand, where it is fetched as it lies, as a gathered one: with columns in the place of rows.
+template <class C> struct OtherAsGathered : C {
+  typedef typename C::Part Part;
+  static constexpr i32 tile_rows = C::tile_columns, width = C::other_width, bounds = C::packed_bounds;
+  static constexpr bool lanes_are_rows = C::other_lanes_are_columns, has_chunks = C::other_lanes_are_columns;
+  static constexpr bool has_full_chunks = C::has_full_depth, has_full_rows = C::has_full_columns, has_masks = false;
+  static DEVICE i32 rows(const Part&) { return C::columns; }
+  static DEVICE i32 channel_stride(const Part& p) { return C::packed_channel_stride(p); }
+  static DEVICE Spot<bounds> gathered_row(const Part& p, i32 i) { return C::packed_column(p, i); }
+  static DEVICE Spot<bounds> gathered_depth(const Part& p, i32 i) { return C::packed_depth(p, i); }
+  static DEVICE Spot<bounds> gathered_tap(const Part& p, i32 i) { return C::packed_tap(p, i); }
+  static DEVICE bool inside(const Part& p, const Spot<bounds>& a, const Spot<bounds>& b) { return C::is_packed(p, a, b); }
 };
 
 template <class C> struct Gather {

@@ -15,20 +15,41 @@ template <class C> struct PackedTile<C, false> {
   static constexpr int rows = C::tile_depth, row_words = C::tile_columns * value, pitch = C::packed_columns * value;
 };
 
-template <class C> DEVICE void fetch_packed(u32* tile_memory, const u32* tile, bool is_tile) {
+// How a block fetches its columns of the other operand: packed, or as it lies.
+template <class C, bool is_direct = C::is_direct> struct Other {
   using P = PackedTile<C>;
-  const SharedPlace to = shared_place(tile_memory + 4 * threadIdx.x);
-  const u32* const from = tile + 4 * threadIdx.x;
+  static constexpr int bytes = P::rows * P::row_words * 4;
+  const u32* columns;
+
+  DEVICE Other(const u32* packed, const typename C::Part& part, void*, i32 first_column, i32 batch) {
+    columns = packed + C::packed_first(part) + (i64)batch * C::depth_tiles(part) * P::rows * P::pitch +
+              (i64)(first_column / C::tile_columns) * P::row_words;
+  }
+  DEVICE void fetch(i32 tile, bool is_tile, u32* tile_memory) {
+    const SharedPlace to = shared_place(tile_memory + 4 * threadIdx.x);
+    const u32* const from = columns + (i64)tile * P::rows * P::pitch + 4 * threadIdx.x;
 #pragma unroll
-  for (int row = 0; row < P::rows; ++row) {
+    for (int row = 0; row < P::rows; ++row) {
 #pragma unroll
-    for (int first = 0; first < P::row_words / 4; first += C::threads) {
-      const int i = first + (int)threadIdx.x;
-      if (first + C::threads <= P::row_words / 4 || i < P::row_words / 4)
-        copy_async<16>(to + (row * P::row_words + 4 * first) * 4, from + (i64)row * P::pitch + 4 * first, is_tile);
+      for (int first = 0; first < P::row_words / 4; first += C::threads) {
+        const int i = first + (int)threadIdx.x;
+        if (first + C::threads <= P::row_words / 4 || i < P::row_words / 4)
+          copy_async<16>(to + (row * P::row_words + 4 * first) * 4, from + (i64)row * P::pitch + 4 * first, is_tile);
+      }
     }
   }
-}
+};
+template <class C> struct Other<C, true> {
+  using G = OtherAsGathered<C>;
+  static constexpr int bytes = GatheredTile<G>::count * (int)sizeof(typename C::Value);
+  Gather<G> gather;
+
+  DEVICE Other(const typename C::Element* operand, const typename C::Part& part, void* table, i32 first_column, i32)
+      : gather(operand, part, reinterpret_cast<Spot<G::bounds>*>(table), first_column) {}
+  DEVICE void fetch(i32 tile, bool is_tile, u32* tile_memory) {
+    gather.fetch(tile, is_tile, reinterpret_cast<typename C::Value*>(tile_memory));
+  }
+};
 
 // A thread's sums: rows and columns of the tile that they belong to.
 template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
@@ -53,6 +74,23 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
   DEVICE int column(int j) const { return first_column + j / 2 * 8 + lane % 4 * 2 + j % 2; }
   DEVICE float value(int i, int j) const { return sum[i / 2][j / 2][2 * (i % 2) + j % 2]; }
 
+  // Leaves this split's sums in memory; the block of the tile that ends last has those of all, added in their order.
+  DEVICE bool add_splits(float* partial, i32 split, u32* arrived, u32 splits) {
+    constexpr int count = C::row_units * C::column_units * 4;
+    float* const flat = &sum[0][0][0];
+    partial += threadIdx.x;
+#pragma unroll
+    for (int i = 0; i < count; ++i) partial[(split * count + i) * C::threads] = flat[i];
+    if (!is_last_of(arrived, splits)) return false;
+#pragma unroll
+    for (int i = 0; i < count; ++i) flat[i] = partial[i * C::threads];
+    for (u32 other = 1; other < splits; ++other) {
+#pragma unroll
+      for (int i = 0; i < count; ++i) flat[i] += partial[((int)other * count + i) * C::threads];
+    }
+    return true;
+  }
+
   template <int pass> static DEVICE void pass_of(float (&to)[C::column_units][4], const typename A::Factors& x,
                                                  const u32 (&y)[C::column_units][A::planes * A::words]) {
 #pragma unroll
@@ -66,10 +104,71 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
       pass_of<2>(to, x, y);
     }
   }
+  // Elements at depths d and d + 1 of a line of a tile.
+  template <class Tile> static DEVICE Pack<float, 2> pair_at(const float* tile, int line, int d) {
+    if constexpr (!Tile::lanes_are_rows) return load_pack<2>(tile + Tile::at(line, d));
+    Pack<float, 2> both;
+    both.at[0] = tile[Tile::at(line, d)];
+    both.at[1] = tile[Tile::at(line, d + 1)];
+    return both;
+  }
+  // This lane's factors of 16 rows at depth d.
+  DEVICE typename A::Factors gathered_factors(const float* gathered, int row, int d) const {
+    float v[8];
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+#pragma unroll
+      for (int upper = 0; upper < 2; ++upper) {
+        const Pack<float, 2> both = pair_at<GatheredTile<C>>(gathered, row + 8 * upper, d + 8 * half);
+        v[4 * half + 2 * upper] = both.at[0];
+        v[4 * half + 2 * upper + 1] = both.at[1];
+      }
+    return A::split(v);
+  }
+  static DEVICE void clear(float (&to)[C::column_units][4]) {
+#pragma unroll
+    for (int j = 0; j < C::column_units; ++j)
+#pragma unroll
+      for (int k = 0; k < 4; ++k) to[j][k] = 0;
+  }
+  static DEVICE void add(float (&to)[C::column_units][4], const float (&part)[C::column_units][4]) {
+#pragma unroll
+    for (int j = 0; j < C::column_units; ++j)
+#pragma unroll
+      for (int k = 0; k < 4; ++k) to[j][k] += part[j][k];
+  }
   // fetch() begins copies of another tile, where the first products hide that.
+  // (Tensor cores cut what they add up, always toward zero: long sums are made outside of them where A::promotes.)
   template <class Fetch> DEVICE void multiply(const float* gathered, const u32* packed, const Fetch& fetch) {
-    using G = GatheredTile<C>;
     constexpr int steps = C::tile_depth / 16, words = A::words;
+    const int first = first_row + lane / 4, d = lane % 4 * 2;
+    if constexpr (C::is_direct) {
+      const float* const other = reinterpret_cast<const float*>(packed);
+      float part[C::row_units][C::column_units][4];
+#pragma unroll
+      for (int i = 0; i < C::row_units; ++i) clear(part[i]);
+#pragma unroll
+      for (int k = 0; k < steps; ++k) {
+        u32 y[C::column_units][A::planes * words];
+#pragma unroll
+        for (int j = 0; j < C::column_units; ++j) {
+          using O = GatheredTile<OtherAsGathered<C>>;
+          const int c = first_column + 8 * j + lane / 4;
+          const Pack<float, 2> lower = pair_at<O>(other, c, 16 * k + d), upper = pair_at<O>(other, c, 16 * k + d + 8);
+          const float v[4] = {lower.at[0], lower.at[1], upper.at[0], upper.at[1]};
+          A::template pack<words>(v, y[j]);
+        }
+        if (k == 0) fetch();
+#pragma unroll
+        for (int i = 0; i < C::row_units; ++i)
+          add_products(A::promotes ? part[i] : sum[i], gathered_factors(gathered, first + 16 * i, 16 * k + d), y);
+      }
+      if constexpr (A::promotes) {
+#pragma unroll
+        for (int i = 0; i < C::row_units; ++i) add(sum[i], part[i]);
+      }
+      return;
+    }
     u32 y[steps][C::column_units][A::planes * words];
 #pragma unroll
     for (int k = 0; k < steps; ++k)
@@ -86,42 +185,13 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
     for (int i = 0; i < C::row_units; ++i) {
       typename A::Factors x[steps];
 #pragma unroll
-      for (int k = 0; k < steps; ++k) {
-        const int r = first_row + 16 * i + lane / 4, d = 16 * k + lane % 4 * 2;
-        float v[8];
-#pragma unroll
-        for (int half = 0; half < 2; ++half)
-#pragma unroll
-          for (int upper = 0; upper < 2; ++upper) {
-            if constexpr (C::lanes_are_rows) {
-              v[4 * half + 2 * upper] = gathered[G::at(r + 8 * upper, d + 8 * half)];
-              v[4 * half + 2 * upper + 1] = gathered[G::at(r + 8 * upper, d + 8 * half + 1)];
-            } else {
-              const Pack<float, 2> both = load_pack<2>(gathered + G::at(r + 8 * upper, d + 8 * half));
-              v[4 * half + 2 * upper] = both.at[0];
-              v[4 * half + 2 * upper + 1] = both.at[1];
-            }
-          }
-        x[k] = A::split(v);
-      }
+      for (int k = 0; k < steps; ++k) x[k] = gathered_factors(gathered, first + 16 * i, 16 * k + d);
       if (i == 0) fetch();
-      if constexpr (A::promotes) {
-        // Tensor cores cut what they add up, always toward zero: long sums are made outside of them.
-        float part[C::column_units][4];
+      float part[C::column_units][4];
+      clear(part);
 #pragma unroll
-        for (int j = 0; j < C::column_units; ++j)
-#pragma unroll
-          for (int k = 0; k < 4; ++k) part[j][k] = 0;
-#pragma unroll
-        for (int k = 0; k < steps; ++k) add_products(part, x[k], y[k]);
-#pragma unroll
-        for (int j = 0; j < C::column_units; ++j)
-#pragma unroll
-          for (int k = 0; k < 4; ++k) sum[i][j][k] += part[j][k];
-      } else {
-#pragma unroll
-        for (int k = 0; k < steps; ++k) add_products(sum[i], x[k], y[k]);
-      }
+      for (int k = 0; k < steps; ++k) add_products(A::promotes ? part : sum[i], x[k], y[k]);
+      if constexpr (A::promotes) add(sum[i], part);
     }
   }
 };
@@ -170,11 +240,13 @@ template <class C> struct Sums<C, false> {
 
 template <class C> struct SharedTiles {
   static constexpr int gathered = GatheredTile<C>::count * (int)sizeof(typename C::Value);
-  static constexpr int packed = PackedTile<C>::rows * PackedTile<C>::row_words * 4;
+  static constexpr int packed = Other<C>::bytes;
   static_assert(gathered % 16 == 0 && packed % 16 == 0, "tiles are copied by 16 bytes");
 };
 
-template <class C> DEVICE void contract(const typename C::Element* gathered, const u32* packed, typename C::Result* result) {
+// `other`: the other operand, packed or as it lies. finish(sum, row, column): the result from its sum.
+template <class C, class From, class Finish>
+DEVICE void contract(const typename C::Element* gathered, const From* other, typename C::Result* result, const Finish& finish) {
   SHARED
   using S = SharedTiles<C>;
   using Value = typename C::Value;
@@ -193,13 +265,11 @@ template <class C> DEVICE void contract(const typename C::Element* gathered, con
   const auto packed_at = [&](int stage) { return reinterpret_cast<u32*>(packed_memory + stage * S::packed); };
 
   Gather<C> gather(gathered + (i64)batch * C::gathered_batch(part), part, table, first_row);
+  Other<C> columns(other, part, table + GatheredTile<C>::table, first_column, batch);
   const i32 tiles = C::depth_tiles(part), tiles_of_split = (tiles + C::splits - 1) / C::splits;
   const i32 begin = split * tiles_of_split, end = begin + tiles_of_split < tiles ? begin + tiles_of_split : tiles;
-  using P = PackedTile<C>;
-  const u32* const columns = packed + C::packed_first(part) + (i64)batch * tiles * P::rows * P::pitch +
-                             (i64)(first_column / C::tile_columns) * P::row_words;
   const auto fetch = [&](i32 tile, int stage) {
-    fetch_packed<C>(packed_at(stage), columns + (i64)tile * P::rows * P::pitch, tile < end);
+    columns.fetch(tile, tile < end, packed_at(stage));
     gather.fetch(tile, tile < end, gathered_at(stage));
   };
 
@@ -233,8 +303,16 @@ template <class C> DEVICE void contract(const typename C::Element* gathered, con
 
   copies_wait<0>();
 
-  const float scales[2] = {C::is_scaled ? float_of_bits(packed[2]) : 1.0f, C::is_scaled ? float_of_bits(packed[3]) : 1.0f};
-  typename C::Result* const to = result + (i64)split * C::result_count + (i64)batch * C::result_batch(part);
+  float scales[2] = {1, 1};
+  if constexpr (C::is_scaled) {
+    scales[0] = float_of_bits(other[2]);
+    scales[1] = float_of_bits(other[3]);
+  }
+  if constexpr (C::is_direct && C::splits > 1) {
+    const u32 tile = blockIdx.x % (row_tiles * C::column_tiles);
+    if (!sums.add_splits(finish.partial + (i64)tile * C::splits * C::tile_rows * C::tile_columns, split, &C::arrived(tile), C::splits)) return;
+  }
+  typename C::Result* const to = result + (C::is_direct ? 0 : (i64)split * C::result_count) + (i64)batch * C::result_batch(part);
   Spot<C::result_bounds> row[Sums<C>::rows];
 #pragma unroll
   for (int i = 0; i < Sums<C>::rows; ++i) {
@@ -248,7 +326,8 @@ template <class C> DEVICE void contract(const typename C::Element* gathered, con
 #pragma unroll
     for (int i = 0; i < Sums<C>::rows; ++i) {
       if (c < C::columns && first_row + sums.row(i) < C::rows(part) && C::is_stored(part, row[i], column))
-        to[row[i].offset + column.offset] = C::result_of(C::is_scaled ? sums.value(i, j) * scales[0] * scales[1] : sums.value(i, j));
+        to[row[i].offset + column.offset] =
+            C::result_of(C::is_scaled ? sums.value(i, j) * scales[0] * scales[1] : finish(sums.value(i, j), first_row + sums.row(i), c));
     }
   }
 }
@@ -286,7 +365,7 @@ template <class C> DEVICE void pack_operand(const typename C::Element* operand, 
     const i32 row = unit / units, depth = row % rows * 16 + lane % 4 * 2, batch = row / rows;
     const float y[4] = {element(batch, depth, column), element(batch, depth + 1, column),
                         element(batch, depth + 8, column), element(batch, depth + 9, column)};
-    A::pack(y, to + (i64)unit * (32 * A::planes * A::words) + lane * A::words);
+    A::template pack<32 * A::words>(y, to + (i64)unit * (32 * A::planes * A::words) + lane * A::words);
   } else {
     const i32 column = (i32)(index % C::packed_columns), row = (i32)(index / C::packed_columns);
     const i32 rows = C::depth_tiles(part) * C::tile_depth;
@@ -319,7 +398,7 @@ template <class C> DEVICE void find_scales(const float* gathered, const float* o
   for (u32 i = block * 256u + threadIdx.x; i < count; i += step) mine = fmaxf(mine, fabsf(operand[i]));
   const float found = of_block(mine);
   if (threadIdx.x == 0) of_blocks[blockIdx.x] = found;
-  if (!is_last_block(&C::arrived())) return;
+  if (!is_last_block(&C::arrived(0))) return;
   for (int k = 0; k < 2; ++k) {
     float most = 0;
     for (u32 i = threadIdx.x; i < C::scale_blocks; i += 256u) most = fmaxf(most, of_blocks[k * C::scale_blocks + i]);
@@ -347,6 +426,22 @@ template <class C> DEVICE void split_operand(const float* operand, const u32* pa
     for (i64 i = 4 * (i64)index; i < 4 * (i64)index + 4 && i < C::gathered_count; ++i) halves[i] = fp16_halves(operand[i] * scale);
   }
 }
+
+// What a contraction stores are its sums.
+struct SumsThemselves {
+  template <class T> DEVICE T operator()(T sum, i32, i32) const { return sum; }
+};
+// Of a product of matrices. Null: absent.
+template <class C> struct ProductFinish {
+  const float *addend, *alpha, *beta;
+  float* partial;
+  DEVICE float operator()(float sum, i32 row, i32 column) const {
+    if (alpha != nullptr) sum *= *alpha;
+    if (addend == nullptr) return sum;
+    const float z = addend[row * C::addend_row + column * C::addend_column];
+    return (beta != nullptr ? z * *beta : z) + sum;
+  }
+};
 
 // Always in the same order.
 template <class C> DEVICE void add_splits(const typename C::Result* partial, typename C::Element* result) {

@@ -40,17 +40,18 @@ DEVICE u16 larger(u16 a, u16 b) { return (u16)larger_word(a, b); }
 DEVICE void block_barrier() { __syncthreads(); }
 DEVICE void group_barrier(u32 mask) { __syncwarp(mask); }
 // For all threads of every block at its end. What other blocks have written is there for the last one.
-DEVICE bool is_last_block(u32* arrived) {
+DEVICE bool is_last_of(u32* arrived, u32 blocks) {
   __shared__ bool is_last;
   __syncthreads();
   if (threadIdx.x == 0) {
     __threadfence();
-    is_last = atomicInc(arrived, gridDim.x - 1) == gridDim.x - 1;  // 0 again behind the last
+    is_last = atomicInc(arrived, blocks - 1) == blocks - 1;  // 0 again behind the last
     __threadfence();
   }
   __syncthreads();
   return is_last;
 }
+DEVICE bool is_last_block(u32* arrived) { return is_last_of(arrived, gridDim.x); }
 DEVICE u32 shuffle(u32 x, int lane, u32 mask) { return __shfl_xor_sync(mask, x, lane); }
 )cuda";
 }

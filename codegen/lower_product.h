@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "croton/codegen/lower_context.h"
@@ -80,5 +81,7 @@ class ProductKernel {
 };
 
 NodeCode lower_product_on_gpu(const LowerContext& context, const Product& product);
+/// Nothing for operands that a contraction does not take (cuda_contraction.h).
+std::optional<NodeCode> lower_product_on_tensor_cores(const LowerContext& context, const Product& product);
 
 }  // namespace croton

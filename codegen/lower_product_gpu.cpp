@@ -1,9 +1,12 @@
 // Matrix products on a GPU that no library computes, or none as fast: thin ones, of which a library's tiles
-// stay empty, in one pass over the long operand; others with some rows of a column a thread.
+// stay empty, in one pass over the long operand; some on tensor cores; others with some rows of a column a
+// thread.
 
 #include <algorithm>
+#include <optional>
 
 #include "croton/codegen/lower_product.h"
+#include "croton/codegen/tensor_core_product.h"
 
 namespace croton {
 
@@ -145,15 +148,12 @@ class GpuProduct : ProductKernel {
               std::vector<ScalarValue> b;
               for (std::int64_t r = 0; r < in_flight; ++r) {
                 const Index k = chunk * Index(length) + (round + Index(r)) * Index(sum_shares) + share;
-                const ScalarValue exists =
-                    is_even ? k_.integer_constant(1, DType::bool_) : k_.compare(ScalarOp::lt, k, p_.k);
-                const auto load = [&](Buffer from, Index at) {
-                  return is_even ? k_.load(from, at) : k_.load(from, at, exists, zero());
-                };
-                b.push_back(load(b_, k * Index(p_.b_walk.row) + j));
+                const std::optional<ScalarValue> exists = is_term(k, is_even);
+                b.push_back(load_term(b_, k * Index(p_.b_walk.row) + j, exists));
                 std::vector<ScalarValue>& factors = a.emplace_back();
                 for (std::int64_t i = 0; i < p_.m; ++i)
-                  factors.push_back(load(a_, Index(i * p_.a_walk.row) + k * Index(p_.a_walk.column)));
+                  factors.push_back(
+                      load_term(a_, Index(i * p_.a_walk.row) + k * Index(p_.a_walk.column), exists));
               }
               for (std::size_t r = 0; r < b.size(); ++r) {
                 for (std::size_t i = 0; i < sums.size(); ++i)
@@ -184,6 +184,13 @@ class GpuProduct : ProductKernel {
     if (chunks > 1) add_chunks(partial, chunks);
   }
 
+  /// Whether a sum has term k; nothing where chunks are so cut that it always has.
+  std::optional<ScalarValue> is_term(Index k, bool is_even) {
+    return is_even ? std::nullopt : std::optional(k_.compare(ScalarOp::lt, k, p_.k));
+  }
+  ScalarValue load_term(Buffer from, Index at, const std::optional<ScalarValue>& exists) {
+    return exists ? k_.load(from, at, *exists, zero()) : k_.load(from, at);
+  }
   void store_or_finish(Buffer partial, std::int64_t chunks, Index chunk, Index i, Index j, ScalarValue sum) {
     if (chunks == 1) return finish(i, j, sum);
     k_.store(partial, (chunk * Index(p_.m) + i) * Index(p_.n) + j, sum);
@@ -230,11 +237,17 @@ class GpuProduct : ProductKernel {
           };
           std::vector<Local> sums;
           for (std::int64_t r = 0; r < rows; ++r) sums.push_back(k_.local("sum", zero()));
-          k_.loop("k", begin, chunks == 1 ? Index(p_.k) : min(begin + Index(length), p_.k), [&](Index k) {
-            const ScalarValue b = load_b(k, j);
+          // As many rounds in every chunk: bounds may not differ between lanes. The last one may lack terms.
+          const bool is_even = chunks * length == p_.k;
+          k_.loop("round", 0, length, [&](Index round) {
+            const Index k = begin + round;
+            const std::optional<ScalarValue> exists = is_term(k, is_even);
+            const ScalarValue b =
+                load_term(b_, k * Index(p_.b_walk.row) + j * Index(p_.b_walk.column), exists);
             for (std::int64_t r = 0; r < rows; ++r) {
               const Local sum = sums[static_cast<std::size_t>(r)];
-              k_.set(sum, multiply_add(load_a(row(r), k), b, k_.get(sum)));
+              const Index at = row(r) * Index(p_.a_walk.row) + k * Index(p_.a_walk.column);
+              k_.set(sum, multiply_add(load_term(a_, at, exists), b, k_.get(sum)));
             }
           });
           for (std::int64_t r = 0; r < rows; ++r) {
@@ -267,6 +280,10 @@ std::optional<ThinProduct> thin_product(std::int64_t m, std::int64_t n, std::int
 }
 
 NodeCode lower_product_on_gpu(const LowerContext& context, const Product& product) {
+  if (is_tensor_core_product(context.outputs[0].dtype, product.m, product.n, product.k, product.a_walk,
+                             product.b_walk)) {
+    if (auto code = lower_product_on_tensor_cores(context, product)) return std::move(*code);
+  }
   return GpuProduct(context, product).lower();
 }
 

@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <limits>
-#include <map>
-#include <mutex>
 
-#include "croton/codegen/kernel_files.h"
+#include "croton/runtime/cuda_known_choices.h"
 
 namespace croton {
 
@@ -19,15 +17,10 @@ constexpr double price_of_determinism = 1.1;
 // What takes longer than so many times the best so far is not measured again.
 constexpr double hopeless = 1.5;
 
-struct Choices {
-  std::mutex mutex;
-  std::map<std::string, CudnnAlgorithm, std::less<>> known;
-
-  static Choices& instance() {
-    static auto* const choices = new Choices;
-    return *choices;
-  }
-};
+KnownChoices& conv_choices() {
+  static auto* const choices = new KnownChoices("convolution algorithm");
+  return *choices;
+}
 
 std::string to_text(const CudnnAlgorithm& a) {
   return fmt::format("{} {} {} {}\n", a.algorithm, a.math, a.workspace, a.is_deterministic ? 1 : 0);
@@ -41,8 +34,6 @@ std::optional<CudnnAlgorithm> from_text(const std::string& text) {
   a.is_deterministic = deterministic != 0;
   return a;
 }
-
-KernelKey key_of(const std::string& problem) { return hash_of("convolution algorithm\n" + problem); }
 
 }  // namespace
 
@@ -74,21 +65,12 @@ std::optional<CudnnAlgorithm> fastest_conv_algorithm(
 }
 
 std::optional<CudnnAlgorithm> known_conv_algorithm(const std::string& problem) {
-  Choices& choices = Choices::instance();
-  const std::lock_guard lock(choices.mutex);
-  if (const auto entry = choices.known.find(problem); entry != choices.known.end()) return entry->second;
-  const std::optional<std::string> text = read_cached_object(key_of(problem));
-  if (!text) return std::nullopt;
-  const std::optional<CudnnAlgorithm> choice = from_text(*text);
-  if (choice) choices.known.emplace(problem, *choice);
-  return choice;
+  const std::optional<std::string> text = conv_choices().find(problem);
+  return text ? from_text(*text) : std::nullopt;
 }
 
 void remember_conv_algorithm(const std::string& problem, const CudnnAlgorithm& choice) {
-  Choices& choices = Choices::instance();
-  const std::lock_guard lock(choices.mutex);
-  choices.known.insert_or_assign(problem, choice);
-  write_cached_object(key_of(problem), to_text(choice));
+  conv_choices().remember(problem, to_text(choice));
 }
 
 }  // namespace croton

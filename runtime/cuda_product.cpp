@@ -11,11 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "croton/codegen/thin_product.h"
+#include "croton/codegen/tensor_core_product.h"
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
 #include "croton/runtime/cuda_blas.h"
 #include "croton/runtime/cuda_device.h"
+#include "croton/runtime/cuda_memory.h"
 #include "croton/runtime/cuda_product_choice.h"
 #include "croton/runtime/cuda_product_layout.h"
 #include "croton/runtime/cuda_timing.h"
@@ -316,10 +317,13 @@ std::unique_ptr<CudaLibraryStep> make_cuda_product(CudaDevice& device, const Nod
   const std::optional<Arithmetic> arithmetic = arithmetic_of(node.type().dtype, config().precision());
   const std::optional<ProductOperands> operands = product_operands(node, inputs, outputs);
   if (!arithmetic || !operands || operands->m * operands->n * operands->k < least_work) return nullptr;
-  // Generated code is faster: the library's tiles stay empty.
+  // Generated code is faster.
   const ProductMatrix &a = operands->a, &b = operands->b;
-  if (thin_product(operands->m, operands->n, operands->k, {a.row, a.column}, {b.row, b.column}))
+  const ProductWalk a_walk{a.row, a.column}, b_walk{b.row, b.column};
+  if (thin_product(operands->m, operands->n, operands->k, a_walk, b_walk) ||
+      is_tensor_core_product(node.type().dtype, operands->m, operands->n, operands->k, a_walk, b_walk)) {
     return nullptr;
+  }
   const std::optional<double> alpha = known_factor(node, operands->alpha, 1);
   const std::optional<double> beta = known_factor(node, operands->beta, operands->z.buffer >= 0 ? 1 : 0);
   // A factor of 16 bits in device memory is not of the type that the library reads.

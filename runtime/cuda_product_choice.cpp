@@ -2,10 +2,8 @@
 
 #include <cstring>
 #include <limits>
-#include <map>
-#include <mutex>
 
-#include "croton/codegen/kernel_files.h"
+#include "croton/runtime/cuda_known_choices.h"
 
 namespace croton {
 
@@ -16,17 +14,10 @@ constexpr double clearly_faster = 0.97;
 // What takes longer than so many times the best so far is not measured again.
 constexpr double hopeless_product = 1.5;
 
-struct ProductChoices {
-  std::mutex mutex;
-  std::map<std::string, ProductAlgorithm, std::less<>> known;
-
-  static ProductChoices& instance() {
-    static auto* const choices = new ProductChoices;
-    return *choices;
-  }
-};
-
-KernelKey product_key(const std::string& product) { return hash_of("product algorithm\n" + product); }
+KnownChoices& product_choices() {
+  static auto* const choices = new KnownChoices("product algorithm");
+  return *choices;
+}
 
 }  // namespace
 
@@ -44,23 +35,15 @@ std::optional<std::size_t> fastest_product_algorithm(
 }
 
 std::optional<ProductAlgorithm> known_product_algorithm(const std::string& product) {
-  ProductChoices& choices = ProductChoices::instance();
-  const std::lock_guard lock(choices.mutex);
-  if (const auto entry = choices.known.find(product); entry != choices.known.end()) return entry->second;
-  const std::optional<std::string> bytes = read_cached_object(product_key(product));
+  const std::optional<std::string> bytes = product_choices().find(product);
   if (!bytes || bytes->size() != sizeof(ProductAlgorithm)) return std::nullopt;
   ProductAlgorithm choice;
   std::memcpy(&choice, bytes->data(), sizeof choice);
-  choices.known.emplace(product, choice);
   return choice;
 }
 
 void remember_product_algorithm(const std::string& product, const ProductAlgorithm& choice) {
-  ProductChoices& choices = ProductChoices::instance();
-  const std::lock_guard lock(choices.mutex);
-  choices.known.insert_or_assign(product, choice);
-  write_cached_object(product_key(product),
-                      std::string_view(reinterpret_cast<const char*>(&choice), sizeof choice));
+  product_choices().remember(product, std::string(reinterpret_cast<const char*>(&choice), sizeof choice));
 }
 
 }  // namespace croton

@@ -143,11 +143,14 @@ TEST_CASE("a share of products in every floating dtype", "[runtime][device][gpu_
     const double wide = 8 * tolerance(dtype);
     const Variable a = tensor(dtype, {unknown, unknown}), b = tensor(dtype, {unknown, unknown}),
                    v = tensor(dtype, {unknown}), u = tensor(dtype, {unknown});
-    // A small one, a long thin one, a large one; with a vector; of vectors.
-    for (const auto& [m, k, n] : {std::tuple(5, 7, 3), {515, 2, 40}, {3, 300, 2}, {65, 129, 70}}) {
+    // A small one, a long thin one, large ones (float32: one of tensor cores); with a vector; of vectors.
+    for (const auto& [m, k, n] :
+         {std::tuple(5, 7, 3), {515, 2, 40}, {3, 300, 2}, {65, 129, 70}, {68, 260, 72}}) {
       check({a, b}, {random_tensor({m, k}, dtype, 16), random_tensor({k, n}, dtype, 17)}, dot(a, b), wide,
             16 * wide);
     }
+    const Tensor square = random_tensor({256, 256}, dtype, 31), other = random_tensor({256, 256}, dtype, 32);
+    check({a, b}, {square, other}, a - 0.5 * dot(b, a.T()), wide, 64 * wide);
     const Tensor matrix = random_tensor({40, 51}, dtype, 18), right = random_tensor({51}, dtype, 19),
                  left = random_tensor({40}, dtype, 20);
     check({a, v}, {matrix, right}, dot(a, v), wide, 16 * wide);
@@ -221,4 +224,28 @@ TEST_CASE("a share of what makes tensors", "[runtime][device][gpu_share]") {
     check({x}, {value}, min(x, {1}), 0, 0);
     check({x, s}, {value, scalar}, set_subtensor(x(slice(1, 6, 2)), s), 0, 0);
   }
+}
+
+TEST_CASE("a hundred training steps wait for no transfer once the first one has run", "[runtime][device]") {
+  constexpr std::int64_t batch = 4, count = 40, classes = 3;
+  const SharedVariable images = shared(random_tensor({count, 1, 10, 9}, DType::float32, 40), "images");
+  const SharedVariable labels = shared(Tensor::zeros({count}, DType::int32), "labels");
+  SharedVariable filters = shared(random_tensor({5, 1, 3, 3}, DType::float32, 41), "filters"),
+                 weights = shared(random_tensor({5 * 4 * 3, classes}, DType::float32, 42), "weights");
+  const Variable first = lscalar("first"), last = lscalar("last");
+  const Variable hidden = tanh(pool_2d(conv2d(images(slice(first, last)), filters), {2, 2}));
+  const Variable out = softmax(dot(flatten(hidden, 2), weights));
+  const Variable cost = mean(categorical_crossentropy(out, labels(slice(first, last))));
+  std::vector<Update> updates;
+  for (const SharedVariable& p : {filters, weights}) updates.push_back({p, p - 0.1 * grad(cost, p)});
+  const Function step = function({first, last}, cost, {.updates = updates});
+  const auto cost_of = [&](std::int64_t i) {
+    const std::int64_t from = i % (count / batch) * batch;
+    return step(from, from + batch).item<double>();
+  };
+  const double before = cost_of(0);
+  const ConfigScope strict({{"transfers", "raise"}});
+  double after = 0;
+  for (int i = 1; i <= 100; ++i) after = cost_of(i);
+  CHECK(after < before);
 }

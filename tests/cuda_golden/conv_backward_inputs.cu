@@ -28,6 +28,7 @@ struct croton_conv_backward_inputs_cut {
   static constexpr bool has_full_rows = true;
   static constexpr bool has_masks = true;
   static constexpr i32 width = 1;
+  static constexpr bool is_direct = false;
   static constexpr i32 bounds = 2;
   static constexpr i32 packed_bounds = 0;
   static constexpr i32 result_bounds = 0;
@@ -156,5 +157,5 @@ extern "C" __global__ void __launch_bounds__(256) croton_conv_backward_inputs_pa
   pack_operand<croton_conv_backward_inputs_cut>(operand, packed);
 }
 extern "C" __global__ void __launch_bounds__(128, 2) croton_conv_backward_inputs_multiply(const float* gathered, const u32* packed, float* result) {
-  contract<croton_conv_backward_inputs_cut>(gathered, packed, result);
+  contract<croton_conv_backward_inputs_cut>(gathered, packed, result, SumsThemselves());
 }
