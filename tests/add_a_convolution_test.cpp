@@ -16,6 +16,7 @@ using Catch::Matchers::Contains;
 // clang-format off
 Support pointwise_support(const ConvProblem& p) {
   if (p.direction != ConvDirection::forward) return refuse("only the forward pass is made of one product");
+  if (p.rank != 2) return refuse("only two spatial axes");
   if (!is_matrix_product(p)) return refuse("only filters of one element, with stride 1 and no padding");
   return accept();
 }
