@@ -201,7 +201,7 @@ const ConvCandidate conv_gemm = {
              sizeof(float);
     },
     .error = [](const ConvProblem& p) -> double {
-      return p.device.is_cuda() ? gemm_error(p) : 1.6 * sequential_error(p);
+      return p.device.is_cuda() ? gemm_error(p) : 1.8 * sequential_error(p);
     },
     .build = build_gemm<0>,
 };

@@ -177,7 +177,7 @@ TEST_CASE("cudnn is conv_dnn on a GPU", "[optimizer][conv][cudnn]") {
   on_host.device = {};
   CHECK(choose_convolution(on_host, Query().excluding("cudnn")).chosen->name == "dnn");
   const Variable x = fvector("x");
-  CHECK_THROWS_WITH(function({x}, x + 1, {.mode = default_mode().including("cudnn")}),
+  CHECK_THROWS_WITH(function({x}, x + 1, {.mode = default_mode().including("cudnn"), .device = "cpu"}),
                     Catch::Contains("optimizer_including=cudnn is for functions on a GPU"));
 }
 

@@ -48,7 +48,8 @@ def croton(folder, names, precision, deadline):
     """Milliseconds and algorithm by (row, pass)."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         environment = dict(os.environ, SKIP="default,legacy,gemm,fft,winograd,c01b,dnn")
-        environment["CROTON_FLAGS"] = f"device=cuda,precision={precision}"
+        flags = [environment.get("CROTON_FLAGS", ""), "device=cuda", f"precision={precision}"]
+        environment["CROTON_FLAGS"] = ",".join(filter(None, flags))
         result = {}
         for name in names:
             if time.monotonic() > deadline:
