@@ -45,7 +45,7 @@ const ConvCandidate conv_c01b = {
                                       p.out_shape().count()) *
              size_of(p.dtype);
     },
-    .error = [](const ConvProblem& p) -> double { return 1.6 * sequential_error(p); },
+    .error = [](const ConvProblem& p) -> double { return 1.8 * sequential_error(p); },
     .build = build_c01b,
 };
 

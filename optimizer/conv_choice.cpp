@@ -64,8 +64,14 @@ bool has_static_shapes(const Node& node) {
 
 std::vector<const ConvCandidate*> in_order(const Query& query, const ConvProblem& problem) {
   std::vector<const ConvCandidate*> order;
+  // What chooses among cuDNN's algorithms says nothing beside these, but where a convolution asks for it.
+  const auto is_selection = [](const ConvCandidate& candidate) {
+    const auto names = cudnn_selection_names();
+    return std::ranges::find(names, cudnn_algorithm_in(candidate.name)) != names.end();
+  };
   const auto add = [&](const ConvCandidate* candidate) {
     if (candidate->place == ConvPlace::gpu && problem.device.is_host()) return;
+    if (is_selection(*candidate) && problem.version != candidate->name) return;
     if (std::ranges::find(order, candidate) == order.end()) order.push_back(candidate);
   };
   for (const std::string& name : query.included()) {

@@ -26,7 +26,7 @@ std::unique_ptr<Ledger> the_ledger() {
 }
 
 std::string candidate_line(const LedgerEntry& entry, const ConvTrial& trial) {
-  std::string line = fmt::format("    {} {:<13}", trial.name == entry.winner ? "*" : " ", trial.name);
+  std::string line = fmt::format("    {} {:<22}", trial.name == entry.winner ? "*" : " ", trial.name);
   if (trial.is_refused) return line + fmt::format(" {:>15}  refuses: {}\n", "-", trial.reason);
   if (trial.is_measured()) {
     line += fmt::format(" {:>9} of {:>2}", croton::time_text(trial.best()), trial.seconds.size());
