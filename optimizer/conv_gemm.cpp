@@ -150,15 +150,18 @@ std::size_t gemm_workspace(const ConvProblem& p) {
 }
 
 /// Of float32 as three products of halves: tensor cores add up 16 terms at a time and cut what others round,
-/// and the product of the small halves is left out.
-double halves_error(const ConvProblem& p) {
+/// and the product of the small halves is left out: `cut` roundings.
+double halves_error(const ConvProblem& p, double cut) {
   const double additions = static_cast<double>(conv_terms(p)) / 16;
-  return arithmetic_roundoff(p.dtype) * (2 + 1.6 * (1 + 0.4 * std::sqrt(additions)));
+  return arithmetic_roundoff(p.dtype) * (cut + 1.6 * (1 + 0.4 * std::sqrt(additions)));
 }
+constexpr double cut_of_tf32x3 = 2;
+constexpr double cut_of_fp16x3 = 4;  // halves keep 22 bits of their operand's largest factor
 
 double gemm_error(const ConvProblem& p) {
   const bool has_halves = std::string_view(gpu_arithmetic(p.dtype)) == "tf32x3";
-  return std::max(has_halves ? halves_error(p) : 1.6 * sequential_error(p), allowed_factor_roundoff(p.dtype));
+  return std::max(has_halves ? halves_error(p, cut_of_tf32x3) : 1.6 * sequential_error(p),
+                  allowed_factor_roundoff(p.dtype));
 }
 
 /// Of products of halves in float16: both operands' halves.
@@ -219,7 +222,7 @@ const ConvCandidate conv_gemm_halves = {
       return gemm_on_gpu(p);
     },
     .workspace = halves_workspace,
-    .error = halves_error,
+    .error = [](const ConvProblem& p) { return halves_error(p, cut_of_fp16x3); },
     .build = build_halves,
 };
 
