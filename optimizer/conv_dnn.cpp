@@ -183,7 +183,7 @@ const ConvCandidate conv_dnn = {
     },
     .workspace = dnn_workspace,
     .error = [](const ConvProblem& p) -> double {
-      return p.device.is_cuda() ? error_on_gpu(p) : 1.8 * sequential_error(p);
+      return p.device.is_cuda() ? error_on_gpu(p) : 2.0 * sequential_error(p);
     },
     .build = build_by_flags,
 };

@@ -60,8 +60,8 @@ void check_all(ConcreteConvCase c, std::mt19937& random, Tallies& tallies) {
   wide.dtype = DType::float64;
   const Tensor expected =
       conv_reference(wide, c.first.astype(DType::float64), c.second.astype(DType::float64));
-  // The reference adds up in float64 one after the other itself.
-  const double of_reference = c.problem.dtype == DType::float64 ? sequential_error(c.problem) : 0;
+  // The reference adds up in float64 one after the other itself, and at times errs by twice what is usual.
+  const double of_reference = c.problem.dtype == DType::float64 ? 2 * sequential_error(c.problem) : 0;
   for (const ConvCandidate* candidate : conv_candidates()) {
     const bool is_elsewhere = candidate->place == ConvPlace::gpu && c.problem.device.is_host();
     if (is_elsewhere || candidate->support(c.problem).kind == Support::Kind::refuse) continue;
