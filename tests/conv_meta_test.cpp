@@ -307,9 +307,9 @@ TEST_CASE("croton tune shows, moves and pins measurements", "[tools][ledger]") {
   const auto tune = [](const std::string& arguments, const std::string& ledger) {
     return croton_tool::output_of("tune " + arguments + " --flags metaopt.ledger=" + ledger);
   };
-  CHECK_THAT(tune("show", file), Contains("a machine") && Contains("* gemm") && Contains("1 ms") &&
-                                     Contains("(too slow)") &&
-                                     Contains("winograd                             -  refuses: filters of (5, 5)"));
+  CHECK_THAT(tune("show", file),
+             Contains("a machine") && Contains("* gemm") && Contains("1 ms") && Contains("(too slow)") &&
+                 Contains("winograd                             -  refuses: filters of (5, 5)"));
   CHECK_THAT(tune("show elsewhere", file), Contains("0 of"));
   tune("export " + lines, file);
   CHECK_THAT(tune("import " + lines, copy), Contains("1 measurements into " + copy));
