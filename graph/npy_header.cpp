@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "croton/graph/error.h"
+#include "croton/graph/tensor_bytes.h"
 
 namespace croton {
 namespace {
@@ -201,22 +202,14 @@ NpyHeader parse_npy_header(std::span<const std::byte> start, std::uint64_t total
 
   NpyHeader header = HeaderParser(text.substr(begin, length), name).parse();
   header.data_offset = begin + length;
-  // A product that overflows counts as too large, also when another extent is 0.
-  bool overflow = false, empty = false;
-  std::size_t bytes = size_of(header.dtype);
-  for (std::int64_t extent : header.shape) {
-    if (extent == 0)
-      empty = true;
-    else
-      overflow = __builtin_mul_overflow(bytes, static_cast<std::size_t>(extent), &bytes) || overflow;
-  }
-  header.data_bytes = empty ? 0 : bytes;
+  const std::optional<std::size_t> bytes = bytes_of(header.dtype, header.shape);
+  header.data_bytes = bytes.value_or(0);
   const std::uint64_t there = total - header.data_offset;
-  if (overflow || header.data_bytes != there)
+  if (!bytes || header.data_bytes != there)
     throw FileError(fmt::format(
         "{}: the .npy file is {}: {} elements of shape {} take {} bytes, {} follow the header", name,
-        overflow || header.data_bytes > there ? "truncated" : "corrupt", name_of(header.dtype),
-        to_string(header.shape), overflow ? "more than 2^64" : std::to_string(header.data_bytes), there));
+        !bytes || header.data_bytes > there ? "truncated" : "corrupt", name_of(header.dtype),
+        to_string(header.shape), bytes ? std::to_string(*bytes) : "more than 2^62", there));
   return header;
 }
 

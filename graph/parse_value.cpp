@@ -6,23 +6,11 @@
 #include <optional>
 #include <vector>
 
+#include "croton/graph/tensor_bytes.h"
 #include "croton/graph/text_value.h"
 
 namespace croton {
 namespace {
-
-/// The bytes of a tensor, or nothing where they are more than `most`.
-std::optional<std::int64_t> bytes_of(const TensorType& type, std::int64_t most) {
-  for (std::int64_t extent : type.shape) {
-    if (extent == 0) return 0;
-  }
-  auto bytes = static_cast<std::int64_t>(size_of(type.dtype));
-  for (std::int64_t extent : type.shape) {
-    if (extent > most / bytes) return std::nullopt;
-    bytes *= extent;
-  }
-  return bytes;
-}
 
 TensorType constant_type(Scanner& scanner) {
   // A scalar needs no brackets.
@@ -41,7 +29,6 @@ TensorType constant_type(Scanner& scanner) {
 void parse_listed(Scanner& scanner, const Tensor& tensor) {
   const std::size_t start = scanner.position();
   scanner.expect('(', "or base64 before the value of a constant");
-  if (is_complex(tensor.dtype())) scanner.fail(start, "complex constants are written in base64");
   const std::size_t step = size_of(tensor.dtype());
   auto* bytes = static_cast<std::byte*>(tensor.raw_data());
   std::int64_t count = 0;
@@ -72,8 +59,12 @@ Tensor parse_tensor(Scanner& scanner, std::int64_t most_bytes) {
   const TensorType type = constant_type(scanner);
   if (!type.shape.is_known())
     scanner.fail(start, "every extent of a constant is known: '?' cannot stand here");
-  const auto bytes = bytes_of(type, most_bytes);
-  if (!bytes) scanner.fail(start, fmt::format("the constant takes more than {} bytes", most_bytes));
+  if (is_complex(type.dtype))
+    scanner.fail(start,
+                 "complex constants are not supported: write the real and imaginary parts as two constants");
+  const std::optional<std::size_t> bytes = bytes_of(type.dtype, type.shape);
+  if (!bytes || *bytes > static_cast<std::size_t>(most_bytes))
+    scanner.fail(start, fmt::format("the constant takes more than {} bytes", most_bytes));
   if (!scanner.accept_word("base64")) {
     Tensor tensor = Tensor::empty(type.shape, type.dtype);
     parse_listed(scanner, tensor);
@@ -81,17 +72,17 @@ Tensor parse_tensor(Scanner& scanner, std::int64_t most_bytes) {
   }
   const std::size_t text_start = scanner.position();
   const std::string_view text = scanner.expect_plain_string("the base64 text in quotes");
-  if (text.size() != static_cast<std::size_t>(*bytes + 2) / 3 * 4) {
+  if (text.size() != (*bytes + 2) / 3 * 4) {
     scanner.fail(text_start, fmt::format("{} needs {} characters of base64, these are {}", to_string(type),
                                          (*bytes + 2) / 3 * 4, text.size()));
   }
   Tensor tensor = Tensor::empty(type.shape, type.dtype);
   auto* out = static_cast<std::byte*>(tensor.raw_data());
-  if (!read_base64(text, {out, static_cast<std::size_t>(*bytes)}))
+  if (!read_base64(text, {out, *bytes}))
     scanner.fail(text_start, "this is not base64 (A-Z a-z 0-9 + /, padded with =)");
   // A bool of any other byte would be undefined behaviour to read.
   if (is_bool(type.dtype)) {
-    for (std::int64_t i = 0; i < *bytes; ++i) {
+    for (std::size_t i = 0; i < *bytes; ++i) {
       if (std::to_integer<unsigned>(out[i]) > 1) scanner.fail(text_start, "the bytes of a bool are 0 and 1");
     }
   }

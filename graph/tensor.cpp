@@ -7,9 +7,22 @@
 #include <limits>
 
 #include "croton/graph/error.h"
+#include "croton/graph/tensor_bytes.h"
 #include "croton/graph/tensor_cast.h"
 
 namespace croton {
+
+std::optional<std::size_t> bytes_of(DType dtype, const Shape& shape) {
+  constexpr std::size_t most = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / 2;
+  std::size_t bytes = size_of(dtype);
+  bool empty = false;
+  for (const std::int64_t extent : shape) {
+    empty = empty || extent == 0;
+    const auto factor = static_cast<std::size_t>(std::max<std::int64_t>(extent, 1));
+    if (__builtin_mul_overflow(bytes, factor, &bytes) || bytes > most) return std::nullopt;
+  }
+  return empty ? 0 : bytes;
+}
 
 Tensor Tensor::uninitialized(DType dtype, const Shape& shape) {
   if (is_complex(dtype))
@@ -17,21 +30,15 @@ Tensor Tensor::uninitialized(DType dtype, const Shape& shape) {
         fmt::format("tensors of dtype {} are not supported: store the real and imaginary parts "
                     "as two tensors",
                     name_of(dtype)));
-  std::size_t bytes = size_of(dtype);
-  bool empty = false, huge = false;
   for (std::int64_t extent : shape) {
     if (extent < 0) throw ShapeError(fmt::format("a tensor cannot have the negative extent {}", extent));
-    // The extents beside a 0 must not overflow either: strides are made of them.
-    if (extent == 0)
-      empty = true;
-    else
-      huge = __builtin_mul_overflow(bytes, static_cast<std::size_t>(extent), &bytes) || huge;
   }
-  if (huge || bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / 2)
+  const std::optional<std::size_t> bytes = bytes_of(dtype, shape);
+  if (!bytes)
     throw MemoryError(
         fmt::format("out of memory: a {} tensor of shape {} needs more bytes than there are addresses",
                     name_of(dtype), to_string(shape)));
-  return Tensor(make_host_storage(empty ? 0 : bytes), dtype, shape, contiguous_strides(shape));
+  return Tensor(make_host_storage(*bytes), dtype, shape, contiguous_strides(shape));
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype) {

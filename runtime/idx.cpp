@@ -10,6 +10,7 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/input_file.h"
+#include "croton/graph/tensor_bytes.h"
 
 namespace croton {
 
@@ -115,8 +116,6 @@ Tensor parse_idx(std::span<const std::byte> bytes, std::string_view name) {
   if (head[3] > max_rank)
     fail(name, fmt::format("it has {} axes; a tensor has at most {}", head[3], max_rank));
   Shape shape;
-  std::size_t size = size_of(*dtype);
-  bool empty = false;
   for (int axis = 0; axis < head[3]; ++axis) {
     unsigned char word[4];
     if (source.read(word, 4) != 4)
@@ -124,13 +123,11 @@ Tensor parse_idx(std::span<const std::byte> bytes, std::string_view name) {
     const std::uint32_t extent = (std::uint32_t{word[0]} << 24) | (std::uint32_t{word[1]} << 16) |
                                  (std::uint32_t{word[2]} << 8) | std::uint32_t{word[3]};
     shape.push_back(extent);
-    // An empty tensor has strides too, which must not overflow.
-    if (__builtin_mul_overflow(size, std::max<std::size_t>(extent, 1), &size)) {
-      fail(name, fmt::format("its header says shape {}…, more than any file can hold", to_string(shape)));
-    }
-    empty = empty || extent == 0;
   }
-  if (empty) size = 0;
+  const std::optional<std::size_t> bytes_said = bytes_of(*dtype, shape);
+  if (!bytes_said)
+    fail(name, fmt::format("its header says shape {}, more than any file can hold", to_string(shape)));
+  const std::size_t size = *bytes_said;
   if (size > source.most()) {
     fail(name, fmt::format("truncated: its header says shape {} of {}, more than a file of {} bytes can hold",
                            to_string(shape), name_of(*dtype), bytes.size()));

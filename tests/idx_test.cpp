@@ -49,6 +49,7 @@ TEST_CASE("what is no IDX file is refused by name and reason", "[runtime][idx][e
   CHECK_THROWS_WITH(parse_idx(seed("truncated_gz"), "a.gz"),
                     Catch::Contains("a.gz: truncated: its gzip data lacks its end"));
   CHECK_THROWS_WITH(parse_idx(seed("huge"), "b"), Catch::Contains("more than any file can hold"));
+  CHECK_THROWS_WITH(parse_idx(seed("wide_and_empty"), "e"), Catch::Contains("more than any file can hold"));
   auto bytes = seed("uint8");
   bytes.push_back(std::byte{0});
   CHECK_THROWS_WITH(parse_idx(bytes, "c"), Catch::Contains("c: more than the 12 bytes"));

@@ -191,7 +191,7 @@ TEST_CASE("truncated and corrupt .npy files are refused before memory is taken",
   CHECK_THROWS_MATCHES(
       parse(with_shape("(4294967296, 4294967296)")), FileError,
       Message("F: the .npy file is truncated: float64 elements of shape (4294967296, 4294967296) take "
-              "more than 2^64 bytes, 0 follow the header"));
+              "more than 2^62 bytes, 0 follow the header"));
   for (const char* shape :
        {"(0, 4294967296, 4294967296)", "(99999999999999999999,)", "(1000000000000,)", "(3)", "(-1,)", "(,)",
         "(2, 3", "[2]", "(1, 1, 1, 1, 1, 1, 1, 1, 1)", "(2 3)", "2"}) {

@@ -302,6 +302,11 @@ TEST_CASE("errors name the place and what may have been meant", "[graph][text][e
         "graph:2:18: every extent of a constant is known: '?' cannot stand here");
   CHECK(message("%0 = text_echo(float32[100000,100000](1))") ==
         "graph:2:18: the constant takes more than 4294967296 bytes");
+  CHECK(message("%0 = text_echo(float32[0,4611686018427387904,8]())") ==
+        "graph:2:18: the constant takes more than 4294967296 bytes");
+  CHECK(
+      message("%0 = text_echo(complex64[1] base64 \"AAAAAAAAAAA=\")") ==
+      "graph:2:18: complex constants are not supported: write the real and imaginary parts as two constants");
   CHECK(message("%0 = text_echo(uint8[2] base64 \"AA\")") ==
         "graph:2:34: uint8[2] needs 4 characters of base64, these are 2");
   CHECK(message("%0 = text_echo(uint8[2] base64 \"A-A=\")") ==
