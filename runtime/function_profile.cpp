@@ -103,7 +103,6 @@ Profile Function::State::profile() const {
   profile.measured_calls = sampler_.measured();
   profile.seconds = sampler_.seconds();
   profile.measuring_seconds = sampler_.cost_seconds();
-  profile.peak = machine_peak(definition.device);
   {
     const std::lock_guard guard(making_);
     profile.compile = times_;
@@ -115,6 +114,14 @@ Profile Function::State::profile() const {
     profile.memory.push_back(memory_of(*plan));
   }
   std::ranges::stable_sort(profile.rows, std::greater<>(), &Profile::Row::seconds);
+  profile.peak = machine_peak(definition.device);
+  if (definition.device.is_host() && profile.peak.operations_per_second > 0) {
+    for (const Profile::Row& row : profile.rows) {
+      if (row.seconds < 0.01) break;  // what is shorter, and comes behind, is too short to go by
+      note_operations_reached(row.operations * static_cast<double>(row.calls) / row.seconds);
+    }
+    profile.peak = machine_peak(definition.device);
+  }
   return profile;
 }
 

@@ -92,11 +92,9 @@ double fastest(const Update& update, Device device) {
   return best;
 }
 
-std::int64_t extent_of(Device device) { return device.is_cuda() ? 4096 : 1024; }
-
 MachinePeak measure(Device device) {
   const auto ones = [](const Shape& shape) { return shared(Tensor::ones(shape, DType::float32)); };
-  MachinePeak peak{.extent = extent_of(device)};
+  MachinePeak peak;
   {
     const std::int64_t elements = std::int64_t{1} << (device.is_cuda() ? 26 : 23);
     const SharedVariable a = ones({elements}), b = ones({elements}), sum = ones({elements});
@@ -104,7 +102,7 @@ MachinePeak measure(Device device) {
         3.0 * sizeof(float) * static_cast<double>(elements) / fastest({sum, a + b}, device);
   }
   {
-    const std::int64_t extent = peak.extent;
+    const std::int64_t extent = device.is_cuda() ? 4096 : 1024;
     const SharedVariable a = ones({extent, extent}), b = ones({extent, extent}),
                          product = ones({extent, extent});
     peak.operations_per_second =
@@ -113,13 +111,22 @@ MachinePeak measure(Device device) {
   return peak;
 }
 
+struct Known {
+  std::mutex mutex;
+  std::map<std::string, MachinePeak> peaks;  // by device
+};
+
+Known& known() {
+  static Known* const all = new Known;  // also for reports at the end of the program
+  return *all;
+}
+
 }  // namespace
 
 MachinePeak machine_peak(Device device) {
-  static std::mutex mutex;
-  static std::map<std::string, MachinePeak> known;
-  const std::lock_guard guard(mutex);
-  const auto [entry, is_new] = known.try_emplace(to_string(device), MachinePeak{.extent = extent_of(device)});
+  Known& all = known();
+  const std::lock_guard guard(all.mutex);
+  const auto [entry, is_new] = all.peaks.try_emplace(to_string(device));
   if (is_new && !read_record(device, entry->second)) {
     try {
       entry->second = measure(device);
@@ -129,6 +136,15 @@ MachinePeak machine_peak(Device device) {
     }
   }
   return entry->second;
+}
+
+void note_operations_reached(double operations_per_second) {
+  Known& all = known();
+  const std::lock_guard guard(all.mutex);
+  const auto entry = all.peaks.find(to_string(Device{}));
+  if (entry == all.peaks.end() || entry->second.operations_per_second >= operations_per_second) return;
+  entry->second.operations_per_second = operations_per_second;
+  write_record({}, entry->second);
 }
 
 }  // namespace croton

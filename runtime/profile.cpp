@@ -179,9 +179,10 @@ std::string Profile::to_text(const ProfileTextOptions& options) const {
   }
   if (peak.bytes_per_second > 0)
     text += fmt::format(
-        "machine: {:.2f} GB/s, {:.1f} GFLOP/s measured (a sum of long vectors, a product of {} x {} float32 "
-        "matrices); behind the rates below stands how much of that they are\n",
-        1e-9 * peak.bytes_per_second, 1e-9 * peak.operations_per_second, peak.extent, peak.extent);
+        "machine: {:.2f} GB/s, {:.1f} GFLOP/s measured (a sum of long vectors; a product of large float32 "
+        "matrices "
+        "or a faster step); behind the rates below stands how much of that they are\n",
+        1e-9 * peak.bytes_per_second, 1e-9 * peak.operations_per_second);
   text += fmt::format(
       "compiling: {:.3f} s ({}build {:.3f}, optimize {:.3f}, specialize {:.3f}, lower {:.3f}, machine code "
       "{:.3f}, "
