@@ -1,6 +1,7 @@
 // Plants one bug after the other and sees whether it is found and named.
 //   planted_bugs [--runs N] [NAME…]
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -63,10 +64,22 @@ int main(int argc, char** argv) {
        {planted::rewrite_bugs(), planted::step_bugs(), planted::schedule_bugs(), planted::value_bugs()}) {
     bugs.insert(bugs.end(), list.begin(), list.end());
   }
+  for (const std::string& name : wanted) {
+    if (std::ranges::find(bugs, name, &planted::Bug::name) != bugs.end()) continue;
+    std::fprintf(stderr,
+                 "planted_bugs: there is no bug \"%s\"; without a name all are planted (--runs N, -v)\n",
+                 name.c_str());
+    return 2;
+  }
+  if (runs < 1) {
+    std::fprintf(stderr, "planted_bugs: --runs takes a number from 1 on\n");
+    return 2;
+  }
   config().set("DebugMode.report_dir", "none");
-  int missed = 0;
+  int missed = 0, planted = 0;
   for (const planted::Bug& bug : bugs) {
     if (!wanted.empty() && !wanted.contains(bug.name)) continue;
+    ++planted;
     int found = 0;
     std::string text;
     for (int run = 0; run < runs; ++run) {
@@ -82,6 +95,6 @@ int main(int argc, char** argv) {
     if (found < runs || verbose) std::printf("    %s\n", text.c_str());
     missed += found < runs ? 1 : 0;
   }
-  std::printf("%d bugs, %d missed\n", static_cast<int>(bugs.size()), missed);
+  std::printf("%d bugs, %d missed\n", planted, missed);
   return missed == 0 ? 0 : 1;
 }
