@@ -24,11 +24,10 @@ constexpr std::string_view schedules =
 constexpr std::string_view by_dtype =
     "dtypes follow one rule (see differences.md); floatX and cast() decide where it leaves a choice";
 
-constexpr std::array<Elsewhere, 58> elsewhere = {{
+constexpr std::array<Elsewhere, 55> elsewhere = {{
     {"linker", "mode says how functions run: FAST_RUN, FAST_COMPILE, None"},
     {"allow_gc", by_plan},
-    {"vm.lazy", "ifelse and switch_ compute what the plan needs"},
-    {"scan.*", by_plan},
+    {"vm.lazy", "a plan computes what the outputs need"},
     {"openmp", "threads=1 keeps functions to one thread"},
     {"openmp_elemwise_minsize",
      "loops are divided between threads where their cost says that it pays; threads sets how many"},
@@ -53,8 +52,6 @@ constexpr std::array<Elsewhere, 58> elsewhere = {{
     {"dnn.library_path", placed},
     {"dnn.bin_path", placed},
     {"dnn.enabled", "optimizer_excluding=conv_dnn"},
-    {"magma.*", "factorizations need no library"},
-    {"ctc.root", "there is no library to find"},
     {"conv.assert_shape", "shapes that were declared are always checked"},
     {"metaopt.optimizer_including", "optimizer_including, beside conv_meta"},
     {"metaopt.optimizer_excluding", "optimizer_excluding, beside conv_meta"},
