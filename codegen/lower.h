@@ -61,4 +61,8 @@ CROTON_API std::optional<NodeCode> lower(const Node& node, std::span<const Layou
 CROTON_API std::optional<NodeCode> lower_for_gpu(const Node& node, std::span<const Layout> inputs,
                                                  std::span<const Layout> outputs, int multiprocessors);
 
+/// The rest of a product of matrices on a GPU that somebody else has computed into the output, which lies as
+/// given: its activation, in place.
+CROTON_API NodeCode lower_activation(const Node& product, const Layout& output);
+
 }  // namespace croton

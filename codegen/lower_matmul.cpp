@@ -65,6 +65,7 @@ Product read_product(const LowerContext& context) {
     return is_row ? ProductWalk{0, stride} : ProductWalk{stride, 0};
   };
   p.c_walk = result_walk(out);
+  p.relu = has_relu(context.node);
   if (p.z >= 0) p.z_walk = result_walk(in[0]);
   return p;
 }
@@ -299,6 +300,26 @@ class MatrixProduct : ProductKernel {
 std::optional<NodeCode> lower_matmul(const LowerContext& context) {
   const Product product = read_product(context);
   return context.is_gpu() ? lower_product_on_gpu(context, product) : MatrixProduct(context, product).lower();
+}
+
+NodeCode lower_activation(const Node& product, const Layout& output) {
+  NodeCode code;
+  KernelBuilder k(product.op().name() + "_relu");
+  k.set_for_gpu();
+  const bool is_flat = is_contiguous(output);
+  const Buffer c = k.inout("c", output.dtype, is_flat ? output.shape.count() : -1);
+  const std::int64_t columns = std::max<std::int64_t>(output.shape[1], 1);
+  k.parallel(
+      "e", output.shape.count(),
+      [&](Index e) {
+        const Index at = is_flat ? e
+                                 : floor_div(e, columns) * Index(output.strides[0]) +
+                                       mod(e, columns) * Index(output.strides[1]);
+        k.store(c, at, emit_relu(k, k.load(c, at)));
+      },
+      vectorize);
+  code.kernels.push_back({k.build(), {{StepBuffer::Kind::output, 0}}});
+  return code;
 }
 
 }  // namespace croton

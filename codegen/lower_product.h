@@ -16,6 +16,7 @@ struct Product {
   std::int64_t m = 1, n = 1, k = 1;
   int a = 0, b = 1, z = -1, alpha = -1, beta = -1;
   ProductWalk a_walk, b_walk, c_walk, z_walk;
+  bool relu = false;  ///< c's elements up to 0 become 0 then
 
   /// The same with c's rows as columns.
   Product transposed() const {
@@ -30,6 +31,12 @@ struct Product {
     return t;
   }
 };
+
+/// x, or 0 where it is up to 0; NaN stays.
+inline ScalarValue emit_relu(KernelBuilder& k, ScalarValue x) {
+  const ScalarValue zero = k.constant(0, x.dtype);
+  return k.emit(ScalarOp::select, k.emit(ScalarOp::le, x, zero), zero, x);
+}
 
 /// What all ways to compute a product have in common.
 class ProductKernel {
@@ -70,6 +77,7 @@ class ProductKernel {
       if (p_.beta >= 0) addend = k_.emit(ScalarOp::mul, k_.load(beta_, 0), addend);
       sum = k_.emit(ScalarOp::add, addend, sum);
     }
+    if (p_.relu) sum = emit_relu(k_, sum);
     k_.store(c_, i * Index(p_.c_walk.row) + j * Index(p_.c_walk.column), sum);
   }
 

@@ -3,6 +3,7 @@
 // thread.
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include "croton/codegen/lower_product.h"
@@ -282,7 +283,13 @@ std::optional<ThinProduct> thin_product(std::int64_t m, std::int64_t n, std::int
 NodeCode lower_product_on_gpu(const LowerContext& context, const Product& product) {
   if (is_tensor_core_product(context.outputs[0].dtype, product.m, product.n, product.k, product.a_walk,
                              product.b_walk)) {
-    if (auto code = lower_product_on_tensor_cores(context, product)) return std::move(*code);
+    if (auto code = lower_product_on_tensor_cores(context, product)) {
+      if (product.relu) {
+        NodeCode activation = lower_activation(context.node, context.outputs[0]);
+        std::ranges::move(activation.kernels, std::back_inserter(code->kernels));
+      }
+      return std::move(*code);
+    }
   }
   return GpuProduct(context, product).lower();
 }

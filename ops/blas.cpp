@@ -6,6 +6,7 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/tensor.h"
+#include "croton/graph/text.h"
 #include "croton/ops/elementwise_functions.h"
 #include "croton/ops/matrix_product.h"
 
@@ -47,6 +48,33 @@ void require_equal(const Op& op, std::string_view x, const Shape& x_shape, int x
   throw ShapeError(fmt::format("{}: shapes {} and {} do not fit: {}.shape[{}] = {}, {}.shape[{}] = {}",
                                op.name(), to_string(x_shape), to_string(y_shape), x, x_axis, a, y, y_axis,
                                b));
+}
+
+constexpr std::string_view relu_activation = "relu";
+
+void require_known_activation(const Op& op, const Attributes& attributes) {
+  const AttributeValue* said = attributes.find("activation");
+  if (said == nullptr || *said == AttributeValue(std::string(relu_activation))) return;
+  throw TypeError(fmt::format("{}: there is no activation {}; it may be '{}'", op.name(), to_string(*said),
+                              relu_activation));
+}
+
+/// The value of a product with its activation done to it.
+Tensor activated(const Node& product, const Tensor& value) {
+  if (!has_relu(product)) return value;
+  const Tensor wide = value.astype(DType::float64);
+  for (double& x : wide.elements<double>()) {
+    if (x <= 0) x = 0;
+  }
+  return wide.astype(value.dtype());
+}
+
+/// "Gemm{inplace}" with the activation among what stands in braces.
+std::string with_activation(const Node& product, std::string label) {
+  if (!has_relu(product)) return label;
+  if (!label.ends_with('}')) return fmt::format("{}{{{}}}", label, relu_activation);
+  label.insert(label.size() - 1, fmt::format(", {}", relu_activation));
+  return label;
 }
 
 class DotOp final : public Op {
@@ -100,7 +128,9 @@ class Dot22Op final : public Op {
  public:
   explicit Dot22Op(std::string_view name, bool scaled) : Op(name), scaled_(scaled) {}
 
-  std::vector<TensorType> infer(std::span<const Variable> inputs, const Attributes&) const override {
+  std::vector<TensorType> infer(std::span<const Variable> inputs,
+                                const Attributes& attributes) const override {
+    require_known_activation(*this, attributes);
     require_count(*this, inputs, scaled_ ? 3 : 2);
     require_one_dtype(*this, inputs, true);
     require_rank(*this, inputs[0], "x", 2);
@@ -113,10 +143,13 @@ class Dot22Op final : public Op {
   std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) const override {
     require_equal(*this, "x", inputs[0].shape(), 1, "y", inputs[1].shape(), 0);
     const Tensor product = matrix_product(inputs[0], inputs[1], DType::float64);
-    if (!scaled_) return {product.astype(node.type().dtype)};
-    return {combine(0, Tensor(), inputs[2].item<double>(), product, node.type().dtype)};
+    const DType dtype = node.type().dtype;
+    return {activated(node, scaled_ ? combine(0, Tensor(), inputs[2].item<double>(), product, dtype)
+                                    : product.astype(dtype))};
   }
-  std::string label(const Node&) const override { return scaled_ ? "Dot22Scalar" : "Dot22"; }
+  std::string label(const Node& node) const override {
+    return with_activation(node, scaled_ ? "Dot22Scalar" : "Dot22");
+  }
 
  private:
   bool scaled_;
@@ -133,7 +166,7 @@ class AccumulatingOp : public Op {
   std::string label(const Node& node) const override {
     std::string text = name();
     text[0] = static_cast<char>(text[0] - 'a' + 'A');
-    return text + (destroy_map(node).empty() ? "{no_inplace}" : "{inplace}");
+    return with_activation(node, text + (destroy_map(node).empty() ? "{no_inplace}" : "{inplace}"));
   }
 };
 
@@ -141,7 +174,9 @@ class GemmOp final : public AccumulatingOp {
  public:
   GemmOp() : AccumulatingOp("gemm") {}
 
-  std::vector<TensorType> infer(std::span<const Variable> inputs, const Attributes&) const override {
+  std::vector<TensorType> infer(std::span<const Variable> inputs,
+                                const Attributes& attributes) const override {
+    require_known_activation(*this, attributes);
     require_count(*this, inputs, 5);
     require_one_dtype(*this, inputs, true);
     require_rank(*this, inputs[0], "z", 2);
@@ -160,8 +195,8 @@ class GemmOp final : public AccumulatingOp {
   std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) const override {
     check(inputs[0].shape(), inputs[2].shape(), inputs[3].shape(), node.input(0).type());
     const Tensor product = matrix_product(inputs[2], inputs[3], DType::float64);
-    return {combine(inputs[4].item<double>(), inputs[0].broadcast_to(product.shape()),
-                    inputs[1].item<double>(), product, node.type().dtype)};
+    return {activated(node, combine(inputs[4].item<double>(), inputs[0].broadcast_to(product.shape()),
+                                    inputs[1].item<double>(), product, node.type().dtype))};
   }
 
  private:
@@ -264,6 +299,8 @@ const Op& ger_op() {
   static const Op* const op = new GerOp;
   return *op;
 }
+
+bool has_relu(const Node& product) { return product.attributes().contains("activation"); }
 
 namespace {
 [[maybe_unused]] const Op* const blas_registered_at_start[] = {&dot_op(),  &dot22_op(), &dot22_scalar_op(),

@@ -7,7 +7,8 @@
 namespace croton {
 
 // The products. dot is what users write; the BLAS forms are made by the optimizer. Operands of one node have
-// one dtype. In-place marks (attribute "inplace"): gemm over z, gemv over y, ger over A.
+// one dtype. In-place marks (attribute "inplace"): gemm over z, gemv over y, ger over A. Products of two
+// matrices may have the attribute "activation", which the optimizer gives them: what is done to each element.
 
 /// `dot`(x, y): x and y of rank 1 or 2; the last axis of x with the first of y.
 CROTON_API const Op& dot_op();
@@ -22,6 +23,8 @@ CROTON_API const Op& gemm_op();
 CROTON_API const Op& gemv_op();
 /// `ger`(A, a, x, y) = A + a * x y^T.
 CROTON_API const Op& ger_op();
+/// The attribute activation is "relu": elements up to 0 become 0, NaN stays.
+CROTON_API bool has_relu(const Node& product);
 
 /// NumPy's dot: 1-d and 2-d operands in all pairs; a scalar multiplies; beyond, the last axis of x with the
 /// last but one of y.

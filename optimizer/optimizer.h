@@ -22,6 +22,9 @@ struct SpecializeOptions {
   /// Whether a node can be computed on a device; asked with the nodes as they are on the host. Empty: all
   /// can.
   std::function<bool(const Node&)> supports;
+  /// Whether a product of matrices on a device (with a bias, with an activation) is a library's that does
+  /// these at once. Empty: none is.
+  std::function<bool(const Node&)> has_epilogues;
   /// By position: inputs whose arguments lie on a device already. May be shorter than the inputs are many.
   std::vector<Device> input_devices;
 };

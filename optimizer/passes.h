@@ -17,6 +17,11 @@ void place_on_device(FunctionGraph& graph, const SpecializeOptions& options);
 /// they fuse with the elementwise work around them. For graphs with static shapes.
 void expand_thin_products(FunctionGraph& graph);
 
+/// Puts a bias and a relu behind a matrix product on a device into the product, where a library computes it
+/// with them (SpecializeOptions::has_epilogues) and they would not fuse with anything else. For graphs with
+/// static shapes.
+void fuse_product_epilogues(FunctionGraph& graph, const SpecializeOptions& options);
+
 /// Cuts elementwise work on a device on several windows of one join so that each piece needs parts of the
 /// join's operands only. For graphs with static shapes.
 void split_joins(FunctionGraph& graph);

@@ -114,6 +114,11 @@ const std::vector<RewritePhase>& specialize_phases() {
            [](FunctionGraph& graph, const PassContext&) { expand_thin_products(graph); }),
       pass("split_joins", {}, true, false,
            [](FunctionGraph& graph, const PassContext&) { split_joins(graph); }),
+      // Before fusion takes what stands behind products into groups of its own.
+      pass("product_epilogues", {}, true, false,
+           [](FunctionGraph& graph, const PassContext& context) {
+             fuse_product_epilogues(graph, context.options);
+           }),
       // As soon as the shapes are known; the elementwise work around them does not matter to it.
       pass("convolutions", {}, false, true,
            [](FunctionGraph& graph, const PassContext& context) {

@@ -14,8 +14,9 @@ namespace {
 
 constexpr std::size_t most_summands = 32;  // that are looked at together
 
-bool is_product_op(const Op& op) {
-  return &op == &dot22_op() || &op == &dot22_scalar_op() || &op == &dot_op();
+bool is_linear_product(const Node& node) {
+  const Op& op = node.op();
+  return (&op == &dot22_op() || &op == &dot22_scalar_op() || &op == &dot_op()) && !has_relu(node);
 }
 
 /// A scalar factor: a number times 0-d variables.
@@ -112,7 +113,7 @@ bool summands(const Match& match, std::vector<Term>& terms) {
 /// A matrix product among the summands that nobody else uses; its own scalar goes into the factor.
 bool is_product(const Match& match, Term& term) {
   const Node& node = *term.v.node();
-  if (!node.is_apply() || !is_product_op(node.op()) || !match.sole_use(term.v)) return false;
+  if (!node.is_apply() || !is_linear_product(node) || !match.sole_use(term.v)) return false;
   if (&node.op() == &dot22_scalar_op()) {
     if (!term.factor.take(node.input(2))) return false;
     term.v = apply_op(dot22_op(), {node.input(0), node.input(1)});
@@ -223,7 +224,7 @@ Replacement scaled_product(Match& match) {
   if (!rest || !match.sole_use(rest)) return match.refuse("somebody else uses the matrix product, too");
   const Node* product = node_of(rest, &dot22_op());
   if (product == nullptr) product = node_of(rest, &dot22_scalar_op());
-  if (product == nullptr || !same_broadcast(rest.type(), node.type()))
+  if (product == nullptr || has_relu(*product) || !same_broadcast(rest.type(), node.type()))
     return match.refuse("no factor is a matrix product");
   if (&product->op() == &dot22_scalar_op() && !factor.take(product->input(2)))
     return match.refuse("the factor of the product inside is no scalar");
@@ -236,7 +237,7 @@ Replacement gemm_to_ger(Match& match) {
   const Node& node = match.node();
   const Variable &x = node.input(2), &y = node.input(3);
   const std::optional<double> beta = uniform_value(node.input(4));
-  if (!x.type().broadcastable(1) || !y.type().broadcastable(0) || !beta || *beta != 1)
+  if (!x.type().broadcastable(1) || !y.type().broadcastable(0) || !beta || *beta != 1 || has_relu(node))
     return match.refuse("it is no product of a column with a row, added to all of z");
   return apply_op(ger_op(), {node.input(0), node.input(1), dimshuffle(x, {0}), dimshuffle(y, {1})});
 }

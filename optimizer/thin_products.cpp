@@ -59,6 +59,7 @@ std::optional<Variable> expanded(const Node& node) {
   for (const Variable& input : node.inputs()) {
     if (input.is_constant() && input.rank() > 0) return std::nullopt;
   }
+  if (has_relu(node)) return std::nullopt;
   if (&op == &dot22_op()) return outer_products(node.input(0), node.input(1));
   if (&op == &dot22_scalar_op()) {
     const auto product = outer_products(node.input(0), node.input(1));

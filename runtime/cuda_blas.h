@@ -45,7 +45,7 @@ enum OperationAttribute : int {
   bias_pointer = 8
 };
 enum PointerMode : int { host_pointers = 0, device_pointers = 1 };
-enum Epilogue : int { no_epilogue = 1, add_bias = 4 };
+enum Epilogue : int { no_epilogue = 1, take_relu = 2, add_bias = 4, add_bias_take_relu = 6 };
 enum PreferenceAttribute : int {
   most_workspace_bytes = 1,
   least_alignment_a = 5,

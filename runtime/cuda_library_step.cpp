@@ -49,6 +49,10 @@ bool has_cuda_library_step(const Op& op) {
   return false;
 }
 
+bool has_cuda_library_epilogues(const Node& product) {
+  return has_cublaslt() && is_cuda_product_with_epilogues(product);
+}
+
 std::vector<GpuPart> cuda_library_parts() {
   const auto part = [](const char* name, const auto& library) {
     return GpuPart{name, library.problem.empty(), library.path, library.version, library.problem};

@@ -33,6 +33,8 @@ class CROTON_API CudaLibraryStep {
   virtual void run(void* const* buffers, CUstream stream) = 0;
   /// Bytes of scratch memory, whose contents do not matter between runs.
   virtual std::size_t scratch_bytes() const { return 0; }
+  /// The output is that of the node without its attribute activation, which remains to be done.
+  virtual bool leaves_activation() const { return false; }
   /// What runs, for profiles: "cuBLASLt", "cuDNN implicit_precomp_gemm".
   virtual std::string description() const = 0;
 };
@@ -45,6 +47,10 @@ CROTON_API std::unique_ptr<CudaLibraryStep> make_cuda_library_step(CudaDevice& d
 
 /// Whether a library will compute nodes of that op (by the op alone, not by shapes): what placement asks.
 CROTON_API bool has_cuda_library_step(const Op& op);
+
+/// Whether a library computes that product on a device with what the attribute activation and a row that is
+/// added say. Waits until the library is open.
+CROTON_API bool has_cuda_library_epilogues(const Node& product);
 
 /// The libraries, for reports: whether each is found, where, its version.
 CROTON_API std::vector<GpuPart> cuda_library_parts();

@@ -202,7 +202,9 @@ bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> in
     pointers.back().root =
         new_root({.kind = Root::Kind::computed, .device = &device, .node = &node, .bytes = bytes});
   }
+  const bool leaves_activation = call->leaves_activation();
   add_draft(std::make_unique<CudaLibraryCallStep>(&node, device, std::move(call)), std::move(pointers));
+  if (leaves_activation) add_device_kernels(node, lower_activation(node, outputs[0].layout), inputs, outputs);
   return true;
 }
 

@@ -14,11 +14,13 @@
 #include "croton/codegen/tensor_core_product.h"
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
+#include "croton/ops/blas.h"
+#include "croton/ops/shape_ops.h"
 #include "croton/runtime/cuda_blas.h"
 #include "croton/runtime/cuda_device.h"
-#include "croton/runtime/cuda_memory.h"
 #include "croton/runtime/cuda_product_choice.h"
 #include "croton/runtime/cuda_product_layout.h"
+#include "croton/runtime/cuda_product_trial.h"
 #include "croton/runtime/cuda_timing.h"
 
 namespace croton {
@@ -45,6 +47,7 @@ cublaslt::Handle handle_of(const CudaDevice& device) {
 
 /// How numbers lie in memory, and what they are computed in.
 struct Arithmetic {
+  DType dtype;
   int data, compute, scale;
   const char* name;
 };
@@ -53,15 +56,17 @@ std::optional<Arithmetic> arithmetic_of(DType dtype, Precision precision) {
   using namespace cublaslt;
   switch (dtype) {
     case DType::float16:
-      return Arithmetic{real_16, compute_32, real_32, "float16"};
+      return Arithmetic{dtype, real_16, compute_32, real_32, "float16"};
     case DType::bfloat16:
-      return Arithmetic{brain_16, compute_32, real_32, "bfloat16"};
+      return Arithmetic{dtype, brain_16, compute_32, real_32, "bfloat16"};
     case DType::float32:
-      if (precision == Precision::tf32) return Arithmetic{real_32, compute_32_by_tf32, real_32, "tf32"};
-      if (precision == Precision::bf16) return Arithmetic{real_32, compute_32_by_bfloat16, real_32, "bf16"};
-      return Arithmetic{real_32, compute_32, real_32, "float32"};
+      if (precision == Precision::tf32)
+        return Arithmetic{dtype, real_32, compute_32_by_tf32, real_32, "tf32"};
+      if (precision == Precision::bf16)
+        return Arithmetic{dtype, real_32, compute_32_by_bfloat16, real_32, "bf16"};
+      return Arithmetic{dtype, real_32, compute_32, real_32, "float32"};
     case DType::float64:
-      return Arithmetic{real_64, compute_64, real_64, "float64"};
+      return Arithmetic{dtype, real_64, compute_64, real_64, "float64"};
     default:
       return std::nullopt;
   }
@@ -75,25 +80,57 @@ std::optional<double> known_factor(const Node& node, int input, double otherwise
   return factor.value().astype(DType::float64).item<double>();
 }
 
+/// What the library is asked for.
+struct ProductRequest {
+  BlasProduct product;
+  Arithmetic arithmetic;
+  std::optional<double> alpha, beta;  // where they are known
+};
+
+/// Nothing where generated code is faster, and where the library would have to be given copies.
+std::optional<ProductRequest> request_of(const Node& node, std::span<const Layout> inputs,
+                                         std::span<const Layout> outputs) {
+  const std::optional<Arithmetic> arithmetic = arithmetic_of(node.type().dtype, config().precision());
+  const std::optional<ProductOperands> operands = product_operands(node, inputs, outputs);
+  if (!arithmetic || !operands || operands->m * operands->n * operands->k < least_work) return std::nullopt;
+  const ProductMatrix &a = operands->a, &b = operands->b;
+  const ProductWalk a_walk{a.row, a.column}, b_walk{b.row, b.column};
+  if (thin_product(operands->m, operands->n, operands->k, a_walk, b_walk) ||
+      is_tensor_core_product(node.type().dtype, operands->m, operands->n, operands->k, a_walk, b_walk)) {
+    return std::nullopt;
+  }
+  const std::optional<double> alpha = known_factor(node, operands->alpha, 1);
+  const std::optional<double> beta = known_factor(node, operands->beta, operands->z.buffer >= 0 ? 1 : 0);
+  // A factor of 16 bits in device memory is not of the type that the library reads.
+  if (!(alpha && beta) && arithmetic->data != arithmetic->scale) return std::nullopt;
+  std::string reason;
+  const std::optional<BlasProduct> product = blas_product(*operands, beta, reason);
+  if (!product) return std::nullopt;
+  return ProductRequest{*product, *arithmetic, alpha, product->bias >= 0 ? std::optional(0.0) : beta};
+}
+
 class CudaProduct final : public CudaLibraryStep {
  public:
-  CudaProduct(CudaDevice& device, const BlasProduct& product, const Arithmetic& arithmetic,
-              std::optional<double> alpha, std::optional<double> beta)
-      : p_(product), arithmetic_(arithmetic), handle_(handle_of(device)) {
+  CudaProduct(CudaDevice& device, const ProductRequest& request, bool has_relu)
+      : p_(request.product),
+        arithmetic_(request.arithmetic),
+        has_relu_(has_relu),
+        does_relu_(has_relu),
+        handle_(handle_of(device)) {
     const cublaslt::Library& blas = cublaslt::library();
-    cublaslt::check(blas.operation_create(&operation_, arithmetic.compute, arithmetic.scale),
+    cublaslt::check(blas.operation_create(&operation_, arithmetic_.compute, arithmetic_.scale),
                     "cublasLtMatmulDescCreate");
     set(cublaslt::transposition_a, p_.a.transposed ? cublaslt::transposed : cublaslt::plain);
     set(cublaslt::transposition_b, p_.b.transposed ? cublaslt::transposed : cublaslt::plain);
-    if (p_.bias >= 0) set(cublaslt::epilogue, cublaslt::add_bias);
+    set_epilogue();
     a_ = matrix(p_.a);
     b_ = matrix(p_.b);
     d_ = matrix(p_.d);
     c_ = p_.c.buffer >= 0 ? matrix(p_.c) : matrix(p_.d);
-    if (alpha && beta) {
-      host_factors_ = {as_scale(*alpha), as_scale(*beta)};
+    if (request.alpha && request.beta) {
+      host_factors_ = {as_scale(*request.alpha), as_scale(*request.beta)};
     } else {
-      place_factors(device, alpha, beta);
+      place_factors(device, request.alpha, request.beta);
     }
   }
   ~CudaProduct() override {
@@ -104,33 +141,16 @@ class CudaProduct final : public CudaLibraryStep {
     if (operation_ != nullptr) blas.operation_destroy(operation_);
   }
 
-  /// The algorithms that are fastest, as measured, or that the library's heuristic finds best. False when it
-  /// has none.
+  /// Finds algorithms. False when the library has none.
   bool choose(CudaDevice& device) {
-    const std::vector<ProductAlgorithm> guesses = algorithms(element_bytes(), 1);
-    if (guesses.empty()) return false;
-    unaligned_ = guesses.front();
-    // Measuring may choose another in another run; short products are not worth it.
-    const bool may_measure =
-        !config().deterministic() && static_cast<double>(p_.d.rows * p_.d.columns * p_.k) >= least_measured;
-    const std::string name = may_measure ? name_on(device) : std::string();
-    if (may_measure) {
-      if (const auto known = known_product_algorithm(name)) {
-        aligned_ = *known;
-        return true;
-      }
-    }
-    const std::vector<ProductAlgorithm> candidates =
-        algorithms(vector_alignment, may_measure ? most_measured : 1);
-    if (candidates.empty()) return false;
-    aligned_ = candidates.front();
-    if (candidates.size() == 1) return true;
-    if (const auto best = measure(device, candidates)) {
-      aligned_ = candidates[*best];
-      remember_product_algorithm(name, aligned_);
-    }
-    return true;
+    if (!has_relu_) return choose_algorithms(device);
+    if (choose_algorithms(device) && keeps_nan(device)) return true;
+    does_relu_ = false;
+    set_epilogue();
+    return choose_algorithms(device);
   }
+
+  bool leaves_activation() const override { return has_relu_ && !does_relu_; }
 
   void run(void* const* buffers, CUstream stream) override {
     const cublaslt::Library& blas = cublaslt::library();
@@ -158,7 +178,8 @@ class CudaProduct final : public CudaLibraryStep {
 
   std::size_t scratch_bytes() const override { return std::max(aligned_.workspace, unaligned_.workspace); }
   std::string description() const override {
-    return std::string("cuBLASLt ") + arithmetic_.name + (p_.bias >= 0 ? " with bias" : "");
+    constexpr const char* epilogues[2][2] = {{"", " with relu"}, {" with bias", " with bias and relu"}};
+    return std::string("cuBLASLt ") + arithmetic_.name + epilogues[p_.bias >= 0][does_relu_];
   }
 
  private:
@@ -169,9 +190,7 @@ class CudaProduct final : public CudaLibraryStep {
   };
 
   static std::uintptr_t address(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
-  std::uintptr_t element_bytes() const {
-    return arithmetic_.data == cublaslt::real_64 ? 8 : arithmetic_.data == cublaslt::real_32 ? 4 : 2;
-  }
+  std::uintptr_t element_bytes() const { return size_of(arithmetic_.dtype); }
 
   void set(int attribute, int value) {
     cublaslt::check(cublaslt::library().operation_set(operation_, attribute, &value, sizeof value),
@@ -195,6 +214,40 @@ class CudaProduct final : public CudaLibraryStep {
       scale.narrow = static_cast<float>(value);
     }
     return scale;
+  }
+
+  /// The algorithms that are fastest, as measured, or that the library's heuristic finds best. False when it
+  /// has none.
+  bool choose_algorithms(CudaDevice& device) {
+    const std::vector<ProductAlgorithm> guesses = algorithms(element_bytes(), 1);
+    if (guesses.empty()) return false;
+    unaligned_ = guesses.front();
+    // Measuring may choose another in another run; short products are not worth it.
+    const bool may_measure =
+        !config().deterministic() && static_cast<double>(p_.d.rows * p_.d.columns * p_.k) >= least_measured;
+    const std::string name = may_measure ? name_on(device) : std::string();
+    if (may_measure) {
+      if (const auto known = known_product_algorithm(name)) {
+        aligned_ = *known;
+        return true;
+      }
+    }
+    const std::vector<ProductAlgorithm> candidates =
+        algorithms(vector_alignment, may_measure ? most_measured : 1);
+    if (candidates.empty()) return false;
+    aligned_ = candidates.front();
+    if (candidates.size() == 1) return true;
+    if (const auto best = measure(device, candidates)) {
+      aligned_ = candidates[*best];
+      remember_product_algorithm(name, aligned_);
+    }
+    return true;
+  }
+
+  void set_epilogue() {
+    constexpr cublaslt::Epilogue epilogues[2][2] = {{cublaslt::no_epilogue, cublaslt::take_relu},
+                                                    {cublaslt::add_bias, cublaslt::add_bias_take_relu}};
+    set(cublaslt::epilogue, epilogues[p_.bias >= 0][does_relu_]);
   }
 
   /// The library reads both factors on one side: where one is known on the device only, so must be the other.
@@ -241,65 +294,60 @@ class CudaProduct final : public CudaLibraryStep {
     const auto text = [](const BlasMatrix& m) {
       return fmt::format("{}x{}/{}{}", m.rows, m.columns, m.leading, m.transposed ? "T" : "");
     };
-    return fmt::format("{} cuBLASLt {} {} {} {} {} {} k {} workspace {}", device.info().name,
+    return fmt::format("{} cuBLASLt {} {} {} {} {} {}{} k {} workspace {}", device.info().name,
                        cublaslt::library().version, arithmetic_.name, text(p_.a), text(p_.b), text(p_.d),
                        p_.bias >= 0       ? "bias"
                        : p_.c.buffer >= 0 ? "sum"
                                           : "product",
-                       p_.k, most_workspace);
+                       does_relu_ ? " relu" : "", p_.k, most_workspace);
   }
 
   std::optional<std::size_t> measure(CudaDevice& device, const std::vector<ProductAlgorithm>& candidates) {
-    constexpr unsigned char filling = 0x3c;  // ordinary numbers in every type: 0x3c3c3c3c is 0.0115
     const std::lock_guard guard(device.mutex());
-    std::vector<StorageRef> memory;
-    std::vector<void*> buffers(static_cast<std::size_t>(p_.d.buffer) + 2);
-    const auto provide = [&](int buffer, std::size_t bytes) {
-      memory.push_back(device.allocate(bytes));
-      buffers[static_cast<std::size_t>(buffer)] = memory.back()->data();
-      device.fill(memory.back()->data(), filling, bytes);
-    };
-    const auto bytes_of = [&](const BlasMatrix& m) {
-      return static_cast<std::size_t>(m.leading * m.columns) * element_bytes();
-    };
+    std::size_t workspace = 0;
+    for (const ProductAlgorithm& candidate : candidates) workspace = std::max(workspace, candidate.workspace);
     try {
-      std::size_t workspace = 16;
-      for (const ProductAlgorithm& candidate : candidates)
-        workspace = std::max(workspace, candidate.workspace);
-      provide(p_.d.buffer + 1, workspace);
-      provide(p_.d.buffer, bytes_of(p_.d));
-      provide(p_.a.buffer, bytes_of(p_.a));
-      if (p_.b.buffer != p_.a.buffer) provide(p_.b.buffer, bytes_of(p_.b));
-      // What is added lies where the sum does, as in a step that computes in place.
-      if (p_.c.buffer >= 0 && p_.c.leading == p_.d.leading) {
-        buffers[static_cast<std::size_t>(p_.c.buffer)] = buffers[static_cast<std::size_t>(p_.d.buffer)];
-      } else if (p_.c.buffer >= 0) {
-        provide(p_.c.buffer, bytes_of(p_.c));
-      }
-      if (p_.bias >= 0) provide(p_.bias, static_cast<std::size_t>(p_.d.rows) * element_bytes());
-      for (const int factor : {p_.alpha, p_.beta}) {
-        if (factor >= 0) provide(factor, sizeof(Scale));
-      }
+      const ProductTrial trial(device, p_, arithmetic_.dtype, workspace);
+      const auto seconds = [&](std::size_t candidate, double limit) -> std::optional<double> {
+        try {
+          aligned_ = candidates[candidate];
+          return device_seconds(device, [&] { run(trial.buffers(), device.stream()); }, limit);
+        } catch (const DeviceError&) {
+          return std::nullopt;  // the library refuses one that it has named
+        }
+      };
+      const std::optional<std::size_t> best = fastest_product_algorithm(candidates.size(), seconds);
+      aligned_ = candidates.front();
+      return best;
     } catch (const MemoryError&) {
       return std::nullopt;
     }
-    const auto seconds = [&](std::size_t candidate, double limit) -> std::optional<double> {
-      try {
-        aligned_ = candidates[candidate];
-        return device_seconds(device, [&] { run(buffers.data(), device.stream()); }, limit);
-      } catch (const DeviceError&) {
-        return std::nullopt;  // the library refuses one that it has named
+  }
+
+  /// Whether the chosen algorithms take the relu of NaN as NaN. The library does not say, and fmaxf(x, 0)
+  /// would make it 0.
+  bool keeps_nan(CudaDevice& device) {
+    const std::lock_guard guard(device.mutex());
+    const ProductAlgorithm chosen = aligned_;
+    bool keeps = true;
+    try {
+      ProductTrial trial(device, p_, arithmetic_.dtype, scratch_bytes());
+      for (const ProductAlgorithm& algorithm : {chosen, unaligned_}) {
+        aligned_ = algorithm;  // memory of a trial is aligned
+        trial.put_nan();
+        run(trial.buffers(), device.stream());
+        keeps = keeps && trial.result_is_nan();
       }
-    };
-    const std::optional<std::size_t> best = fastest_product_algorithm(candidates.size(), seconds);
-    aligned_ = candidates.front();
-    memory.clear();
-    device.memory().trim();
-    return best;
+    } catch (const Error&) {
+      keeps = false;  // no memory, or the library refuses an algorithm that it has named
+    }
+    aligned_ = chosen;
+    return keeps;
   }
 
   BlasProduct p_;
   Arithmetic arithmetic_;
+  bool has_relu_, does_relu_;  // the node; the library
   cublaslt::Handle handle_;
   cublaslt::Operation operation_ = nullptr;
   cublaslt::Matrix a_ = nullptr, b_ = nullptr, c_ = nullptr, d_ = nullptr;
@@ -314,27 +362,30 @@ class CudaProduct final : public CudaLibraryStep {
 std::unique_ptr<CudaLibraryStep> make_cuda_product(CudaDevice& device, const Node& node,
                                                    std::span<const Layout> inputs,
                                                    std::span<const Layout> outputs) {
-  const std::optional<Arithmetic> arithmetic = arithmetic_of(node.type().dtype, config().precision());
-  const std::optional<ProductOperands> operands = product_operands(node, inputs, outputs);
-  if (!arithmetic || !operands || operands->m * operands->n * operands->k < least_work) return nullptr;
-  // Generated code is faster.
-  const ProductMatrix &a = operands->a, &b = operands->b;
-  const ProductWalk a_walk{a.row, a.column}, b_walk{b.row, b.column};
-  if (thin_product(operands->m, operands->n, operands->k, a_walk, b_walk) ||
-      is_tensor_core_product(node.type().dtype, operands->m, operands->n, operands->k, a_walk, b_walk)) {
-    return nullptr;
-  }
-  const std::optional<double> alpha = known_factor(node, operands->alpha, 1);
-  const std::optional<double> beta = known_factor(node, operands->beta, operands->z.buffer >= 0 ? 1 : 0);
-  // A factor of 16 bits in device memory is not of the type that the library reads.
-  if (!(alpha && beta) && arithmetic->data != arithmetic->scale) return nullptr;
-  std::string reason;
-  const std::optional<BlasProduct> product = blas_product(*operands, beta, reason);
-  if (!product) return nullptr;
+  const std::optional<ProductRequest> request = request_of(node, inputs, outputs);
+  if (!request) return nullptr;
   device.make_current();
-  auto step = std::make_unique<CudaProduct>(device, *product, *arithmetic, alpha,
-                                            product->bias >= 0 ? std::optional(0.0) : beta);
+  auto step = std::make_unique<CudaProduct>(device, *request, has_relu(node));
   return step->choose(device) ? std::move(step) : nullptr;
+}
+
+bool is_cuda_product_with_epilogues(const Node& product) {
+  // As the operands will lie, but for views other than transpositions.
+  const auto layout_of = [](const Variable& v) {
+    Layout layout{v.dtype(), v.type().shape, contiguous_strides(v.type().shape)};
+    const Node& node = *v.node();
+    const bool is_transposed =
+        node.is_apply() && &node.op() == &dimshuffle_op() &&
+        node.attributes().get<std::vector<std::int64_t>>("pattern") == std::vector<std::int64_t>{1, 0};
+    if (is_transposed) layout.strides = {1, layout.shape[0]};
+    return layout;
+  };
+  std::vector<Layout> inputs;
+  for (const Variable& input : product.inputs()) {
+    if (!input.type().shape.is_known()) return false;
+    inputs.push_back(layout_of(input));
+  }
+  return request_of(product, inputs, std::vector{layout_of(product.output())}).has_value();
 }
 
 }  // namespace croton

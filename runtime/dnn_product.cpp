@@ -11,6 +11,7 @@
 
 #include "croton/codegen/thread_pool.h"
 #include "croton/graph/error.h"
+#include "croton/ops/blas.h"
 #include "croton/runtime/dnn_thread.h"
 #include "croton/runtime/product_operands.h"
 
@@ -154,7 +155,7 @@ class DnnProduct final : public LibraryStep {
 
 std::unique_ptr<LibraryStep> make_dnn_product(const Node& node, std::span<const Layout> inputs,
                                               std::span<const Layout> outputs) {
-  if (node.type().dtype != DType::float32) return nullptr;
+  if (node.type().dtype != DType::float32 || has_relu(node)) return nullptr;
   const std::optional<ProductOperands> p = product_operands(node, inputs, outputs);
   if (!p || (!is_row_major(p->c) && !is_column_major(p->c))) return nullptr;
   const bool is_matrix = p->m >= least_side && p->n >= least_side && p->k >= least_side;

@@ -66,6 +66,7 @@ void specialize_function(FunctionGraph& graph, const FunctionDefinition& definit
   options.results = first;
   options.device = definition.device;
   options.supports = cuda_supports;
+  options.has_epilogues = has_cuda_library_epilogues;
   options.input_devices = std::move(devices);
   for (std::size_t j = 0; j < updated.size(); ++j) {
     for (std::size_t s = 0; s < graph.shared().size(); ++s) {

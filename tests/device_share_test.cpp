@@ -32,6 +32,13 @@ constexpr DType floating[] = {DType::float16, DType::bfloat16, DType::float32, D
 constexpr DType classes[] = {DType::float16, DType::bfloat16, DType::float32, DType::float64,
                              DType::int8,    DType::int32,    DType::int64,   DType::uint8};
 
+/// The tensor, with another first element.
+Tensor set_first(const Tensor& tensor, double value) {
+  const Tensor wide = tensor.astype(DType::float64).copy();
+  wide.data<double>()[0] = value;
+  return wide.astype(tensor.dtype());
+}
+
 double tolerance(DType dtype) {
   return dtype == DType::float16 ? 4e-3 : dtype == DType::bfloat16 ? 3e-2 : 2e-5;
 }
@@ -156,6 +163,31 @@ TEST_CASE("a share of products in every floating dtype", "[runtime][device][gpu_
     check({a, v}, {matrix, right}, dot(a, v), wide, 16 * wide);
     check({a, v, u}, {matrix, right, left}, a + outer(u, v), wide, 4 * wide);
     check({a, v, u}, {matrix, right, left}, u + dot(a, v) * 0.5, wide, 16 * wide);
+  }
+}
+
+TEST_CASE("a share of products with a bias and a relu", "[runtime][device][gpu_share]") {
+  for (const char* precision : {"ieee", "tf32", "bf16"}) {
+    const ConfigScope scope({{"precision", precision}});
+    for (const DType dtype : floating) {
+      INFO(name_of(dtype) << " " << precision);
+      const double wide =
+          dtype == DType::float32 && precision != std::string("ieee") ? 3e-2 : 8 * tolerance(dtype);
+      const Variable a = tensor(dtype, {unknown, unknown}), b = tensor(dtype, {unknown, unknown}),
+                     row = tensor(dtype, {unknown}), z = tensor(dtype, {unknown, unknown});
+      for (const auto& [m, k, n] : {std::tuple(64, 72, 80), {35, 21, 27}, {64, 264, 72}}) {
+        // NaN stays NaN.
+        const Tensor left = set_first(random_tensor({m, k}, dtype, 33), std::nan(""));
+        const std::vector<Tensor> values = {left, random_tensor({k, n}, dtype, 34),
+                                            random_tensor({n}, dtype, 35), random_tensor({m, n}, dtype, 36)};
+        const Variable product = dot(a, b);
+        check({a, b, row}, {values[0], values[1], values[2]}, relu(product + row), wide, 32 * wide);
+        check({a, b, row}, {values[0], values[1], values[2]}, product + row, wide, 32 * wide);
+        check({a, b, z}, {values[0], values[1], values[3]}, relu(z + product), wide, 32 * wide);
+        check({a, b, row}, {random_tensor({m, k}, dtype, 37), values[1], values[2]},
+              grad(sum(sqr(relu(product + row))), b), 2 * wide, 64 * wide);
+      }
+    }
   }
 }
 

@@ -11,6 +11,7 @@
 #include "croton/codegen/compiled_kernel.h"
 #include "croton/codegen/cuda_contraction.h"
 #include "croton/codegen/cuda_emit.h"
+#include "croton/runtime/cuda_blas.h"
 #include "croton/runtime/cuda_driver.h"
 #include "croton/runtime/cuda_kernels.h"
 #include "fake_cuda/fake_cuda.h"
@@ -104,6 +105,13 @@ std::string fake_nvtx_said() {
   void* found = library == nullptr ? nullptr : dlsym(library, "fake_nvtx_said");
   if (found == nullptr) throw std::runtime_error("there is no fake NVTX: " + file);
   return reinterpret_cast<const char* (*)()>(found)();
+}
+
+void set_fake_relu(FakeRelu habit) {
+  void* library = dlopen(cublaslt::library().path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  void* found = library == nullptr ? nullptr : dlsym(library, "fake_blas_set_relu");
+  if (found == nullptr) throw std::runtime_error("there is no fake cuBLASLt: " + cublaslt::library().path);
+  reinterpret_cast<void (*)(int)>(found)(static_cast<int>(habit));
 }
 
 OnFakeDevice::OnFakeDevice(const char* device) : flags_({{"device", device}}) {

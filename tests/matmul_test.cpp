@@ -66,7 +66,10 @@ Case random_product(std::mt19937& random, const Op& op, DType dtype, std::int64_
   }
   std::vector<Variable> inputs;
   for (const Tensor& t : c.operands) inputs.push_back(input_like(t));
-  c.node = apply_op(op, inputs);
+  const bool may_be_activated = &op == &dot22_op() || &op == &dot22_scalar_op() || &op == &gemm_op();
+  Attributes attributes;
+  if (may_be_activated && random() % 4 == 0) attributes = attributes.with("activation", std::string("relu"));
+  c.node = apply_op(op, inputs, attributes);
   return c;
 }
 

@@ -65,6 +65,7 @@ TEST_CASE("graphs are rewritten as the golden files say", "[optimizer][golden]")
       options.supports = [&](const Node& node) {
         return std::ranges::find(test.without, node.op().name()) == test.without.end();
       };
+      options.has_epilogues = [](const Node&) { return true; };
       if (test.specialized) specialize(graph, test.query, options, &report);
       graph.check();
       for (const OptimizerReport::Phase& phase : report.phases) {

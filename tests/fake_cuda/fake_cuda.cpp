@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -22,13 +23,14 @@ struct Function {
 };
 
 struct GraphNode {
-  enum class Kind { launch, copy, set, record } kind = Kind::launch;
+  enum class Kind { launch, copy, set, record, library } kind = Kind::launch;
   const Function* function = nullptr;
   std::vector<void*> pointers;
   void* to = nullptr;
   const void* from = nullptr;
   std::size_t bytes = 0;
   int value = 0;
+  std::function<void()> work;
 };
 
 struct Graph {
@@ -116,6 +118,9 @@ CUresult perform(const GraphNode& node) {
       return 0;
     case GraphNode::Kind::record:
       return 0;
+    case GraphNode::Kind::library:
+      node.work();
+      return 0;
   }
   return invalid_value;
 }
@@ -157,6 +162,13 @@ __attribute__((visibility("default"))) void fake_cuda_set_memory(std::size_t byt
 __attribute__((visibility("default"))) long fake_cuda_calls(const char* function) {
   const std::lock_guard guard(fake().mutex);
   return fake().calls[function];
+}
+__attribute__((visibility("default"))) void fake_cuda_enqueue(const std::function<void()>& work) {
+  const std::lock_guard guard(fake().mutex);
+  GraphNode node;
+  node.kind = GraphNode::Kind::library;
+  node.work = work;
+  enqueue(std::move(node));
 }
 __attribute__((visibility("default"))) std::size_t fake_cuda_allocated() { return fake().allocated; }
 }

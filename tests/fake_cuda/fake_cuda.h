@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 /// A driver of two devices that works on host memory, so that everything but machine code is tested without a
 /// GPU: a library called libcuda.so.1 with the driver's functions and the ones below. It checks every address
@@ -14,6 +15,8 @@ void fake_cuda_set_launch(FakeCudaLaunch launch);
 void fake_cuda_set_memory(std::size_t bytes);
 /// How often that function of the driver was called.
 long fake_cuda_calls(const char* function);
+/// Does a library's work on the stream: now, or whenever the graph runs that is being captured.
+void fake_cuda_enqueue(const std::function<void()>& work);
 /// Bytes of device memory that are allocated.
 std::size_t fake_cuda_allocated();
 }
