@@ -102,6 +102,8 @@ int run(const Options& options) {
   }
   fmt::print("wrote {} to {}\n", written, folder);
   fmt::print("Optimization complete.\n");
+  if (options.no_transfers)
+    fmt::print("No step but the first waited for a transfer, of {}\n", trainer.state().iteration);
   fmt::print("Best validation error of {:.2f} % obtained at iteration {}, with test error {:.2f} %\n",
              100 * state.best_validation, state.best_iteration, 100 * state.test_at_best);
   fmt::print("The code ran for {:.2f} minutes\n", state.seconds / 60);
@@ -144,6 +146,10 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(conv_names()));
   app.add_flag("--compare-conv", options.compare_conv,
                "measure a training step with every implementation, print a table and end");
+  app.add_flag(
+      "--no-transfers", options.no_transfers,
+      "end with an error when a training step behind the first one waits for a copy from the GPU, or "
+      "moves a variable to it");
   app.add_option("--flags", flags, "Croton's flags: name=value,...");
   if (const auto code = read_arguments(app, argc, argv)) return *code;
   try {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "../training/progress.h"
 
@@ -68,6 +69,14 @@ double Trainer::error_on(const Function& errors, std::int64_t count) const {
   return static_cast<double>(wrong) / static_cast<double>(count);
 }
 
+double Trainer::cost_of_step(std::int64_t start) {
+  using Values = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+  std::optional<ConfigScope> strict;
+  if (options_.no_transfers && has_stepped_) strict.emplace(Values{{"transfers", "raise"}});
+  has_stepped_ = true;
+  return step_(start, start + options_.batch_size).item<double>();
+}
+
 void Trainer::train() {
   const std::int64_t batches = train_count_ / options_.batch_size;
   const std::int64_t validation_frequency =
@@ -80,7 +89,7 @@ void Trainer::train() {
     double cost = 0;
     double validation = -1;
     for (std::int64_t batch = 0; batch < batches && !stop; ++batch) {
-      cost += step_(batch * options_.batch_size, (batch + 1) * options_.batch_size).item<double>();
+      cost += cost_of_step(batch * options_.batch_size);
       progress.step();
       ++state_.iteration;
       if (state_.iteration % validation_frequency == 0) {

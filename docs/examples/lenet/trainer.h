@@ -16,6 +16,7 @@ struct Options {
   std::string resume;
   std::string graph;
   bool compare_conv = false;
+  bool no_transfers = false;
   std::int64_t epochs = 200;
   std::int64_t batch_size = 500;
   std::vector<int> kernels = {20, 50};
@@ -53,9 +54,11 @@ class Trainer {
 
  private:
   double error_on(const croton::Function& errors, std::int64_t count) const;
+  double cost_of_step(std::int64_t start);
   const Options& options_;
   LeNet network_;
   std::int64_t train_count_, validation_count_, test_count_;
   croton::Function step_, validation_errors_, test_errors_;
   TrainingState state_;
+  bool has_stepped_ = false;
 };
