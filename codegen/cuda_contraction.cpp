@@ -236,6 +236,7 @@ class Writer {
     flag("is_tensor_core", c_.is_tensor_core());
     flag("is_staged", is_half);
     flag("is_scaled", c_.is_scaled());
+    flag("by_groups", t.by_groups);
     constant("warps_rows", t.warps_rows);
     constant("row_units", t.row_units);
     constant("column_units", t.column_units);
@@ -358,8 +359,12 @@ class Writer {
   int registers() const {
     const ContractionTile& t = c_.tile;
     if (!c_.is_tensor_core()) return 168;
-    const int factors = words_of_unit(c_.arithmetic) / 32 * (t.depth / 16) * t.column_units;
-    return std::clamp(4 * t.row_units * t.column_units + factors + 72, 96, 255);
+    const int sums = 4 * t.row_units * t.column_units, rest = 72;
+    const int words = words_of_unit(c_.arithmetic) / 32 * (t.depth / 16);
+    // Factors of the packed operand stay in shared memory where warps multiply together; sums of a tile are
+    // kept apart.
+    const int factors = t.by_groups ? sums + 2 * words * t.row_units : words * t.column_units;
+    return std::clamp(sums + factors + rest, 96, 255);
   }
 
   CudaSource assemble() {

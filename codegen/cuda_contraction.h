@@ -75,6 +75,9 @@ struct ContractionTile {
   int column_units = 4;  ///< 8 columns each
   int depth = 16;        ///< a multiple of 16
   int stages = 3;        ///< tiles that are on their way from memory, or used
+  /// Four warps multiply together (wgmma), all with the same columns: warps_rows is a multiple of 4,
+  /// warps_columns 1, row_units 1 or 2.
+  bool by_groups = false;
 
   int threads() const { return 32 * warps_rows * warps_columns; }
   int rows() const { return 16 * warps_rows * row_units; }
@@ -145,8 +148,8 @@ CROTON_API std::optional<CudaContraction> contraction_of(const ConvProblem& prob
 CROTON_API std::optional<CudaContraction> contraction_of(const Product& product,
                                                          ContractionArithmetic arithmetic);
 
-/// Chooses the tile and the splits by an estimate of the time on a GPU of so many multiprocessors.
-/// `variant` > 0: the tile that the estimate puts behind so many others.
-CROTON_API void cut_contraction(CudaContraction& contraction, int multiprocessors, int variant = 0);
+/// Chooses the tile and the splits by an estimate of the time on a GPU. `variant` > 0: the tile that the
+/// estimate puts behind so many others.
+CROTON_API void cut_contraction(CudaContraction& contraction, const GpuTraits& gpu, int variant = 0);
 
 }  // namespace croton

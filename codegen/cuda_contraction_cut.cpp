@@ -15,7 +15,11 @@ namespace {
 using Arithmetic = ContractionArithmetic;
 
 constexpr double tensor_core_partitions = 4;
-constexpr double clocks_of_mma = 6.4;  // m16n8k8 of tf32, m16n8k16 of 16-bit factors
+constexpr double clocks_of_mma = 6.4;      // m16n8k8 of tf32, m16n8k16 of 16-bit factors
+constexpr double clocks_of_group_mma = 4;  // the same share of wgmma
+// From the arrival of a tile to its last sum, where nothing else runs; and of a warp's copy to shared memory,
+// which keeps others of the multiprocessor waiting.
+constexpr double latency_of_group_tile = 500, clocks_of_copy = 8;
 constexpr double clocks_around_block = 4000;
 constexpr double stored_bytes_per_clock = 12;  // of a multiprocessor
 constexpr double clocks_around_launch = 4000;
@@ -64,11 +68,38 @@ std::int64_t shared_bytes_of(const CudaContraction& c, const ContractionTile& t,
 /// Clocks as measured on an H200, relative to the estimate: more columns a warp are fewer reads of the
 /// gathered operand, and four warps a block less waiting.
 double measured_factor(const ContractionTile& t) {
+  if (t.by_groups) return t.row_units == 2 && t.column_units > 8 ? 0.8 : 0.6;
   if (t.warps_rows == 2 && t.warps_columns == 2 && t.column_units > 4) return t.column_units == 8 ? 0.8 : 0.9;
   return t.row_units == 4 && t.column_units == 4 && (t.depth > 16 || t.warps_columns == 1) ? 1.1 : 1;
 }
 
-std::vector<ContractionTile> tiles_for(const CudaContraction& c) {
+/// Tiles of four warps that multiply together.
+void add_group_tiles(const CudaContraction& c, std::int64_t columns, std::vector<ContractionTile>& tiles) {
+  constexpr int most_sums = 128;  // registers
+  const bool promotes = c.arithmetic == Arithmetic::tf32x3 || c.arithmetic == Arithmetic::fp16x3;
+  const auto units = static_cast<int>(quotient_up(std::max<std::int64_t>(1, columns), 8));
+  for (const int column_units : warpgroup_column_units) {
+    // One tile for all columns, or tiles of at least 64 that they fill.
+    constexpr int least_units = 8;
+    const bool holds_all = column_units >= units;
+    if (!holds_all && (column_units < least_units ||
+                       quotient_up(units, column_units) * column_units > units + units / least_units))
+      continue;
+    for (const int row_units : {1, 2}) {
+      if (4 * column_units * row_units * (promotes ? 2 : 1) > most_sums) continue;
+      for (const int warps : {4, 8}) {
+        for (const int depth : {16, 32}) {
+          ContractionTile t{warps, 1, row_units, column_units, depth, 3, true};
+          if (shared_bytes_of(c, t, 4) <= 72 * 1024 * warps / 4) t.stages = 4;
+          tiles.push_back(t);
+        }
+      }
+    }
+    if (holds_all) break;
+  }
+}
+
+std::vector<ContractionTile> tiles_for(const CudaContraction& c, const GpuTraits& gpu) {
   const std::int64_t columns = index_count(c.parts.front().columns);
   const Arithmetic a = c.arithmetic;
   const int depth = a == Arithmetic::tf32x3 || !c.is_tensor_core() ? 16 : 32;
@@ -103,6 +134,8 @@ std::vector<ContractionTile> tiles_for(const CudaContraction& c) {
   add(4, 1, 4, 4);
   add(2, 2, 4, 6);
   const int units = static_cast<int>(quotient_up(std::max<std::int64_t>(1, columns), 8));
+  constexpr int architecture_of_groups = 90;
+  if (gpu.architecture == architecture_of_groups) add_group_tiles(c, columns, tiles);
   for (const int row_units : {2, 4}) {
     if (units <= 8 && static_cast<std::size_t>(units * row_units) <= most_units) add(4, 1, row_units, units);
   }
@@ -114,7 +147,9 @@ double blocks_together(const CudaContraction& c, const ContractionTile& t) {
   constexpr int all_registers = 65536, all_shared = 224 * 1024;
   const int planes = c.arithmetic == Arithmetic::tf32x3 ? 2 : 1;
   const int sums = c.is_tensor_core() ? 4 * t.row_units * t.column_units : 64;
-  const int registers = std::clamp(sums + 4 * planes * t.depth / 16 * t.column_units + 72, 96, 255);
+  const int factors = t.by_groups ? sums + 8 * planes * t.depth / 16 * t.row_units
+                                  : 4 * planes * t.depth / 16 * t.column_units;
+  const int registers = std::clamp(sums + factors + 72, 96, 255);
   const auto shared = static_cast<int>(shared_bytes_of(c, t, t.stages));
   return std::max(1, std::min(all_registers / (registers * t.threads()), all_shared / (shared + 1024)));
 }
@@ -129,36 +164,46 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
   issued += rows * depth / 32 * (c.lanes == CudaContraction::Lanes::rows ? 2.5 : 6);
   issued += columns * depth / 32 / 2;
   if (c.is_tensor_core()) {
-    busy = units * costs.products * clocks_of_mma / tensor_core_partitions;
-    issued += units * costs.products;
+    busy =
+        units * costs.products * (t.by_groups ? clocks_of_group_mma : clocks_of_mma) / tensor_core_partitions;
     issued += t.warps_columns * rows * depth / 32 * (1 + costs.splitting);
-    issued += t.warps_rows * columns * depth / 32 / 4;
+    if (!t.by_groups) {
+      issued += units * costs.products;
+      issued += t.warps_rows * columns * depth / 32 / 4;
+    }
     if (c.arithmetic == Arithmetic::tf32x3 || c.arithmetic == Arithmetic::fp16x3)
       issued += rows * columns / 32;
   } else {
     issued += units * costs.products * 1.4;
   }
   issued += 40.0 * t.threads() / 32;
-  const double tile_clocks = std::max(busy, issued / tensor_core_partitions) +
-                             0.15 * std::min(busy, issued / tensor_core_partitions);
+  double tile_clocks = std::max(busy, issued / tensor_core_partitions) +
+                       0.15 * std::min(busy, issued / tensor_core_partitions);
   // Blocks that share a multiprocessor wait for memory together, at their beginning and their end.
   const double together = blocks_together(c, t);
   const double stored = rows * columns * 4 / stored_bytes_per_clock;
+  const auto blocks_of = [&](const ContractionPart& p) {
+    return static_cast<double>(quotient_up(index_count(p.rows), t.rows()) *
+                               quotient_up(index_count(p.columns), t.columns()) * c.batch * splits);
+  };
   double blocks = 0, work = 0;
-  for (const ContractionPart& p : c.parts) {
-    const std::int64_t count = quotient_up(index_count(p.rows), t.rows()) *
-                               quotient_up(index_count(p.columns), t.columns()) * c.batch;
-    const std::int64_t tiles = quotient_up(index_count(p.depth), t.depth);
-    blocks += static_cast<double>(count * splits);
-    work += static_cast<double>(count * splits) *
-            (static_cast<double>(quotient_up(tiles, splits)) * tile_clocks + stored);
-  }
+  for (const ContractionPart& p : c.parts) blocks += blocks_of(p);
   if (blocks == 0) return 0;
   const double rounds = std::ceil(blocks / multiprocessors);
+  if (t.by_groups) {
+    const int planes = c.arithmetic == Arithmetic::tf32x3 ? 2 : 1;
+    const double copies = rows * depth / 32 + columns * depth * planes / 128;
+    tile_clocks = std::max(tile_clocks, copies * clocks_of_copy);
+    tile_clocks = std::max(tile_clocks, (latency_of_group_tile + busy) / std::min(rounds, together));
+  }
+  for (const ContractionPart& p : c.parts) {
+    const std::int64_t tiles = quotient_up(index_count(p.depth), t.depth);
+    work += blocks_of(p) * (static_cast<double>(quotient_up(tiles, splits)) * tile_clocks + stored);
+  }
   double clocks = work / blocks * rounds * (c.is_tensor_core() ? measured_factor(t) : 1);
   // Few warps leave units idle.
   const double warps = std::min(rounds, together) * t.threads() / 32.0;
-  clocks *= 1 + std::max(0.0, 8 - warps) / 8 + std::max(0.0, 12 - warps) / 40;
+  if (!t.by_groups) clocks *= 1 + std::max(0.0, 8 - warps) / 8 + std::max(0.0, 12 - warps) / 40;
   clocks += std::ceil(rounds / together) * clocks_around_block;
   if (splits > 1) {
     clocks += clocks_around_launch +
@@ -187,8 +232,8 @@ void cut_direct(CudaContraction& c, int multiprocessors, int variant) {
 
 }  // namespace
 
-void cut_contraction(CudaContraction& c, int multiprocessors, int variant) {
-  if (c.is_direct) return cut_direct(c, multiprocessors, variant);
+void cut_contraction(CudaContraction& c, const GpuTraits& gpu, int variant) {
+  if (c.is_direct) return cut_direct(c, gpu.multiprocessors, variant);
   struct Choice {
     double clocks;
     ContractionTile tile;
@@ -196,7 +241,7 @@ void cut_contraction(CudaContraction& c, int multiprocessors, int variant) {
   };
   std::vector<Choice> choices;
   const std::int64_t bytes_of_result = c.result_count * (c.dtype == DType::float64 ? 8 : 4);
-  for (const ContractionTile& tile : tiles_for(c)) {
+  for (const ContractionTile& tile : tiles_for(c, gpu)) {
     std::int64_t most_tiles = 0;
     for (const ContractionPart& p : c.parts)
       most_tiles = std::max(most_tiles, quotient_up(index_count(p.depth), tile.depth));
@@ -205,7 +250,7 @@ void cut_contraction(CudaContraction& c, int multiprocessors, int variant) {
       if (splits > 1 &&
           (most_tiles < splits * shortest_split || splits * bytes_of_result > most_partial_bytes))
         break;
-      const double clocks = clocks_of(c, tile, splits, multiprocessors);
+      const double clocks = clocks_of(c, tile, splits, gpu.multiprocessors);
       if (clocks < best.clocks) best = {clocks, tile, splits};
     }
     choices.push_back(best);

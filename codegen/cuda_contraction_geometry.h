@@ -32,8 +32,14 @@ int words_of_unit(ContractionArithmetic arithmetic);
 /// In front of the packed operand where the operands are scaled: the scales, and what blocks have found.
 inline constexpr std::int64_t scale_words = 1024;
 
-/// The two parts of contraction_prelude: how operands are split and gathered, how tiles are multiplied.
+/// Units of 8 columns that four warps multiply together.
+inline constexpr int warpgroup_column_units[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24, 32};
+/// Instructions of four warps, a part of contraction_device_prelude.
+std::string_view warpgroup_device_prelude();
+
+/// The parts of contraction_prelude: how operands are split and gathered, how tiles are multiplied.
 std::string_view contraction_gathering();
 std::string_view contraction_products();
+std::string_view contraction_warpgroups();
 
 }  // namespace croton

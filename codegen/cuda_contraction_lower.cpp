@@ -49,7 +49,7 @@ LoweredKernel kernel_of(CudaContraction c, std::string name) {
 std::optional<NodeCode> lower_product_on_tensor_cores(const LowerContext& context, const Product& product) {
   std::optional<CudaContraction> c = contraction_of(product, ContractionArithmetic::tf32x3);
   if (!c) return std::nullopt;
-  cut_contraction(*c, context.multiprocessors);
+  cut_contraction(*c, context.gpu);
   NodeCode code;
   code.scratch_bytes = {16, std::max<std::int64_t>(16, c->partial_bytes())};
   const auto gathered = static_cast<std::uint32_t>(c->gathered_input);
@@ -86,7 +86,7 @@ std::optional<NodeCode> lower_corr_mm(const LowerContext& context) {
   }
   std::optional<CudaContraction> c = contraction_of(problem, arithmetic);
   if (!c) return std::nullopt;
-  cut_contraction(*c, context.multiprocessors, static_cast<int>(attributes.get_or<std::int64_t>("cut", 0)));
+  cut_contraction(*c, context.gpu, static_cast<int>(attributes.get_or<std::int64_t>("cut", 0)));
 
   const auto gathered = static_cast<std::uint32_t>(c->gathered_input);
   NodeCode code;

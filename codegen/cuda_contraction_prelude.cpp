@@ -3,7 +3,7 @@
 namespace croton {
 
 std::string_view contraction_device_prelude() {
-  return R"cuda(
+  static const std::string text = std::string(R"cuda(
 typedef u32 SharedPlace;
 DEVICE SharedPlace shared_place(const void* p) { return (u32)__cvta_generic_to_shared(p); }
 // What arrives is read behind copies_wait and a barrier only: other accesses may be moved across copies.
@@ -38,11 +38,13 @@ DEVICE u32 bf16_pair(float x, float y) { u32 z; asm("cvt.rn.bf16x2.f32 %0, %1, %
 DEVICE u32 joined_halves(u32 x, u32 y) { return __byte_perm(x, y, 0x5410); }  // the lower ones
 DEVICE u32 upper_halves(u32 x, u32 y) { return __byte_perm(x, y, 0x7632); }
 DEVICE u32 fp16_pair(float x, float y) { u32 z; asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(z) : "f"(y), "f"(x)); return z; }
-)cuda";
+)cuda") + std::string(warpgroup_device_prelude());
+  return text;
 }
 
 std::string_view contraction_prelude() {
-  static const std::string text = std::string(contraction_gathering()) + std::string(contraction_products());
+  static const std::string text = std::string(contraction_gathering()) + std::string(contraction_products()) +
+                                  std::string(contraction_warpgroups());
   return text;
 }
 

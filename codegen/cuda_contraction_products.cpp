@@ -51,6 +51,8 @@ template <class C> struct Other<C, true> {
   }
 };
 
+template <class C, class S, class Fetch> DEVICE void multiply_by_groups(S& s, const float* gathered, const u32* packed, const Fetch& fetch);
+
 // A thread's sums: rows and columns of the tile that they belong to.
 template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
   using A = typename C::Arithmetic;
@@ -141,6 +143,10 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
   // (Tensor cores cut what they add up, always toward zero: long sums are made outside of them where A::promotes.)
   template <class Fetch> DEVICE void multiply(const float* gathered, const u32* packed, const Fetch& fetch) {
     constexpr int steps = C::tile_depth / 16, words = A::words;
+    if constexpr (C::by_groups) {
+      multiply_by_groups<C>(*this, gathered, packed, fetch);
+      return;
+    }
     const int first = first_row + lane / 4, d = lane % 4 * 2;
     if constexpr (C::is_direct) {
       const float* const other = reinterpret_cast<const float*>(packed);
@@ -285,6 +291,7 @@ DEVICE void contract(const typename C::Element* gathered, const From* other, typ
   }
   for (i32 tile = begin; tile < end; ++tile) {
     copies_wait<C::stages - 2>();
+    if constexpr (C::by_groups) group_sees_shared();
     block_barrier();
     const i32 next = tile + C::stages - 1;
     if (!C::fetches_always) {
@@ -365,7 +372,16 @@ template <class C> DEVICE void pack_operand(const typename C::Element* operand, 
     const i32 row = unit / units, depth = row % rows * 16 + lane % 4 * 2, batch = row / rows;
     const float y[4] = {element(batch, depth, column), element(batch, depth + 1, column),
                         element(batch, depth + 8, column), element(batch, depth + 9, column)};
-    A::template pack<32 * A::words>(y, to + (i64)unit * (32 * A::planes * A::words) + lane * A::words);
+    u32* const at = to + (i64)unit * (32 * A::planes * A::words);
+    if constexpr (C::by_groups) {
+      // Word i of all lanes: 8 columns x 16 bytes, which one product of four warps takes as they lie.
+      u32 words[A::planes * A::words];
+      A::template pack<A::words>(y, words);
+#pragma unroll
+      for (int i = 0; i < A::planes * A::words; ++i) at[32 * i + lane] = words[i];
+    } else {
+      A::template pack<32 * A::words>(y, at + lane * A::words);
+    }
   } else {
     const i32 column = (i32)(index % C::packed_columns), row = (i32)(index / C::packed_columns);
     const i32 rows = C::depth_tiles(part) * C::tile_depth;

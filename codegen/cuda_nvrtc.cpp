@@ -135,6 +135,12 @@ std::vector<std::string> options_for(std::string architecture) {
   return options;
 }
 
+/// With the instructions that only this architecture has, where there are such: code is compiled for the GPU
+/// that runs it.
+std::string name_of_architecture(int architecture) {
+  return fmt::format("{}{}", architecture, architecture == 90 ? "a" : "");
+}
+
 }  // namespace
 
 const NvrtcInfo& nvrtc_info() { return nvrtc().info; }
@@ -142,14 +148,14 @@ const NvrtcInfo& nvrtc_info() { return nvrtc().info; }
 std::string compile_cuda_source(std::string_view source, const std::string& name, int architecture) {
   const Nvrtc& n = nvrtc_for(architecture);
   OpenProgram program(n, source, name);
-  program.compile(options_for(fmt::format("sm_{}", architecture)));
+  program.compile(options_for("sm_" + name_of_architecture(architecture)));
   return program.text(n.cubin_size, n.cubin);
 }
 
 std::string compile_cuda_ptx(std::string_view source, const std::string& name, int architecture) {
   const Nvrtc& n = nvrtc_for(architecture);
   OpenProgram program(n, source, name);
-  program.compile(options_for(fmt::format("compute_{}", architecture)));
+  program.compile(options_for("compute_" + name_of_architecture(architecture)));
   return program.text(n.ptx_size, n.ptx);
 }
 

@@ -119,13 +119,13 @@ std::optional<NodeCode> lower(const LowerContext& context) {
 std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
                               std::span<const Layout> outputs, int threads) {
   if (const LowerNode own = registered_lowering(node.op())) return own(node, inputs, outputs, threads);
-  return lower({node, inputs, outputs, threads, 0});
+  return lower({node, inputs, outputs, threads, {}});
 }
 
 std::optional<NodeCode> lower_for_gpu(const Node& node, std::span<const Layout> inputs,
-                                      std::span<const Layout> outputs, int multiprocessors) {
+                                      std::span<const Layout> outputs, const GpuTraits& gpu) {
   if (inputs.size() + outputs.size() > most_gpu_operands) return std::nullopt;
-  return lower({node, inputs, outputs, 1, multiprocessors});
+  return lower({node, inputs, outputs, 1, gpu});
 }
 
 }  // namespace croton

@@ -56,10 +56,16 @@ struct NodeCode {
 CROTON_API std::optional<NodeCode> lower(const Node& node, std::span<const Layout> inputs,
                                          std::span<const Layout> outputs, int threads);
 
-/// The same with loops that suit a GPU of so many multiprocessors (compile_cuda emits them). How reductions
-/// are cut depends on that number, so results are equal on equal GPUs.
+/// What code for a GPU depends on. How reductions are cut depends on the multiprocessors, so results are
+/// equal on equal GPUs.
+struct GpuTraits {
+  int multiprocessors = 0;
+  int architecture = 80;  ///< compute capability, major * 10 + minor
+};
+
+/// The same with loops that suit a GPU (compile_cuda emits them).
 CROTON_API std::optional<NodeCode> lower_for_gpu(const Node& node, std::span<const Layout> inputs,
-                                                 std::span<const Layout> outputs, int multiprocessors);
+                                                 std::span<const Layout> outputs, const GpuTraits& gpu);
 
 /// The rest of a product of matrices on a GPU that somebody else has computed into the output, which lies as
 /// given: its activation, in place.

@@ -18,9 +18,9 @@ struct LowerContext {
   std::span<const Layout> inputs;
   std::span<const Layout> outputs;
   int threads = 1;
-  int multiprocessors = 0;  // of the GPU; 0: for the CPU
+  GpuTraits gpu;  // no multiprocessors: for the CPU
 
-  bool is_gpu() const { return multiprocessors > 0; }
+  bool is_gpu() const { return gpu.multiprocessors > 0; }
 };
 
 using LowerFunction = std::optional<NodeCode> (*)(const LowerContext& context);

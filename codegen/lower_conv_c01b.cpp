@@ -135,7 +135,7 @@ class C01bConv {
     const TileSplit filters = split_evenly(
         filters_, std::max<std::int64_t>(1, sums_at_once / std::max<std::int64_t>(1, channels.size)));
     const std::int64_t tasks = p_.groups * channels.tiles() * filters.tiles() * p_.kernel.count();
-    const std::int64_t wanted = context_.is_gpu() ? groups_per_multiprocessor * context_.multiprocessors
+    const std::int64_t wanted = context_.is_gpu() ? groups_per_multiprocessor * context_.gpu.multiprocessors
                                                   : tasks_per_thread * context_.threads;
     chunks_ = std::clamp<std::int64_t>((wanted + tasks - 1) / tasks, 1, std::max<std::int64_t>(1, p_.out[0]));
     if (chunks_ > 1) partial_ = kernel_.scratch(sum_dtype(), elements * chunks_);

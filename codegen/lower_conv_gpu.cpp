@@ -225,7 +225,7 @@ NodeCode lower_conv_on_gpu(const LowerContext& context, const Correlation& c) {
   for (const AxisPhase& rows : c.rows.phases) {
     for (const AxisPhase& columns : c.columns.phases) {
       if (c.batch * c.groups * c.results * rows.count * columns.count == 0) continue;
-      CorrelationPhase(kernel, c, rows, columns, is_forward, context.multiprocessors).lower();
+      CorrelationPhase(kernel, c, rows, columns, is_forward, context.gpu.multiprocessors).lower();
     }
   }
   return kernel.finish();

@@ -28,7 +28,7 @@ class WeightsGradient {
  public:
   WeightsGradient(const LowerContext& context, const ConvProblem& p)
       : p_(p),
-        multiprocessors_(context.multiprocessors),
+        multiprocessors_(context.gpu.multiprocessors),
         kernel_(context, "conv_weights"),
         b_(kernel_.builder()),
         image_(kernel_.input(0)),

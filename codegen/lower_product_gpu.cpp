@@ -30,7 +30,7 @@ constexpr std::int64_t rounds_in_flight = 8;
 class GpuProduct : ProductKernel {
  public:
   GpuProduct(const LowerContext& context, const Product& product)
-      : ProductKernel(context, product), multiprocessors_(context.multiprocessors) {}
+      : ProductKernel(context, product), multiprocessors_(context.gpu.multiprocessors) {}
 
   NodeCode lower() {
     choose();

@@ -236,7 +236,7 @@ class ReduceNest {
     const bool contiguous_columns = !kept_.extents.empty() && kept_.strides[leader_].back() == 1;
     const bool columns =
         !contiguous_rows && kept_count >= fewest_gpu_columns && (contiguous_columns || kept_count >= 4096);
-    const std::int64_t wanted = std::int64_t{context_.multiprocessors} * (columns ? 2048 : 8);
+    const std::int64_t wanted = std::int64_t{context_.gpu.multiprocessors} * (columns ? 2048 : 8);
     const std::int64_t shortest = columns ? 16 : 8192;
     std::int64_t chunks = std::clamp<std::int64_t>(wanted / std::max<std::int64_t>(kept_count, 1), 1,
                                                    std::max<std::int64_t>(reduced_count / shortest, 1));

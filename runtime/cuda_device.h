@@ -32,6 +32,8 @@ struct CudaDeviceInfo {
   int registers_per_block = 0;
   int threads_per_multiprocessor = 0;
   bool is_integrated = false;
+
+  int architecture() const { return 10 * major + minor; }
 };
 
 /// How many devices the driver shows; CUDA_VISIBLE_DEVICES is obeyed by the driver. Throws DeviceError.

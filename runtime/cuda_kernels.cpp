@@ -39,7 +39,7 @@ LoadedCudaKernel::LoadedCudaKernel(CudaDevice& device, std::shared_ptr<const Cud
 
 std::vector<std::shared_ptr<const LoadedCudaKernel>> load_cuda_kernels(CudaDevice& device,
                                                                        std::span<const Kernel> kernels) {
-  const CudaTarget target{.architecture = device.info().major * 10 + device.info().minor,
+  const CudaTarget target{.architecture = device.info().architecture(),
                           .multiprocessors = device.info().multiprocessors,
                           .use_cache = true,
                           .driver_major = cuda_driver().version / 1000};

@@ -125,10 +125,11 @@ PlanBuilder::Place PlanBuilder::download(const Node* node, Place from) {
 void PlanBuilder::add_device_computation(const Node& node, std::vector<Place> inputs,
                                          std::vector<Place> outputs) {
   CudaDevice& device = *device_of(node);
-  const int multiprocessors = device.info().multiprocessors;
+  const GpuTraits gpu{.multiprocessors = device.info().multiprocessors,
+                      .architecture = device.info().architecture()};
   const auto add = [&] {
     if (add_device_library(node, inputs, outputs)) return true;
-    auto code = lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), multiprocessors);
+    auto code = lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), gpu);
     if (!code) return false;
     add_device_kernels(node, std::move(*code), inputs, outputs);
     return true;
@@ -141,7 +142,7 @@ void PlanBuilder::add_device_computation(const Node& node, std::vector<Place> in
     const std::vector<Place> as_given = inputs;
     for (Place& place : inputs) place.layout.strides = contiguous_strides(place.layout.shape);
     const bool helps = make_cuda_library_step(device, node, layouts_of(inputs), layouts_of(outputs)) ||
-                       lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), multiprocessors);
+                       lower_for_gpu(node, layouts_of(inputs), layouts_of(outputs), gpu);
     inputs = as_given;
     if (helps) {
       for (Place& place : inputs) {

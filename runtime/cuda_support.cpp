@@ -20,7 +20,7 @@ bool cuda_supports(const Node& node) {
   bool is_known = true;
   for (const Variable& input : node.inputs()) is_known = is_known && add(inputs, input.type());
   for (std::size_t i = 0; i < node.output_count(); ++i) is_known = is_known && add(outputs, node.type(i));
-  constexpr int any_gpu = 132;
+  constexpr GpuTraits any_gpu{.multiprocessors = 132};
   if (is_known && lower_for_gpu(node, inputs, outputs, any_gpu).has_value()) return true;
   return has_cuda_library_step(op);  // last: it waits until the library is open
 }

@@ -34,11 +34,12 @@ struct ContractionCase {
   Tensor result, packed, partial;
 
   ContractionCase(ConcreteConvCase c, Arithmetic arithmetic, int variant, std::int64_t splits,
-                  const std::string& name)
+                  const std::string& name, const std::optional<ContractionTile>& tile = {})
       : conv(std::move(c)) {
     CudaContraction made = contraction_of(conv.problem, arithmetic).value();
-    cut_contraction(made, 4, variant);
+    cut_contraction(made, {.multiprocessors = 4}, variant);
     if (splits > 0) made.splits = splits;
+    if (tile) made.tile = *tile;
     result = Tensor::full({made.result_count}, 77.0, conv.problem.dtype);
     packed = Tensor::full({made.packed_bytes() / 4 + 4}, 1e9, DType::int32);
     partial = Tensor::full({made.partial_bytes() / 4 + 4}, 1e9, DType::int32);
@@ -158,6 +159,30 @@ TEST_CASE("contractions of many channels, wide copies and half floats", "[codege
   check_on_host(cases);
 }
 
+TEST_CASE("contractions whose warps multiply together", "[codegen][cuda][contraction]") {
+  constexpr ContractionTile tiles[] = {{4, 1, 1, 3, 16, 3, true},
+                                       {4, 1, 2, 2, 32, 3, true},
+                                       {8, 1, 1, 1, 32, 4, true},
+                                       {8, 1, 2, 1, 16, 2, true}};
+  std::mt19937 random(67);
+  std::vector<ContractionCase> cases;
+  int number = 0;
+  for (const Arithmetic arithmetic :
+       {Arithmetic::tf32x3, Arithmetic::tf32, Arithmetic::bf16, Arithmetic::fp16, Arithmetic::fp16x3}) {
+    for (const ConvDirection d :
+         {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
+      const ContractionTile& tile = tiles[static_cast<std::size_t>(number) % std::size(tiles)];
+      cases.emplace_back(uniform_case(random, concrete_conv(d, {2, 17, 6, 7}, {20, 17, 3, 3}, 1)), arithmetic,
+                         0, number % 2 + 1, "case" + std::to_string(number), tile);
+      ++number;
+    }
+    cases.emplace_back(uniform_case(random, random_concrete_conv(random, DType::float32)), arithmetic, 0, 1,
+                       "case" + std::to_string(number), tiles[static_cast<std::size_t>(number) % 4]);
+    ++number;
+  }
+  check_on_host(cases);
+}
+
 TEST_CASE("convolutions of one and of three axes as contractions", "[codegen][cuda][contraction]") {
   std::mt19937 random(65);
   std::vector<ContractionCase> cases;
@@ -232,7 +257,7 @@ struct ProductCase {
     result = is_in_place ? z.copy() : values(p.m, p.n, p.c_walk);
     factors.data<float>()[1] = -2;
     CudaContraction c = contraction_of(p, arithmetic).value();
-    cut_contraction(c, 4, variant);
+    cut_contraction(c, {.multiprocessors = 4}, variant);
     if (random() % 2 == 0) c.splits = upto(3);
     partial = Tensor::full({c.partial_bytes() / 4 + 4}, 1e9);
     kernel.name = "product";

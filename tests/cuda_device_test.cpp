@@ -26,7 +26,7 @@ bool has_device() {
 
 CudaTarget target_of(const CudaDevice& device) {
   CudaTarget target;
-  target.architecture = 10 * device.info().major + device.info().minor;
+  target.architecture = device.info().architecture();
   target.multiprocessors = device.info().multiprocessors;
   target.use_cache = false;
   return target;

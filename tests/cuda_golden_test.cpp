@@ -131,7 +131,7 @@ TEST_CASE("golden: a convolution as a product of matrices", "[codegen][cuda][gol
   p.stride = {2, 2};
   p.dilation = {1, 1};
   CudaContraction c = contraction_of(p, ContractionArithmetic::tf32x3).value();
-  cut_contraction(c, 132);
+  cut_contraction(c, {.multiprocessors = 132});
   Kernel kernel;
   kernel.name = "conv_backward_inputs";
   kernel.contraction = std::make_shared<const CudaContraction>(std::move(c));

@@ -404,7 +404,7 @@ GpuRun::GpuRun(const GpuCase& c, int multiprocessors) : inputs(c.inputs) {
     outputs.push_back(Tensor::zeros(node.type(i).shape, node.type(i).dtype));
     out.push_back(layout_of(outputs.back()));
   }
-  std::optional<NodeCode> lowered = lower_for_gpu(node, in, out, multiprocessors);
+  std::optional<NodeCode> lowered = lower_for_gpu(node, in, out, {.multiprocessors = multiprocessors});
   if (!lowered) throw std::runtime_error("codegen does not know " + node.op().label(node));
   code = std::move(*lowered);
   for (const std::int64_t bytes : code.scratch_bytes) {

@@ -11,6 +11,7 @@ struct croton_conv_backward_inputs_cut {
   static constexpr bool is_tensor_core = true;
   static constexpr bool is_staged = false;
   static constexpr bool is_scaled = false;
+  static constexpr bool by_groups = false;
   static constexpr i32 warps_rows = 2;
   static constexpr i32 row_units = 2;
   static constexpr i32 column_units = 8;
