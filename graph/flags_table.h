@@ -176,8 +176,8 @@ struct DeviceName {
     "the "                                                                                                   \
     "fastest, 2 every sample too.")                                                                          \
   F(metaopt_budget, "metaopt.budget", int, "3000",                                                           \
-    "Milliseconds after which no further candidate of a convolution is compiled and no further round of "    \
-    "measurements begun.")                                                                                   \
+    "Milliseconds after which no further candidate of a convolution is run and no further round of "         \
+    "measurements begun; compiling them does not count.")                                                    \
   F(metaopt_max_workspace, "metaopt.max_workspace", int, "0",                                                \
     "MiB beside operands and result that an implementation of a convolution may take; 0 sets no bound.")     \
   F(metaopt_max_error, "metaopt.max_error", double, "0",                                                     \

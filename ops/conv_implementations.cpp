@@ -17,23 +17,16 @@ ConvDirection parse_direction(const std::string& name) {
                    name + "'");
 }
 
-/// How images, filters and output lie.
-enum class ConvLayout : std::uint8_t { bc01, c01b };
-
-Shape c01b_to_bc01(const Shape& s) { return {s[3], s[0], s[1], s[2]}; }
-Shape bc01_to_c01b(const Shape& s) { return {s[1], s[2], s[3], s[0]}; }
-
 ConvProblem read_problem(ConvLayout layout, const Attributes& attributes, const Variable& first,
                          const Variable& second) {
   const auto shape = [&](const Variable& x) {
-    return layout == ConvLayout::c01b ? c01b_to_bc01(x.type().shape) : x.type().shape;
+    const Shape& lying = x.type().shape;
+    return permuted(lying, axes_out_of(layout, lying.size()));
   };
   return conv_problem(parse_direction(attributes.get<std::string>("direction")), attributes, shape(first),
                       shape(second), attributes.get_or<std::vector<std::int64_t>>("extents", {}),
                       first.dtype());
 }
-
-ConvLayout layout_of(const Op& op) { return &op == &c01b_conv_op() ? ConvLayout::c01b : ConvLayout::bc01; }
 
 Shape result_shape(const ConvProblem& problem) {
   switch (problem.direction) {
@@ -63,19 +56,21 @@ class ConcreteConv final : public Op {
     if (first.dtype() != second.dtype() || !is_floating(first.dtype())) {
       throw TypeError("takes operands of one floating dtype: " + describe(first) + ", " + describe(second));
     }
-    const ConvLayout layout = layout_of(*this);
+    const ConvLayout layout = conv_layout_of(*this);
     if (layout == ConvLayout::c01b && (first.rank() != 4 || second.rank() != 4))
       throw TypeError("takes tensors of rank 4 (c01b): " + describe(first) + ", " + describe(second));
     const Shape shape = result_shape(read_problem(layout, attributes, first, second));
-    return {{first.dtype(), layout == ConvLayout::c01b ? bc01_to_c01b(shape) : shape}};
+    return {{first.dtype(), permuted(shape, axes_into(layout, shape.size()))}};
   }
 
   std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) const override {
     const ConvProblem problem = concrete_conv_problem(node);
-    if (layout_of(*this) == ConvLayout::bc01) return {conv_reference(problem, inputs[0], inputs[1])};
-    const auto to_bc01 = [](const Tensor& x) { return x.transpose({3, 0, 1, 2}); };
-    return {
-        conv_reference(problem, to_bc01(inputs[0]), to_bc01(inputs[1])).transpose({1, 2, 3, 0}).contiguous()};
+    const ConvLayout layout = conv_layout_of(*this);
+    const auto to_bc01 = [&](const Tensor& x) {
+      return x.transpose(Shape(axes_out_of(layout, x.shape().size())));
+    };
+    const Tensor result = conv_reference(problem, to_bc01(inputs[0]), to_bc01(inputs[1]));
+    return {result.transpose(Shape(axes_into(layout, result.shape().size()))).contiguous()};
   }
 
   std::string label(const Node& node) const override {
@@ -108,7 +103,8 @@ class ConcreteConv final : public Op {
 
 // Known by name from the start, whether or not this process has made one.
 [[maybe_unused]] const Op* const conv_implementations_registered_at_start[] = {
-    &dnn_conv_op(), &corr_mm_op(), &direct_conv_op(), &winograd_conv_op(), &fft_conv_op(), &c01b_conv_op()};
+    &dnn_conv_op(), &corr_mm_op(),   &direct_conv_op(),  &winograd_conv_op(),
+    &fft_conv_op(), &c01b_conv_op(), &dnn_b01c_conv_op()};
 
 const Op& dnn_conv_op() {
   static const ConcreteConv op("dnn_conv", "DnnConv");
@@ -137,8 +133,19 @@ const Op& c01b_conv_op() {
   return op;
 }
 
+const Op& dnn_b01c_conv_op() {
+  static const ConcreteConv op("dnn_b01c_conv", "DnnB01cConv");
+  return op;
+}
+
+ConvLayout conv_layout_of(const Op& op) {
+  if (&op == &c01b_conv_op()) return ConvLayout::c01b;
+  return &op == &dnn_b01c_conv_op() ? ConvLayout::b01c : ConvLayout::bc01;
+}
+
 ConvProblem concrete_conv_problem(const Node& node) {
-  ConvProblem problem = read_problem(layout_of(node.op()), node.attributes(), node.input(0), node.input(1));
+  ConvProblem problem =
+      read_problem(conv_layout_of(node.op()), node.attributes(), node.input(0), node.input(1));
   problem.device = node.type().device;
   return problem;
 }

@@ -14,7 +14,8 @@ namespace croton {
 
 /// The vendor's: oneDNN's, on a GPU cuDNN's. There the attribute `algo` says by which of its algorithms or
 /// how one is chosen (without: by measurement), `or_none` that another is taken where the library refuses it;
-/// `compute_precision` as the flag dnn.conv.precision; `workspace` bounds it in MiB.
+/// `compute_precision` as the flag dnn.conv.precision; `workspace` bounds it in MiB. The algorithm "graph" is
+/// the fastest of the engines that cuDNN has for a graph of one convolution.
 CROTON_API const Op& dnn_conv_op();
 /// The Toeplitz matrix of the image (im2col) and matrix products; on a GPU one product that gathers its
 /// operands, where the attribute `arithmetic` says how factors are multiplied ("tf32x3"; see
@@ -30,6 +31,13 @@ CROTON_API const Op& fft_conv_op();
 /// Direct loops over tensors in c01b: images [channels, rows, columns, batch], filters [channels / groups,
 /// rows, columns, filters], output [filters, rows, columns, batch].
 CROTON_API const Op& c01b_conv_op();
+
+/// cuDNN's over tensors whose channels lie last (b01c), by one of the engines of its graphs: the fastest, as
+/// measured.
+CROTON_API const Op& dnn_b01c_conv_op();
+
+/// How the operands of one of these ops lie.
+CROTON_API ConvLayout conv_layout_of(const Op& op);
 
 /// The problem of a node of one of these ops.
 CROTON_API ConvProblem concrete_conv_problem(const Node& node);

@@ -74,6 +74,10 @@ std::string to_string(const ConvProblem& p) {
       joined(p.dilation, ","), p.groups, p.flip ? " flip" : "");
   if (p.unshared) text += " unshared";
   if (!p.version.empty()) text += " version " + p.version;
+  if (p.layouts != ConvOperandLayouts()) {
+    text += fmt::format(" in {},{} to {}", name_of(p.layouts.first), name_of(p.layouts.second),
+                        name_of(p.layouts.result));
+  }
   if (!p.device.is_host()) text += " on " + to_string(p.device);
   return text;
 }

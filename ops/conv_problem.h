@@ -7,6 +7,7 @@
 #include "croton/graph/device.h"
 #include "croton/graph/node.h"
 #include "croton/graph/tensor.h"
+#include "croton/ops/conv_layout.h"
 
 namespace croton {
 
@@ -14,6 +15,12 @@ enum class ConvDirection : std::uint8_t { forward, backward_inputs, backward_wei
 
 /// "forward", "backward_inputs", "backward_weights".
 CROTON_API std::string to_string(ConvDirection direction);
+
+/// How the operands of a convolution lie and its result is wanted.
+struct ConvOperandLayouts {
+  ConvLayout first = ConvLayout::bc01, second = ConvLayout::bc01, result = ConvLayout::bc01;
+  friend bool operator==(const ConvOperandLayouts&, const ConvOperandLayouts&) = default;
+};
 
 /// One convolution with all its numbers. Image [batch, channels, image…], filters
 /// [filters, channels / groups, kernel…] (where they are unshared [filters, out…, channels / groups,
@@ -37,6 +44,9 @@ struct CROTON_API ConvProblem {
   DType dtype = DType::float32;
   Device device;        // where it is computed
   std::string version;  // the user's word on the choice (ConvOptions), or empty
+  /// In the graph around it: what it costs to compute in another layout depends on it. Operands and result
+  /// have the axes of bc01 in any case.
+  ConvOperandLayouts layouts = {};
 
   /// (kernel - 1) * dilation + 1; 0 for an empty kernel.
   std::int64_t dilated_kernel(int axis) const;

@@ -24,15 +24,13 @@ Support c01b_support(const ConvProblem& p) {
 
 Variable build_c01b(const ConvProblem& p, const Variable& first, const Variable& second,
                     const Attributes& attributes) {
-  const auto to_c01b = [](const Variable& x) { return x.dimshuffle({1, 2, 3, 0}); };
-  const Variable result = apply_concrete_conv(c01b_conv_op(), p, to_c01b(first), to_c01b(second), attributes);
-  return result.dimshuffle({3, 0, 1, 2});
+  return conv_in_layout(c01b_conv_op(), p, first, second, attributes);
 }
 
 }  // namespace
 
 /// FilterActs, ImageActs and WeightActs: direct loops over tensors whose innermost axis is the batch. What is
-/// transposed between two of them meets and goes (optimizer/rules_c01b.cpp).
+/// transposed between two of them meets and goes (conv_layouts.cpp).
 const ConvCandidate conv_c01b = {
     .name = "c01b",
     .tag = "conv_c01b",

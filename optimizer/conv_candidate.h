@@ -67,6 +67,8 @@ extern CROTON_API const ConvCandidate conv_winograd;
 extern CROTON_API const ConvCandidate conv_winograd_4x4;
 extern CROTON_API const ConvCandidate conv_conv3d2d;
 extern CROTON_API const ConvCandidate conv_c01b;
+extern CROTON_API const ConvCandidate conv_dnn_graph;
+extern CROTON_API const ConvCandidate conv_dnn_b01c;
 /// cuDNN's algorithms, each by itself.
 CROTON_API std::span<const ConvCandidate> cudnn_algorithm_candidates();
 
@@ -77,6 +79,10 @@ CROTON_API std::span<const ConvCandidate* const> conv_candidates();
 /// Before the first function is made, and before a mode or query names its tag; ValueError when it is too
 /// late.
 CROTON_API void register_conv_candidate(const ConvCandidate& candidate);
+
+/// The convolution by an op whose operands lie in another layout than bc01, between transpositions.
+Variable conv_in_layout(const Op& op, const ConvProblem& problem, const Variable& first,
+                        const Variable& second, const Attributes& attributes);
 
 /// A kernel of one element, stride 1, no padding, one group: a product of matrices for each image.
 CROTON_API bool is_matrix_product(const ConvProblem& problem);

@@ -6,6 +6,8 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
+#include "croton/ops/conv_implementations.h"
+#include "croton/optimizer/expressions.h"
 
 namespace croton {
 
@@ -13,9 +15,10 @@ namespace {
 
 /// The order is the default priority.
 std::vector<const ConvCandidate*> built_in() {
-  std::vector<const ConvCandidate*> all = {&conv_dnn,        &conv_gemm,         &conv_legacy,     &conv_fft,
-                                           &conv_fft_tiling, &conv_winograd_4x4, &conv_winograd,   &conv_c01b,
-                                           &conv_conv3d2d,   &conv_gemm_halves,  &conv_gemm_second};
+  std::vector<const ConvCandidate*> all = {
+      &conv_dnn,          &conv_gemm,      &conv_legacy,  &conv_fft,      &conv_fft_tiling,
+      &conv_winograd_4x4, &conv_winograd,  &conv_c01b,    &conv_conv3d2d, &conv_gemm_halves,
+      &conv_gemm_second,  &conv_dnn_graph, &conv_dnn_b01c};
   for (const ConvCandidate& candidate : cudnn_algorithm_candidates()) all.push_back(&candidate);
   return all;
 }
@@ -49,6 +52,16 @@ void register_conv_candidate(const ConvCandidate& candidate) {
         "' is registered too late: implementations are registered before the first function is made");
   }
   list.candidates.push_back(&candidate);
+}
+
+Variable conv_in_layout(const Op& op, const ConvProblem& p, const Variable& first, const Variable& second,
+                        const Attributes& attributes) {
+  const ConvLayout layout = conv_layout_of(op);
+  const auto into = [&](const Variable& x) {
+    return dimshuffle(x, axes_into(layout, x.type().shape.size()));
+  };
+  const Variable result = apply_concrete_conv(op, p, into(first), into(second), attributes);
+  return dimshuffle(result, axes_out_of(layout, result.type().shape.size()));
 }
 
 bool is_matrix_product(const ConvProblem& p) {

@@ -9,6 +9,7 @@
 #include "croton/ops/conv_arguments.h"
 #include "croton/ops/conv_shapes.h"
 #include "croton/ops/cudnn_algorithm.h"
+#include "croton/optimizer/conv_layouts.h"
 
 namespace croton {
 
@@ -170,25 +171,51 @@ void choose_by_order(ConvChoice& choice, const Query& query) {
   choice.reason = "the first that takes it";
 }
 
-/// False when nobody can measure.
-bool choose_by_measurement(ConvChoice& choice) {
-  const ConvMeasurer measure = conv_measurer();
-  if (measure == nullptr) return false;
-  std::vector<const ConvCandidate*> candidates;
-  std::vector<ConvTrial> refused;
+/// Every candidate with its answer; none is chosen.
+ConvChoice ask_all(const ConvProblem& problem, const Query& query) {
+  ConvChoice choice;
+  choice.problem = problem;
+  for (const ConvCandidate* candidate : in_order(query, problem)) {
+    ConvChoice::Entry& entry = choice.entries.emplace_back();
+    entry.candidate = candidate;
+    entry.is_wanted =
+        is_asked_for(*candidate, problem) || naming(query.included(), *candidate, problem) != nullptr;
+    if (const std::string* by = naming(query.excluded(), *candidate, problem)) {
+      entry.excluded_by = fmt::format("excluded by optimizer_excluding={}", *by);
+    } else if (is_implementation_name(problem.version) && !is_asked_for(*candidate, problem)) {
+      entry.excluded_by = fmt::format("the convolution asks for {}", problem.version);
+    } else {
+      entry.support = ask(*candidate, problem);
+    }
+  }
+  return choice;
+}
+
+bool is_measured(const Query& query) { return query.includes(meta_tag) && !query.excludes(meta_tag); }
+
+ConvTask task_of(const ConvChoice& choice) {
+  ConvTask task{.problem = choice.problem, .candidates = {}, .refused = {}};
   for (const ConvChoice::Entry& entry : choice.entries) {
     if (!entry.excluded_by.empty()) continue;
     if (entry.support.kind != Support::Kind::refuse) {
-      candidates.push_back(entry.candidate);
+      task.candidates.push_back(entry.candidate);
       continue;
     }
-    ConvTrial& trial = refused.emplace_back();
+    ConvTrial& trial = task.refused.emplace_back();
     trial.name = entry.candidate->name;
     trial.reason = entry.support.reason;
     trial.is_refused = true;
   }
-  if (candidates.empty()) return true;
-  const ConvMeasurement measurement = measure(choice.problem, candidates, refused);
+  return task;
+}
+
+/// False when nobody can measure.
+bool choose_by_measurement(ConvChoice& choice) {
+  ConvMeasurer* const measurer = conv_measurer();
+  if (measurer == nullptr) return false;
+  const ConvTask task = task_of(choice);
+  if (task.candidates.empty()) return true;
+  const ConvMeasurement measurement = measurer->measure(task);
   for (ConvChoice::Entry& entry : choice.entries) {
     const auto trial = std::ranges::find(measurement.trials, entry.candidate->name, &ConvTrial::name);
     if (trial == measurement.trials.end()) continue;
@@ -200,6 +227,14 @@ bool choose_by_measurement(ConvChoice& choice) {
   if (const int verbose = config().metaopt_verbose(); verbose > 0 && is_new)
     send_message(Severity::info, report(choice, verbose > 1));
   return true;
+}
+
+/// All candidates of all convolutions are compiled at the same time.
+std::shared_ptr<const void> prepare_measurements(std::span<const Ref<Node>> open, const Query& query) {
+  if (!is_measured(query) || conv_measurer() == nullptr) return nullptr;
+  std::vector<ConvTask> tasks;
+  for (const Ref<Node>& node : open) tasks.push_back(task_of(ask_all(conv_problem_in_graph(*node), query)));
+  return conv_measurer()->prepare(tasks);
 }
 
 /// By age, so that two compilations of one graph make their nodes in the same order.
@@ -251,23 +286,8 @@ Support ask(const ConvCandidate& candidate, const ConvProblem& problem) {
 }
 
 ConvChoice choose_convolution(const ConvProblem& problem, const Query& query) {
-  ConvChoice choice;
-  choice.problem = problem;
-  for (const ConvCandidate* candidate : in_order(query, problem)) {
-    ConvChoice::Entry& entry = choice.entries.emplace_back();
-    entry.candidate = candidate;
-    entry.is_wanted =
-        is_asked_for(*candidate, problem) || naming(query.included(), *candidate, problem) != nullptr;
-    if (const std::string* by = naming(query.excluded(), *candidate, problem)) {
-      entry.excluded_by = fmt::format("excluded by optimizer_excluding={}", *by);
-    } else if (is_implementation_name(problem.version) && !is_asked_for(*candidate, problem)) {
-      entry.excluded_by = fmt::format("the convolution asks for {}", problem.version);
-    } else {
-      entry.support = ask(*candidate, problem);
-    }
-  }
-  const bool is_measured = query.includes(meta_tag) && !query.excludes(meta_tag);
-  if (!is_measured || !choose_by_measurement(choice)) choose_by_order(choice, query);
+  ConvChoice choice = ask_all(problem, query);
+  if (!is_measured(query) || !choose_by_measurement(choice)) choose_by_order(choice, query);
   if (choice.chosen == nullptr) {
     throw DeviceError("no implementation takes this convolution:\n" + choice.text() +
                       "exclude fewer of them, or change the options of the convolution");
@@ -279,6 +299,13 @@ bool is_abstract_convolution(const Node& node) {
   return node.is_apply() && conv_direction(node.op()).has_value();
 }
 
+ConvProblem conv_problem_in_graph(const Node& node) {
+  ConvProblem problem = conv_problem(node);
+  if (problem.unshared) return problem;
+  problem.layouts = {layout_in_graph(node.input(0)), layout_in_graph(node.input(1)), layout_of_uses(node)};
+  return problem;
+}
+
 bool is_open_convolution(const Node& node) {
   return is_abstract_convolution(node) && has_static_shapes(node);
 }
@@ -287,8 +314,10 @@ void choose_convolutions(FunctionGraph& graph, const Query& query) {
   // What is put in the place of one may be made of others.
   for (std::vector<Ref<Node>> open = open_convolutions(graph); !open.empty();
        open = open_convolutions(graph)) {
+    const std::shared_ptr<const void> prepared = prepare_measurements(open, query);
     for (const Ref<Node>& node : open) {
-      const ConvProblem problem = conv_problem(*node);
+      // As the graph is now: what its operands are computed by has its layout.
+      const ConvProblem problem = conv_problem_in_graph(*node);
       const ConvCandidate& chosen = *choose_convolution(problem, query).chosen;
       const Variable result = chosen.build(problem, node->input(0), node->input(1), node->attributes());
       graph.replace(node->output(), result, chosen.tag);

@@ -54,6 +54,9 @@ CROTON_API Support ask(const ConvCandidate& candidate, const ConvProblem& proble
 /// take it, as measured. Throws DeviceError where none takes it, with every candidate's reason.
 CROTON_API ConvChoice choose_convolution(const ConvProblem& problem, const Query& query);
 
+/// The problem of a convolution in a graph, with how its operands lie there and its result is wanted.
+CROTON_API ConvProblem conv_problem_in_graph(const Node& node);
+
 /// Whether a node is a convolution without an implementation.
 CROTON_API bool is_abstract_convolution(const Node& node);
 /// And choose_convolutions would choose one: its shapes are known.

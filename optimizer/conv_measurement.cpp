@@ -8,7 +8,7 @@ namespace croton {
 
 namespace {
 
-std::atomic<ConvMeasurer> the_measurer = nullptr;
+std::atomic<ConvMeasurer*> the_measurer = nullptr;
 
 }  // namespace
 
@@ -17,7 +17,7 @@ double ConvTrial::best() const {
   return *std::ranges::min_element(seconds);
 }
 
-void set_conv_measurer(ConvMeasurer measurer) { the_measurer = measurer; }
-ConvMeasurer conv_measurer() { return the_measurer; }
+void set_conv_measurer(ConvMeasurer& measurer) { the_measurer = &measurer; }
+ConvMeasurer* conv_measurer() { return the_measurer; }
 
 }  // namespace croton

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,16 +36,32 @@ struct ConvMeasurement {
   std::string origin;  ///< "measured now", "from the ledger", "pinned in the ledger"
 };
 
-/// Measures candidates that take a problem, or knows what was measured before. `refused`: those that do not,
-/// for the record.
-using ConvMeasurer = ConvMeasurement (*)(const ConvProblem& problem,
-                                         std::span<const ConvCandidate* const> candidates,
-                                         std::span<const ConvTrial> refused);
+/// What is to be measured of one convolution.
+struct ConvTask {
+  ConvProblem problem;
+  std::vector<const ConvCandidate*> candidates;  ///< those that take the problem
+  std::vector<ConvTrial> refused;                ///< those that do not, for the record
+};
 
-/// Who measures, for optimizer_including=conv_meta: whoever can compile and run, once, before the first
-/// function is made.
-CROTON_API void set_conv_measurer(ConvMeasurer measurer);
+/// Who measures, for optimizer_including=conv_meta.
+class CROTON_API ConvMeasurer {
+ public:
+  virtual ~ConvMeasurer() = default;
+  ConvMeasurer() = default;
+  ConvMeasurer(const ConvMeasurer&) = delete;
+  ConvMeasurer& operator=(const ConvMeasurer&) = delete;
+
+  /// Compiles the candidates of tasks that nothing is known of, all at the same time: so measuring them takes
+  /// less long. What was compiled is kept as long as the result lives.
+  virtual std::shared_ptr<const void> prepare(std::span<const ConvTask> tasks) = 0;
+  /// Measures the candidates, or knows what was measured before.
+  virtual ConvMeasurement measure(const ConvTask& task) = 0;
+};
+
+/// Whoever can compile and run says so, once, before the first function is made; it lives as long as the
+/// process.
+CROTON_API void set_conv_measurer(ConvMeasurer& measurer);
 /// Null as long as there is none.
-CROTON_API ConvMeasurer conv_measurer();
+CROTON_API ConvMeasurer* conv_measurer();
 
 }  // namespace croton

@@ -190,7 +190,7 @@ void find_poor_convolutions(const FunctionGraph& typed, const Query& query, Find
                           "give them: --shapes 'x=[500,1,28,28]'"});
       continue;
     }
-    const ConvProblem problem = conv_problem(*node);
+    const ConvProblem problem = conv_problem_in_graph(*node);
     try {
       const ConvChoice choice = choose_convolution(problem, query);
       const auto chosen = std::ranges::find(choice.entries, choice.chosen, &ConvChoice::Entry::candidate);

@@ -26,9 +26,9 @@ void fuse_product_epilogues(FunctionGraph& graph, const SpecializeOptions& optio
 /// join's operands only. For graphs with static shapes.
 void split_joins(FunctionGraph& graph);
 
-/// Does elementwise work behind convolutions over c01b in that layout, so that transpositions between
+/// Does elementwise work behind convolutions over c01b or b01c in that layout, so that transpositions between
 /// adjacent ones meet and go. For graphs with static shapes.
-void keep_c01b(FunctionGraph& graph);
+void keep_layouts(FunctionGraph& graph);
 
 /// Says on products and convolutions of float32 that libraries compute on a device what the flag precision
 /// lets them round (attribute "precision"), unless it is ieee.

@@ -124,8 +124,8 @@ const std::vector<RewritePhase>& specialize_phases() {
            [](FunctionGraph& graph, const PassContext& context) {
              choose_convolutions(graph, context.query);
            }),
-      pass("c01b_layouts", {}, false, false,
-           [](FunctionGraph& graph, const PassContext&) { keep_c01b(graph); }),
+      pass("conv_layouts", {}, false, false,
+           [](FunctionGraph& graph, const PassContext&) { keep_layouts(graph); }),
       // After everything that looks for single elementwise nodes and reductions.
       pass("fusion", {}, true, false, [](FunctionGraph& graph, const PassContext&) { fuse(graph); }),
       // Last: marks do not survive rewriting.

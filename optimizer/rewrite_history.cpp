@@ -91,7 +91,7 @@ void RewriteHistory::on_replace(std::span<const std::pair<Variable, Variable>> p
                        .after = std::move(view.after),
                        .definitions = std::move(view.definitions),
                        .lines = lines_of(view.replaced)};
-  if (is_open_convolution(old)) record.choice = choose_convolution(conv_problem(old), query_).text();
+  if (is_open_convolution(old)) record.choice = choose_convolution(conv_problem_in_graph(old), query_).text();
   add(std::move(record), old);
   is_open_ = true;
   has_changed_ = false;

@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <random>
+#include <thread>
 
+#include "croton/codegen/thread_pool.h"
 #include "croton/graph/error.h"
 #include "croton/ops/transfer.h"
 #include "croton/runtime/call_timer.h"
@@ -44,6 +47,7 @@ Tensor uniform_operand(const Shape& shape, DType dtype, unsigned seed) {
 struct Entrant {
   const ConvCandidate* candidate = nullptr;
   ConvTrial trial;
+  Variable expression;
   Function function;
   std::size_t calls = 1;  // a sample
   bool is_running = false;
@@ -85,25 +89,44 @@ class ContestProgress {
   std::size_t candidates_, begun_ = 0, columns_;
 };
 
-class Contest {
+class Contest final : public ConvContest {
  public:
-  Contest(const ConvProblem& problem, std::span<const ConvCandidate* const> candidates, double budget)
-      : p_(problem), budget_(budget), timer_(make_call_timer(problem.device)) {
+  explicit Contest(const ConvTask& task) : p_(task.problem), timer_(make_call_timer(p_.device)) {
     const bool is_forward = p_.direction == ConvDirection::forward;
     const bool has_image = p_.direction != ConvDirection::backward_inputs;
     first_ = uniform_operand(has_image ? p_.image_shape() : p_.filter_shape(), p_.dtype, 1);
     second_ = uniform_operand(is_forward ? p_.filter_shape() : p_.out_shape(), p_.dtype, 2);
-    for (const ConvCandidate* candidate : candidates) {
+    const Variable first = lying(first_, "first", p_.layouts.first),
+                   second = lying(second_, "second", p_.layouts.second);
+    for (const ConvCandidate* candidate : task.candidates) {
       Entrant entrant;
       entrant.candidate = candidate;
       entrant.trial.name = candidate->name;
       entrant.trial.workspace = candidate->workspace(p_);
       entrant.trial.error = candidate->error(p_);
+      attempt(entrant, [&] { entrant.expression = build(*candidate, first, second); });
       entrants_.push_back(std::move(entrant));
     }
   }
 
-  ConvMeasurement run() {
+  std::size_t size() const { return entrants_.size(); }
+
+  /// One candidate; others may be compiled by other threads meanwhile.
+  void compile(std::size_t number) {
+    Entrant& entrant = entrants_[number];
+    if (entrant.trial.has_failed) return;
+    attempt(entrant, [&] {
+      // Of what a candidate is made is not measured again.
+      FunctionOptions options{.mode = Mode(ModeName::FAST_RUN).excluding("conv_meta"),
+                              .name = "measuring " + std::string(entrant.candidate->name)};
+      options.device = to_string(p_.device);
+      entrant.function = function({}, entrant.expression, options);
+    });
+  }
+
+  ConvMeasurement run(double budget) override {
+    budget_ = budget;
+    begin_ = std::chrono::steady_clock::now();
     ContestProgress progress(to_string(p_), entrants_.size());
     for (Entrant& entrant : entrants_) {
       progress.next(entrant.trial.name);
@@ -153,18 +176,26 @@ class Contest {
     }
   }
 
-  void compile(Entrant& entrant) {
-    const Attributes attributes = conv_attributes(p_);
-    FunctionOptions options{.mode = Mode(ModeName::FAST_RUN),
-                            .name = "measuring " + std::string(entrant.candidate->name)};
-    options.device = to_string(p_.device);
-    const auto leaf = [](const Tensor& value, const char* name) {
-      return SharedVariable(shared(value, name, {.shape = value.shape()}));
-    };
-    const SharedVariable first = leaf(first_, "first"), second = leaf(second_, "second");
-    const Variable result = entrant.candidate->build(p_, first, second, attributes);
-    entrant.function =
-        function({}, p_.device.is_cuda() ? transfer(result, to_string(p_.device)) : result, options);
+  /// An operand that all candidates share, in memory as it lies in the graph around the problem.
+  static Variable lying(const Tensor& value, const char* name, ConvLayout layout) {
+    const std::size_t axes = value.shape().size();
+    const Tensor placed = value.transpose(Shape(axes_into(layout, axes))).contiguous();
+    const Variable leaf = shared(placed, name, {.shape = placed.shape()});
+    return shuffled(leaf, axes_out_of(layout, axes));
+  }
+  static Variable shuffled(const Variable& x, const std::vector<std::int64_t>& pattern) {
+    return x.dimshuffle(std::vector<int>(pattern.begin(), pattern.end()));
+  }
+
+  Variable build(const ConvCandidate& candidate, const Variable& first, const Variable& second) const {
+    const Variable result =
+        shuffled(candidate.build(p_, first, second, conv_attributes(p_)),
+                 axes_into(p_.layouts.result, static_cast<std::size_t>(axes_of_result())));
+    return p_.device.is_cuda() ? transfer(result, to_string(p_.device)) : result;
+  }
+  int axes_of_result() const {
+    const bool has_positions = p_.unshared && p_.direction == ConvDirection::backward_weights;
+    return 2 + p_.rank * (has_positions ? 2 : 1);
   }
 
   void warm_up(Entrant& entrant) {
@@ -172,9 +203,8 @@ class Contest {
       entrant.trial.reason = "not measured: the budget was spent (metaopt.budget)";
       return;
     }
+    if (entrant.trial.has_failed) return;
     attempt(entrant, [&] {
-      compile(entrant);
-      // The first call compiles.
       entrant.result = entrant.function()[0].to_host();
       timer_->finish();
       const double seconds = timer_->seconds([&] { entrant.function(); });
@@ -193,6 +223,7 @@ class Contest {
 
   static void drop(Entrant& entrant, std::string reason) {
     entrant.is_running = false;
+    entrant.function = {};  // and its memory
     entrant.trial.reason = std::move(reason);
   }
 
@@ -244,7 +275,7 @@ class Contest {
       }
       if (p_.flops() > most_reference_flops && order.size() == 1) return entrant;  // nobody to ask
       if (p_.flops() <= most_reference_flops &&
-          difference(entrant->result, conv_reference(p_, first_, second_)) <=
+          difference(entrant->result, reference()) <=
               tolerance * (entrant->trial.error + sequential_error(p_))) {
         return entrant;
       }
@@ -254,9 +285,15 @@ class Contest {
     return nullptr;
   }
 
+  /// As results lie.
+  Tensor reference() const {
+    const Tensor result = conv_reference(p_, first_, second_);
+    return result.transpose(Shape(axes_into(p_.layouts.result, result.shape().size()))).contiguous();
+  }
+
   const ConvProblem p_;
-  const double budget_;
-  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  double budget_ = 0;
+  std::chrono::steady_clock::time_point begin_;
   const std::unique_ptr<CallTimer> timer_;
   Tensor first_, second_;
   std::vector<Entrant> entrants_;
@@ -272,9 +309,23 @@ std::string progress_line(std::size_t done, std::size_t all, const std::string& 
   return line.substr(0, columns);
 }
 
-ConvMeasurement hold_contest(const ConvProblem& problem, std::span<const ConvCandidate* const> candidates,
-                             double budget) {
-  return Contest(problem, candidates, budget).run();
+std::vector<std::unique_ptr<ConvContest>> prepare_contests(std::span<const ConvTask> tasks) {
+  std::vector<std::unique_ptr<ConvContest>> contests;
+  std::vector<std::pair<Contest*, std::size_t>> work;
+  for (const ConvTask& task : tasks) {
+    auto contest = std::make_unique<Contest>(task);
+    for (std::size_t i = 0; i < contest->size(); ++i) work.emplace_back(contest.get(), i);
+    contests.push_back(std::move(contest));
+  }
+  std::atomic<std::size_t> next{0};
+  const auto compile_some = [&] {
+    for (std::size_t i = next++; i < work.size(); i = next++) work[i].first->compile(work[i].second);
+  };
+  const std::size_t workers = std::min(work.size(), static_cast<std::size_t>(available_cores()));
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(compile_some);
+  compile_some();
+  return contests;
 }
 
 }  // namespace croton

@@ -52,7 +52,7 @@ std::string context_of(const ConvProblem& problem) {
                                   ? parts_of_gpu(problem.device)
                                   : fmt::format("{}, {} threads; oneDNN {}", processor,
                                                 ThreadPool::instance().threads(), dnn_version());
-  return fmt::format("{}; croton {}; precision={}; deterministic={}; bc01", machine, version(),
+  return fmt::format("{}; croton {}; precision={}; deterministic={}", machine, version(),
                      config().get("precision"), config().get("deterministic"));
 }
 
@@ -63,27 +63,6 @@ std::string now() {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return text;
-}
-
-/// The measurements of this process; those on disk may be switched off.
-struct Memory {
-  std::recursive_mutex mutex;  // a candidate may be made of other convolutions
-  std::map<std::pair<std::string, std::string>, LedgerEntry> entries;
-  std::unique_ptr<Ledger> ledger;
-};
-
-Memory& memory() {
-  static Memory& instance = *new Memory;
-  return instance;
-}
-
-/// Null when there is none. Called with the mutex held.
-Ledger* open_ledger() {
-  const std::string path = ledger_path();
-  if (path.empty()) return nullptr;
-  std::unique_ptr<Ledger>& open = memory().ledger;
-  if (open == nullptr || open->path() != path) open = std::make_unique<Ledger>(path);
-  return open.get();
 }
 
 /// What an entry says when these candidates may be taken; nothing when it lacks one of them.
@@ -104,54 +83,106 @@ std::optional<ConvMeasurement> recall(const LedgerEntry& entry,
   return measurement;
 }
 
-ConvMeasurement measure_convolution(const ConvProblem& problem,
-                                    std::span<const ConvCandidate* const> candidates,
-                                    std::span<const ConvTrial> refused) {
-  const std::string text = to_string(problem), context = context_of(problem);
-  const LedgerReplay replay = config().metaopt_replay();
-  Memory& known = memory();
-  // One at a time: measurements at the same time would disturb each other.
-  const std::lock_guard guard(known.mutex);
-  Ledger* const ledger = replay == LedgerReplay::off ? nullptr : open_ledger();
-  std::optional<LedgerEntry> entry;
-  if (ledger != nullptr) entry = ledger->find(text, context);
-  if (!entry && replay != LedgerReplay::strict) {
-    if (const auto here = known.entries.find({text, context}); here != known.entries.end()) {
-      entry = here->second;
-      if (ledger != nullptr) ledger->put(*entry);  // another ledger than before
+/// What an entry of a ledger is found by: problem and context.
+using EntryKey = std::pair<std::string, std::string>;
+
+class Measurer final : public ConvMeasurer {
+ public:
+  std::shared_ptr<const void> prepare(std::span<const ConvTask> tasks) override {
+    if (config().metaopt_replay() == LedgerReplay::strict) return nullptr;
+    const std::lock_guard guard(mutex_);
+    std::vector<EntryKey> keys;
+    std::vector<ConvTask> open;
+    for (const ConvTask& task : tasks) {
+      const EntryKey key = key_of(task);
+      if (task.candidates.empty() || prepared_.contains(key) || recall_known(task, key)) continue;
+      prepared_.emplace(key, nullptr);
+      keys.push_back(key);
+      open.push_back(task);
     }
+    std::vector<std::unique_ptr<ConvContest>> contests = prepare_contests(open);
+    for (std::size_t i = 0; i < keys.size(); ++i) prepared_[keys[i]] = std::move(contests[i]);
+    return {nullptr, [this, keys](const void*) {
+              const std::lock_guard again(mutex_);
+              for (const EntryKey& key : keys) prepared_.erase(key);
+            }};
   }
-  if (entry) {
-    if (auto recalled = recall(*entry, candidates)) return *recalled;
+
+  ConvMeasurement measure(const ConvTask& task) override {
+    const EntryKey key = key_of(task);
+    // One at a time: measurements at the same time would disturb each other.
+    const std::lock_guard guard(mutex_);
+    if (auto recalled = recall_known(task, key)) return *recalled;
+    if (config().metaopt_replay() == LedgerReplay::strict) {
+      const Ledger* const ledger = open_ledger();
+      throw DeviceError(
+          fmt::format("metaopt.replay=strict: the ledger {} has no measurement of\n  {}\nfor {}; measure it "
+                      "with metaopt.replay=on, or import it (croton tune import)",
+                      ledger == nullptr ? "(none: metaopt.ledger)" : ledger->path(), key.first, key.second));
+    }
+    const ConvMeasurement measurement = contest_of(task, key)->run(config().metaopt_budget() / 1e3);
+    LedgerEntry measured;
+    measured.problem = key.first;
+    measured.context = key.second;
+    measured.winner = measurement.winner;
+    measured.measured_at = now();
+    measured.trials = measurement.trials;
+    measured.trials.insert(measured.trials.end(), task.refused.begin(), task.refused.end());
+    entries_.insert_or_assign(key, measured);
+    keep(measured);
+    return measurement;
   }
-  if (replay == LedgerReplay::strict) {
-    throw DeviceError(
-        fmt::format("metaopt.replay=strict: the ledger {} has no measurement of\n  {}\nfor {}; measure it "
-                    "with metaopt.replay=on, "
-                    "or import it (croton tune import)",
-                    ledger == nullptr ? "(none: metaopt.ledger)" : ledger->path(), text, context));
+
+ private:
+  static EntryKey key_of(const ConvTask& task) { return {to_string(task.problem), context_of(task.problem)}; }
+
+  /// Null when there is none. Called with the mutex held, like all below.
+  Ledger* open_ledger() {
+    const std::string path = config().metaopt_replay() == LedgerReplay::off ? "" : ledger_path();
+    if (path.empty()) return nullptr;
+    if (ledger_ == nullptr || ledger_->path() != path) ledger_ = std::make_unique<Ledger>(path);
+    return ledger_.get();
   }
-  ConvMeasurement measurement = hold_contest(problem, candidates, config().metaopt_budget() / 1e3);
-  LedgerEntry measured;
-  measured.problem = text;
-  measured.context = context;
-  measured.winner = measurement.winner;
-  measured.measured_at = now();
-  measured.trials = measurement.trials;
-  measured.trials.insert(measured.trials.end(), refused.begin(), refused.end());
-  known.entries.insert_or_assign({text, context}, measured);
-  if (ledger != nullptr) {
+
+  void keep(const LedgerEntry& entry) {
+    Ledger* const ledger = open_ledger();
+    if (ledger == nullptr) return;
     try {
-      ledger->put(measured);
+      ledger->put(entry);
     } catch (const ValueError& error) {
       send_message(Severity::warning, std::string("a measurement could not be kept: ") + error.what());
     }
   }
-  return measurement;
-}
+
+  /// What was measured before of all candidates of the task.
+  std::optional<ConvMeasurement> recall_known(const ConvTask& task, const EntryKey& key) {
+    Ledger* const ledger = open_ledger();
+    std::optional<LedgerEntry> entry;
+    if (ledger != nullptr) entry = ledger->find(key.first, key.second);
+    if (!entry && config().metaopt_replay() != LedgerReplay::strict) {
+      if (const auto here = entries_.find(key); here != entries_.end()) {
+        entry = here->second;
+        keep(*entry);  // another ledger than before
+      }
+    }
+    return entry ? recall(*entry, task.candidates) : std::nullopt;
+  }
+
+  std::unique_ptr<ConvContest> contest_of(const ConvTask& task, const EntryKey& key) {
+    if (const auto ready = prepared_.find(key); ready != prepared_.end() && ready->second != nullptr)
+      return std::move(ready->second);
+    return std::move(prepare_contests(std::span(&task, 1)).front());
+  }
+
+  std::mutex mutex_;
+  /// The measurements of this process; those on disk may be switched off.
+  std::map<EntryKey, LedgerEntry> entries_;
+  std::map<EntryKey, std::unique_ptr<ConvContest>> prepared_;
+  std::unique_ptr<Ledger> ledger_;
+};
 
 [[maybe_unused]] const bool measures_from_the_start = [] {
-  set_conv_measurer(measure_convolution);
+  set_conv_measurer(*new Measurer);
   return true;
 }();
 

@@ -16,39 +16,14 @@
 #include "croton/ops/cudnn_algorithm.h"
 #include "croton/ops/cudnn_problem.h"
 #include "croton/runtime/cuda_conv_choice.h"
+#include "croton/runtime/cuda_conv_timing.h"
 #include "croton/runtime/cuda_device.h"
 #include "croton/runtime/cuda_dnn.h"
-#include "croton/runtime/cuda_memory.h"
-#include "croton/runtime/cuda_timing.h"
+#include "croton/runtime/cuda_graph_convolution.h"
 
 namespace croton {
 
 namespace {
-
-/// One a device, made when first needed, never destroyed: the library outlives us at the end of a process.
-cudnn::Handle handle_of(const CudaDevice& device) {
-  static std::mutex mutex;
-  static auto* const handles = new std::map<int, cudnn::Handle>;
-  const std::lock_guard lock(mutex);
-  cudnn::Handle& handle = (*handles)[device.ordinal()];
-  if (handle == nullptr) cudnn::check(cudnn::library().create(&handle), "cudnnCreate");
-  return handle;
-}
-
-std::optional<int> data_type(DType dtype) {
-  switch (dtype) {
-    case DType::float16:
-      return cudnn::real_16;
-    case DType::bfloat16:
-      return cudnn::brain_16;
-    case DType::float32:
-      return cudnn::real_32;
-    case DType::float64:
-      return cudnn::real_64;
-    default:
-      return std::nullopt;
-  }
-}
 
 /// The names of NVIDIA's documentation, without their common beginnings.
 const char* name_of_algorithm(ConvDirection direction, int algorithm) {
@@ -74,14 +49,6 @@ const char* name_of_algorithm(ConvDirection direction, int algorithm) {
   }
 }
 
-/// In which dtype the library adds up: what `precision` (the flag dnn.conv.precision) says, where it has that
-/// for the operands' dtype.
-int type_of_sums(int type, std::string_view precision) {
-  if (type == cudnn::real_64) return cudnn::real_64;
-  const bool is_half = type == cudnn::real_16 && (precision == "as_input" || precision == "float16");
-  return is_half ? cudnn::real_16 : cudnn::real_32;
-}
-
 /// What a convolution asks of the library (attributes of its node).
 struct CudnnRequest {
   std::string algorithm;  ///< one by name, or how one is chosen
@@ -97,7 +64,8 @@ struct CudnnRequest {
     CudnnRequest request;
     request.algorithm = a.get_or<std::string>("algo", "time_on_shape_change");
     request.or_none = a.get_or<bool>("or_none", false);
-    request.compute_type = type_of_sums(type, a.get_or<std::string>("compute_precision", "as_input_f32"));
+    request.compute_type =
+        cudnn::type_of_sums(type, a.get_or<std::string>("compute_precision", "as_input_f32"));
     if (a.contains("workspace"))
       request.workspace = static_cast<std::size_t>(a.get<std::int64_t>("workspace")) << 20;
     return request;
@@ -130,7 +98,7 @@ class CudaConvolution final : public CudaLibraryStep {
  public:
   CudaConvolution(CudaDevice& device, ConvDirection direction, const CudnnProblem& p, int type,
                   const CudnnRequest& request)
-      : direction_(direction), is_double_(type == cudnn::real_64), handle_(handle_of(device)) {
+      : direction_(direction), is_double_(type == cudnn::real_64), handle_(cudnn::handle_of(device)) {
     const cudnn::Library& dnn = cudnn::library();
     image_ = tensor(p.image, type);
     output_ = tensor(p.output, type);
@@ -190,7 +158,14 @@ class CudaConvolution final : public CudaLibraryStep {
           direction_ == ConvDirection::forward           ? std::array{image, filters, output}
           : direction_ == ConvDirection::backward_inputs ? std::array{filters, output, image}
                                                          : std::array{image, output, filters};
-      if (const auto measured = measure(device, candidates, operands)) {
+      const auto measured = measure_conv_algorithms(
+          device, candidates, operands,
+          [&](const CudnnAlgorithm& candidate) {
+            use(candidate);
+            return workspace_;
+          },
+          [&](void* const* buffers) { run(buffers, device.stream()); });
+      if (measured) {
         best = *measured;
         remember_conv_algorithm(problem, best);
       }
@@ -281,7 +256,7 @@ class CudaConvolution final : public CudaLibraryStep {
         static_cast<int>(config().precision()), fmt::join(p.image, "x"), fmt::join(p.filters, "x"),
         fmt::join(p.output, "x"), fmt::join(p.pad, "x"), fmt::join(p.stride, "x"), fmt::join(p.dilation, "x"),
         p.groups, p.flip);
-    if (request.compute_type != type_of_sums(type, "as_input_f32")) text += "\nadds up in float16";
+    if (request.compute_type != cudnn::type_of_sums(type, "as_input_f32")) text += "\nadds up in float16";
     if (request.workspace) text += fmt::format("\nworkspace {}", *request.workspace);
     if (request.is_once()) text += "\n" + request.algorithm;
     return text;
@@ -326,41 +301,6 @@ class CudaConvolution final : public CudaLibraryStep {
     cudnn::check(cudnn::library().convolution_set_math(convolution_, a.math), "cudnnSetConvolutionMathType");
   }
 
-  /// Runs each on memory of its own; nothing where that is not to be had.
-  std::optional<CudnnAlgorithm> measure(CudaDevice& device, const std::vector<CudnnAlgorithm>& candidates,
-                                        const std::array<std::size_t, 3>& operands) {
-    constexpr unsigned char filling = 0x3c;  // ordinary numbers in every type: 0x3c3c3c3c is 0.0115
-    const std::lock_guard guard(device.mutex());
-    std::vector<StorageRef> memory;
-    std::array<void*, 4> buffers{};
-    try {
-      for (const std::size_t bytes : operands) {
-        memory.push_back(device.allocate(bytes));
-        buffers[memory.size() - 1] = memory.back()->data();
-        device.fill(memory.back()->data(), filling, bytes);
-      }
-    } catch (const MemoryError&) {
-      return std::nullopt;
-    }
-    const auto seconds = [&](const CudnnAlgorithm& candidate, double limit) -> std::optional<double> {
-      try {
-        use(candidate);
-        StorageRef workspace;
-        if (workspace_ > 0) workspace = device.allocate(workspace_);
-        buffers[3] = workspace_ > 0 ? workspace->data() : nullptr;
-        return device_seconds(device, [&] { run(buffers.data(), device.stream()); }, limit);
-      } catch (const MemoryError&) {
-      } catch (const DeviceError&) {
-        // The library refuses some that it has named.
-      }
-      return std::nullopt;
-    };
-    const std::optional<CudnnAlgorithm> best = fastest_conv_algorithm(candidates, seconds);
-    memory.clear();
-    device.memory().trim();
-    return best;
-  }
-
   static cudnn::TensorDescriptor tensor(const std::vector<int>& extents, int type) {
     cudnn::TensorDescriptor made = nullptr;
     const std::vector<int> strides = packed_strides(extents);
@@ -388,7 +328,7 @@ std::string cudnn_start_problem(CudaDevice& device) {
   if (!cudnn::library().problem.empty()) return cudnn::library().problem;
   try {
     device.make_current();
-    handle_of(device);
+    cudnn::handle_of(device);
     return {};
   } catch (const Error& error) {
     return error.what();
@@ -399,7 +339,7 @@ std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const
                                                        std::span<const Layout> inputs,
                                                        std::span<const Layout> outputs) {
   const ConvProblem problem = concrete_conv_problem(node);
-  const std::optional<int> type = data_type(problem.dtype);
+  const std::optional<int> type = cudnn::data_type_of(problem.dtype);
   if (!type) return nullptr;
   for (const std::span<const Layout>& layouts : {inputs, outputs}) {
     if (!std::all_of(layouts.begin(), layouts.end(), is_contiguous)) return nullptr;
@@ -407,7 +347,10 @@ std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const
   std::string reason;
   const std::optional<CudnnProblem> p = cudnn_problem(problem, reason);
   if (!p) return nullptr;
+  const std::lock_guard guard(device.mutex());
   device.make_current();
+  if (&node.op() == &dnn_b01c_conv_op() || node.attributes().get_or<std::string>("algo", "") == "graph")
+    return make_graph_convolution(device, node, *p, *type);
   const CudnnRequest request = CudnnRequest::of(node, *type);
   auto step = std::make_unique<CudaConvolution>(device, problem.direction, *p, *type, request);
   return step->choose(device, *p, *type, request) ? std::move(step) : nullptr;

@@ -3,8 +3,12 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <map>
+#include <mutex>
+
 #include "croton/codegen/cuda_function_table.h"
 #include "croton/graph/error.h"
+#include "croton/runtime/cuda_device.h"
 
 namespace croton::cudnn {
 
@@ -41,6 +45,36 @@ void open_engines() {
   for (const char* part : {"graph", "engines_precompiled"}) {
     (void)::dlopen((path.substr(0, folder) + "/libcudnn_" + part + ".so.9").c_str(), RTLD_NOW | RTLD_LOCAL);
   }
+}
+
+Handle handle_of(const CudaDevice& device) {
+  static std::mutex mutex;
+  static auto* const handles = new std::map<int, Handle>;
+  const std::lock_guard lock(mutex);
+  Handle& handle = (*handles)[device.ordinal()];
+  if (handle == nullptr) check(library().create(&handle), "cudnnCreate");
+  return handle;
+}
+
+std::optional<int> data_type_of(DType dtype) {
+  switch (dtype) {
+    case DType::float16:
+      return real_16;
+    case DType::bfloat16:
+      return brain_16;
+    case DType::float32:
+      return real_32;
+    case DType::float64:
+      return real_64;
+    default:
+      return std::nullopt;
+  }
+}
+
+int type_of_sums(int type, std::string_view precision) {
+  if (type == real_64) return real_64;
+  const bool is_half = type == real_16 && (precision == "as_input" || precision == "float16");
+  return is_half ? real_16 : real_32;
 }
 
 void check(int status, const char* function) {

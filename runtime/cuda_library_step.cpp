@@ -27,7 +27,7 @@ constexpr Provider providers[] = {
     {dot_op, has_cublaslt, make_cuda_product},          {dot22_op, has_cublaslt, make_cuda_product},
     {dot22_scalar_op, has_cublaslt, make_cuda_product}, {gemm_op, has_cublaslt, make_cuda_product},
     {gemv_op, has_cublaslt, make_cuda_product},         {ger_op, has_cublaslt, make_cuda_product},
-    {dnn_conv_op, has_cudnn, make_cuda_convolution},
+    {dnn_conv_op, has_cudnn, make_cuda_convolution},    {dnn_b01c_conv_op, has_cudnn, make_cuda_convolution},
 };
 
 }  // namespace

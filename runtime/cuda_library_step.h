@@ -31,6 +31,8 @@ class CROTON_API CudaLibraryStep {
   /// context is current. May be called while the stream is captured: it must neither synchronise nor allocate
   /// then; the first run is never captured. Calls on one device come one at a time.
   virtual void run(void* const* buffers, CUstream stream) = 0;
+  /// What the addresses of all operands must be multiples of.
+  virtual std::size_t alignment() const { return 1; }
   /// Bytes of scratch memory, whose contents do not matter between runs.
   virtual std::size_t scratch_bytes() const { return 0; }
   /// The output is that of the node without its attribute activation, which remains to be done.

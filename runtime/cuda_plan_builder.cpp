@@ -191,6 +191,8 @@ bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> in
       place = upload(nullptr, place, device);
     else if (root.is_volatile)
       place = fixed_place(place);
+    else if (place.offset % static_cast<std::ptrdiff_t>(call->alignment()) != 0)
+      place = copy(place);
   }
   std::vector<Pointer> pointers;
   for (const Place& place : from) pointers.push_back({place.root, place.offset});

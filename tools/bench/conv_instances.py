@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """conv_bench with optimizer_including=conv_meta beside PyTorch with cudnn.benchmark, on the same GPU in the same run:
-fifteen convolutions in three directions, in float32 and with TF32 allowed. Prints a table in milliseconds and the
-geometric mean of the ratios.
+fifteen convolutions in three directions, in float32 and with TF32 allowed, each side in the better of the layouts bc01
+and b01c (channels last). Prints a table in milliseconds and the geometric mean of the ratios.
 
-    tools/bench/conv_instances.py FOLDER_OF_CONV_BENCH [--precision ieee|tf32|both] [--only L1,DW] [--seconds N]
+    tools/bench/conv_instances.py FOLDER_OF_CONV_BENCH [--precision ieee|tf32|both] [--only L1,DW] [--seconds N] [--layout bc01|b01c|both]
 """
 
 import argparse
@@ -44,8 +44,8 @@ def configuration(row):
             f"g{groups}")
 
 
-def croton(folder, names, precision, deadline):
-    """Milliseconds and algorithm by (row, pass)."""
+def croton(folder, names, precision, layouts, deadline):
+    """Milliseconds and algorithm by (row, pass), in the better of the layouts."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         environment = dict(os.environ, SKIP="default,legacy,gemm,fft,winograd,c01b,dnn")
         flags = [environment.get("CROTON_FLAGS", ""), "device=cuda", f"precision={precision}"]
@@ -54,13 +54,13 @@ def croton(folder, names, precision, deadline):
         for name in names:
             if time.monotonic() > deadline:
                 break
-            command = [os.path.join(folder, "conv_bench"), configuration(ROWS[name]), "--json", file.name]
-            subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
-            with open(file.name, encoding="utf-8") as lines:
-                for line in lines:
-                    one = json.loads(line)
-                    if "microseconds" in one:
-                        result[name, one["pass"]] = (one["microseconds"] / 1e3, one.get("algorithm", ""))
+            for layout in layouts:
+                command = [os.path.join(folder, "conv_bench"), configuration(ROWS[name]), "--json", file.name]
+                subprocess.run(command, env=dict(environment, LAYOUT=layout), stdout=subprocess.DEVNULL, check=False)
+                for one in map(json.loads, open(file.name, encoding="utf-8")):
+                    key = name, one["pass"]
+                    if "microseconds" in one and one["microseconds"] / 1e3 < result.get(key, (math.inf,))[0]:
+                        result[key] = (one["microseconds"] / 1e3, f"{layout}: {one.get('algorithm', '')}")
         return result
 
 
@@ -114,6 +114,7 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--precision", choices=["ieee", "tf32", "both"], default="both")
     parser.add_argument("--only", default="")
+    parser.add_argument("--layout", choices=["bc01", "b01c", "both"], default="both", help="of Croton's operands")
     parser.add_argument("--seconds", type=float, default=300, help="no further row begins after so long")
     options = parser.parse_args()
     names = [name for name in ROWS if not options.only or name in options.only.split(",")]
@@ -121,7 +122,8 @@ def main():
     torch.backends.cudnn.benchmark = True
     for precision in ["ieee", "tf32"] if options.precision == "both" else [options.precision]:
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
-        ours = croton(options.folder, names, precision, deadline)
+        layouts = ["bc01", "b01c"] if options.layout == "both" else [options.layout]
+        ours = croton(options.folder, names, precision, layouts, deadline)
         print(f"\nprecision={precision}: milliseconds of Croton / of PyTorch {torch.__version__} (ratio, algorithm)")
         ratios = []
         for name in names:

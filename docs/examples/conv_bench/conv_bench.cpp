@@ -3,6 +3,8 @@
 #include <croton/croton.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 #include "../training/run_benchmark.h"
 
 using namespace croton;
@@ -66,6 +68,28 @@ Mode mode_of(const Way& way) {
   return mode;
 }
 
+/// LAYOUT=b01c: images, filters and outputs are held with the channels last.
+bool is_channels_last() {
+  const char* const said = std::getenv("LAYOUT");
+  const std::string layout = said == nullptr ? "bc01" : said;
+  if (layout != "bc01" && layout != "b01c")
+    throw ValueError("LAYOUT is bc01 or b01c (channels last), not " + layout);
+  return layout == "b01c";
+}
+
+/// The second axis behind all others, or back.
+std::vector<int> channels_last(std::size_t axes) {
+  std::vector<int> pattern{0};
+  for (std::size_t axis = 2; axis < axes; ++axis) pattern.push_back(static_cast<int>(axis));
+  pattern.push_back(1);
+  return pattern;
+}
+std::vector<int> channels_first(std::size_t axes) {
+  std::vector<int> pattern{0, static_cast<int>(axes) - 1};
+  for (std::size_t axis = 1; axis + 1 < axes; ++axis) pattern.push_back(static_cast<int>(axis));
+  return pattern;
+}
+
 Variable convolution(const ConvRun& run, const Variable& x, const Variable& w) {
   const ConvPad height(run.pad_height), width(run.pad_width);
   if (!run.is_3d) {
@@ -85,9 +109,14 @@ Variable convolution(const ConvRun& run, const Variable& x, const Variable& w) {
 void measure(PassReport& report, const ConvRun& run) {
   report.line(run.heading());
   ConvPasses passes;
+  const bool is_last = is_channels_last();
+  const std::size_t axes = run.is_3d ? 5 : 4;
   const auto shape = [&](std::int64_t first, std::int64_t second, std::int64_t depth, std::int64_t height,
                          std::int64_t width) {
-    return run.is_3d ? Shape{first, second, depth, height, width} : Shape{first, second, height, width};
+    Shape extents{first, height, width};
+    if (run.is_3d) extents = {first, depth, height, width};
+    extents.insert(is_last ? extents.size() : 1, second);
+    return extents;
   };
   try {
     const Shape image = shape(run.batch, run.channels, run.depth, run.height, run.width);
@@ -103,7 +132,9 @@ void measure(PassReport& report, const ConvRun& run) {
     report.line(error.what());
     return;
   }
-  passes.y = convolution(run, passes.x, passes.shared_w);
+  const auto as_bc01 = [&](const Variable& v) { return is_last ? v.dimshuffle(channels_first(axes)) : v; };
+  passes.y = convolution(run, as_bc01(passes.x), as_bc01(passes.shared_w));
+  if (is_last) passes.y = passes.y.dimshuffle(channels_last(axes));
   for (const Way& way : ways) {
     if (is_skipped(way.name)) continue;
     passes.mode = mode_of(way);
@@ -117,8 +148,10 @@ int main(int argc, char** argv) {
   return run_benchmark(
       argc, argv,
       {.name = "conv_bench",
-       .purpose = "Measures the forward pass and both gradients of convolutions with every implementation.\n"
-                  "SKIP=fft,legacy leaves some out; PRINT_GRAPH=1 prints every compiled graph.",
+       .purpose =
+           "Measures the forward pass and both gradients of convolutions with every implementation.\n"
+           "SKIP=fft,legacy leaves some out; PRINT_GRAPH=1 prints every compiled graph; LAYOUT=b01c holds "
+           "images, filters and outputs with the channels last.",
        .configuration =
            "like i3x80x15,k32x3x7,b256,s2x2,p1,d2,g1: channels x width x height, filters x width x height, "
            "batch (128), strides (1), padding (0), dilation (1), groups (1); with a depth behind each "

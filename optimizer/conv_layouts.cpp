@@ -1,0 +1,158 @@
+// Convolutions over other layouts than bc01 (conv_c01b.cpp, conv_dnn_graph.cpp) are built between
+// transpositions. Elementwise work behind one is done in its layout, so that the transposition moves on
+// towards the next convolution, whose own undoes it.
+
+#include "croton/optimizer/conv_layouts.h"
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "croton/graph/op.h"
+#include "croton/ops/conv_implementations.h"
+#include "croton/ops/elementwise.h"
+#include "croton/ops/shape_ops.h"
+#include "croton/optimizer/expressions.h"
+#include "croton/optimizer/passes.h"
+
+namespace croton {
+
+namespace {
+
+constexpr ConvLayout other_layouts[] = {ConvLayout::b01c, ConvLayout::c01b};
+// How much elementwise work is followed to see what an operand lies like.
+constexpr std::size_t most_followed = 32;
+constexpr std::size_t least_axes = 3;  // batch, channels, one of the image
+
+/// The layout whose transposition into bc01, or out of it, the pattern is; of neither: nothing.
+std::optional<ConvLayout> layout_out_of(const std::vector<std::int64_t>& pattern) {
+  for (const ConvLayout layout : other_layouts) {
+    if (pattern.size() >= least_axes && pattern == axes_out_of(layout, pattern.size())) return layout;
+  }
+  return std::nullopt;
+}
+std::optional<ConvLayout> layout_into(const std::vector<std::int64_t>& pattern) {
+  for (const ConvLayout layout : other_layouts) {
+    if (pattern.size() >= least_axes && pattern == axes_into(layout, pattern.size())) return layout;
+  }
+  return std::nullopt;
+}
+
+bool is_spread(const Variable& x, const Node& node) {
+  return x.type().shape.count() < node.type().shape.count();
+}
+
+class LayoutKeeper {
+ public:
+  explicit LayoutKeeper(FunctionGraph& graph) : graph_(graph) {}
+
+  void run() {
+    std::vector<Ref<Node>> order;
+    for (Node* node : graph_.topological_order()) order.emplace_back(node);
+    for (const Ref<Node>& node : order) {
+      if (!node->is_apply() || graph_.client_count(node->output()) == 0) continue;
+      if (&node->op() == &dimshuffle_op()) {
+        meet(*node);
+      } else if (as_elementwise(node->op()) != nullptr && node->output_count() == 1) {
+        move_behind(*node);
+      }
+    }
+  }
+
+ private:
+  /// A variable in bc01, in the layout that it was computed in.
+  struct Lying {
+    ConvLayout layout = ConvLayout::bc01;
+    Variable value;
+  };
+
+  /// A transposition: it begins at a convolution, or ends where what it transposes lies in that layout.
+  void meet(Node& node) {
+    const Variable& x = node.input(0);
+    const std::vector<std::int64_t>& pattern = shuffle_pattern(node);
+    if (const auto layout = layout_out_of(pattern); layout && is_computed_in(x, *layout)) {
+      lying_.emplace(node.output(), Lying{*layout, x});
+    } else if (const auto known = lying_.find(x);
+               known != lying_.end() && layout_into(pattern) == known->second.layout) {
+      graph_.replace(node.output(), known->second.value, "conv_layouts");
+    }
+  }
+
+  static bool is_computed_in(const Variable& x, ConvLayout layout) {
+    return x.node()->is_apply() && x.node()->attributes().contains("direction") &&
+           conv_layout_of(x.node()->op()) == layout;
+  }
+
+  /// f(transposed a, b) = transposed f(a, transposed back b), where every other operand is spread over an
+  /// axis.
+  void move_behind(Node& node) {
+    std::optional<ConvLayout> layout;
+    for (const Variable& x : node.inputs()) {
+      const auto known = lying_.find(x);
+      if (known == lying_.end() && !is_spread(x, node)) return;
+      if (known == lying_.end()) continue;
+      if (layout && *layout != known->second.layout) return;
+      layout = known->second.layout;
+    }
+    if (!layout) return;
+    const std::size_t axes = node.type().shape.size();
+    std::vector<Variable> operands;
+    for (const Variable& x : node.inputs()) {
+      const auto known = lying_.find(x);
+      operands.push_back(known != lying_.end() ? known->second.value
+                                               : dimshuffle(x, axes_into(*layout, axes)));
+    }
+    const Variable moved = apply_op(node.op(), std::move(operands), node.attributes());
+    const Variable transposed = dimshuffle(moved, axes_out_of(*layout, axes));
+    graph_.replace(node.output(), transposed, "conv_layouts");
+    lying_.emplace(transposed, Lying{*layout, moved});
+  }
+
+  FunctionGraph& graph_;
+  std::unordered_map<Variable, Lying> lying_;
+};
+
+}  // namespace
+
+ConvLayout layout_in_graph(const Variable& operand) {
+  std::optional<ConvLayout> found;
+  std::vector<Variable> open{operand};
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    const Variable x = open[i];
+    if (open.size() > most_followed || !x.node()->is_apply()) return ConvLayout::bc01;
+    const Node& node = *x.node();
+    if (&node.op() == &dimshuffle_op()) {
+      const auto layout = layout_out_of(shuffle_pattern(node));
+      if (!layout || (found && *found != *layout)) return ConvLayout::bc01;
+      found = layout;
+    } else if (as_elementwise(node.op()) != nullptr && node.output_count() == 1) {
+      for (const Variable& input : node.inputs()) {
+        if (!is_spread(input, node)) open.push_back(input);
+      }
+    } else {
+      return ConvLayout::bc01;
+    }
+  }
+  return found.value_or(ConvLayout::bc01);
+}
+
+ConvLayout layout_of_uses(const Node& node) {
+  std::optional<ConvLayout> found;
+  for (const Use& use : node.uses()) {
+    if (&use.node->op() != &dimshuffle_op()) return ConvLayout::bc01;
+    const auto layout = layout_into(shuffle_pattern(*use.node));
+    if (!layout || (found && *found != *layout)) return ConvLayout::bc01;
+    found = layout;
+  }
+  return found.value_or(ConvLayout::bc01);
+}
+
+void keep_layouts(FunctionGraph& graph) {
+  const bool has_other = std::ranges::any_of(graph.nodes(), [](const Ref<Node>& node) {
+    return node->is_apply() && conv_layout_of(node->op()) != ConvLayout::bc01;
+  });
+  if (has_other) LayoutKeeper(graph).run();
+}
+
+}  // namespace croton
