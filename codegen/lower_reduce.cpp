@@ -2,7 +2,7 @@
 #include <functional>
 #include <limits>
 
-#include "croton/codegen/lower_context.h"
+#include "croton/codegen/lower_fold.h"
 #include "croton/graph/error.h"
 #include "croton/ops/composite.h"
 #include "croton/ops/reduce.h"
@@ -21,14 +21,12 @@ constexpr std::int64_t most_rows_in_registers = 32;
 constexpr std::int64_t rows_together = 8;
 constexpr std::int64_t shortest_row = 16;
 constexpr std::int64_t longest_reduced_lane_row = 1024;
+// Below so many threads a multiprocessor of a GPU those that sum columns wait for memory.
+constexpr std::int64_t threads_that_hide_waits = 1024;
+// Less work is done in few rounds anyhow, and often by the launch in front of it.
+constexpr std::int64_t least_shared_work = 1 << 18;
 // On a GPU fewer columns than that fill no lines of the cache either way: groups of threads sum them.
 constexpr std::int64_t fewest_gpu_columns = 16;
-
-/// One value that is folded: where its partial results live and how they start.
-struct Fold {
-  ScalarOp combine;
-  DType dtype;  // of the accumulator
-};
 
 /// What a reduction does, apart from how its loops run.
 struct Reduction {
@@ -40,31 +38,6 @@ struct Reduction {
   /// The outputs, from the folded values and the other inputs.
   std::function<std::vector<ScalarValue>(KernelBuilder&, std::span<const ScalarValue>)> finish;
 };
-
-ScalarValue first_value(KernelBuilder& b, const Fold& fold) {
-  const DType t = fold.dtype;
-  switch (fold.combine) {
-    case ScalarOp::mul:
-      return is_floating(t) ? b.constant(1, t) : b.integer_constant(1, t);
-    case ScalarOp::bit_and:
-      return b.integer_constant(is_bool(t) ? 1 : -1, t);
-    case ScalarOp::max:
-    case ScalarOp::min: {
-      const bool is_max = fold.combine == ScalarOp::max;
-      if (is_floating(t)) {
-        const double infinity = std::numeric_limits<double>::infinity();
-        return b.constant(is_max ? -infinity : infinity, t);
-      }
-      return visit_dtype(t, [&](auto tag) {
-        using T = typename decltype(tag)::type;
-        using Limits = std::numeric_limits<T>;
-        return b.integer_constant(static_cast<std::int64_t>(is_max ? Limits::lowest() : Limits::max()), t);
-      });
-    }
-    default:
-      return is_floating(t) ? b.constant(0, t) : b.integer_constant(0, t);
-  }
-}
 
 class ReduceNest {
  public:
@@ -251,7 +224,11 @@ class ReduceNest {
       break;
     }
     chunks = chunks == 1 ? 1 : (reduced_count + length - 1) / length;
-    if (columns) {
+    const bool is_few =
+        kept_count * chunks < std::int64_t{context_.multiprocessors} * threads_that_hide_waits;
+    if (columns && chunks > 1 && is_few && kept_.strides[leader_].back() == 1) {
+      gpu_column_shares();
+    } else if (columns) {
       gpu_columns(chunks, length);
     } else {
       gpu_rows(chunks, length);
@@ -318,7 +295,87 @@ class ReduceNest {
           }
         },
         vectorize);
-    if (chunks == 1) return;
+    if (chunks > 1) add_column_chunks(partial, chunks);
+  }
+
+  /// Few columns, by a thread a column and share of a chunk: rows of threads side by side have neighbouring
+  /// columns, and their shares are added in shared memory.
+  void gpu_column_shares() {
+    constexpr std::int64_t width = 32, shares = 8, most_in_flight = 8, blocks_per_multiprocessor = 4;
+    const std::int64_t kept_count = kept_.count(), reduced_count = reduced_.count();
+    const std::int64_t blocks = (kept_count + width - 1) / width;
+    const std::int64_t wanted = std::max<std::int64_t>(
+        std::int64_t{context_.multiprocessors} * blocks_per_multiprocessor / blocks, 1);
+    // Elements of a share; a few are loaded together. The last chunk may end behind the last element, but
+    // somewhat more chunks of one size ask of none whether it exists.
+    std::int64_t elements = (reduced_count + wanted * shares - 1) / (wanted * shares);
+    std::int64_t in_flight = std::min(elements, most_in_flight);
+    elements = (elements + in_flight - 1) / in_flight * in_flight;
+    for (std::int64_t even = elements; 2 * even >= elements; --even) {
+      std::int64_t together = std::min(even, most_in_flight);
+      while (even % together != 0) --together;
+      if (reduced_count % (even * shares) != 0 || 2 * together < most_in_flight) continue;
+      elements = even;
+      in_flight = together;
+      break;
+    }
+    const std::int64_t length = elements * shares, chunks = (reduced_count + length - 1) / length;
+    const bool is_even = chunks * length == reduced_count, has_all_columns = kept_count % width == 0;
+    const std::vector<Buffer> partial = partials(kept_count * chunks);
+    b_.parallel("o", blocks * chunks, [&](Index o) {
+      const Index first = mod(o, blocks) * Index(width), chunk = floor_div(o, blocks);
+      std::vector<LocalArray> folded;
+      for (const Fold& fold : reduction_.folds)
+        folded.push_back(b_.array("shares", fold.dtype, shares * width));
+      b_.loop("t", 0, shares * width, vectorize, [&](Index t) {
+        const Index column = first + mod(t, width);
+        const std::vector<Index> kept =
+            split_index(has_all_columns ? column : min(column, kept_count - 1), kept_.extents);
+        const std::vector<Local> sums = locals("fold");
+        b_.loop("round", 0, elements / in_flight, [&](Index r) {
+          const Index begin = chunk * Index(length) + r * Index(shares * in_flight) + floor_div(t, width);
+          std::vector<std::vector<ScalarValue>> values;
+          for (std::int64_t i = 0; i < in_flight; ++i)
+            values.push_back(element_or_nothing(kept, begin + Index(i * shares), is_even));
+          for (const std::vector<ScalarValue>& v : values) fold_into(sums, v);
+        });
+        for (std::size_t v = 0; v < sums.size(); ++v) b_.store(folded[v], t, b_.get(sums[v]));
+      });
+      b_.loop("c", 0, width, vectorize, [&](Index c) {
+        const std::vector<Local> sums = locals("fold");
+        for (std::int64_t share = 0; share < shares; ++share) {
+          std::vector<ScalarValue> values;
+          for (const LocalArray& array : folded) values.push_back(b_.load(array, Index(share * width) + c));
+          fold_into(sums, values);
+        }
+        const auto store = [&] {
+          for (std::size_t v = 0; v < sums.size(); ++v)
+            b_.store(partial[v], chunk * Index(kept_count) + first + c, b_.get(sums[v]));
+        };
+        if (has_all_columns) {
+          store();
+        } else {
+          b_.branch(b_.compare(ScalarOp::lt, first + c, kept_count), store);
+        }
+      });
+    });
+    add_column_chunks(partial, chunks);
+  }
+
+  /// The values to fold of that element; what changes nothing where it lies behind the last one.
+  std::vector<ScalarValue> element_or_nothing(std::span<const Index> kept, Index flat, bool exists) {
+    if (exists) return flat_element(kept, flat);
+    const std::int64_t count = reduced_.count();
+    const ScalarValue is_there = b_.compare(ScalarOp::lt, flat, count);
+    std::vector<ScalarValue> values = flat_element(kept, min(flat, count - 1));
+    for (std::size_t v = 0; v < values.size(); ++v)
+      values[v] = b_.emit(ScalarOp::select, is_there, values[v], first_value(b_, reduction_.folds[v]));
+    return values;
+  }
+
+  /// The results of columns from partial results by chunk, in order.
+  void add_column_chunks(const std::vector<Buffer>& partial, std::int64_t chunks) {
+    const std::int64_t kept_count = kept_.count();
     b_.parallel(
         "o", kept_count,
         [&](Index o) {
@@ -473,11 +530,6 @@ class ReduceNest {
   std::size_t leader_ = 0;
 };
 
-/// Elements between neighbours of the last loop.
-std::int64_t inner_stride(const IterationSpace& space) {
-  return space.extents.empty() ? 0 : space.strides[0].back();
-}
-
 /// An extreme of nothing is an error that the reference evaluator words.
 bool is_extreme_of_nothing(const LowerContext& context, const Reduction& reduction, bool has_identity) {
   if (has_identity) return false;
@@ -524,63 +576,29 @@ std::optional<NodeCode> lower_composite_reduce(const LowerContext& context) {
   return ReduceNest(context, reduction, "composite_" + parts.op).lower();
 }
 
-std::optional<NodeCode> lower_arg_reduce(const LowerContext& context) {
-  const auto& axes = context.node.attributes().get<std::vector<std::int64_t>>("axes");
-  const Layout& in = context.inputs[0];
-  const bool is_max = &context.node.op() == &argmax_op();
-  const ScalarOp op = is_max ? ScalarOp::max : ScalarOp::min;
-  const Fold fold{op, compute_dtype(in.dtype)};
-  std::vector<std::size_t> kept_axes, reduced_axes;
-  for (std::size_t axis = 0; axis < in.shape.size(); ++axis) {
-    const bool reduced = std::ranges::count(axes, static_cast<std::int64_t>(axis)) != 0;
-    if (reduced && in.shape[axis] == 0) return std::nullopt;  // an error that the reference evaluator words
-    (reduced ? reduced_axes : kept_axes).push_back(axis);
-  }
-  const IterationSpace all = iterate(in.shape, context.inputs);
-  const IterationSpace kept = all.only(kept_axes);
-  const IterationSpace reduced = all.only(reduced_axes);
-  NodeKernel kernel(context, is_max ? "argmax" : "argmin");
-  KernelBuilder& b = kernel.builder();
-  const Buffer x = kernel.input(0);
-  const Buffer y = kernel.output(0);
-  // The reduced elements are counted in C order, whatever their strides: the index is what is asked for.
-  const std::int64_t inner = reduced.extents.empty() ? 1 : reduced.extents.back();
-  const std::int64_t outer = reduced.count() / inner;
-  const std::vector<std::int64_t> outer_extents(reduced.extents.begin(),
-                                                reduced.extents.end() - (reduced.extents.empty() ? 0 : 1));
-  if (context.is_gpu()) {
-    const bool columns = kept.count() > 1 && inner_stride(kept) == 1 && inner_stride(reduced) != 1;
-    b.parallel(
-        "o", kept.count(),
-        [&](Index o) {
-          const Index base = offset_of(kept, 0, split_index(o, kept.extents));
-          const Local extreme = b.local("extreme", first_value(b, fold));
-          const Local where = b.local("where", b.integer_constant(0, DType::int64));
-          b.loop("k", 0, reduced.count(), columns ? serial : vectorize, [&](Index k) {
-            const Index offset = base + offset_of(reduced, 0, split_index(k, reduced.extents));
-            b.reduce_arg(op, extreme, where, b.load(x, offset), b.value_of(k, DType::int64));
-          });
-          b.store(y, o, b.get(where));
-        },
-        columns ? vectorize : serial);
-    return kernel.finish();
-  }
-  b.parallel("o", kept.count(), [&](Index o) {
-    const Index base = offset_of(kept, 0, split_index(o, kept.extents));
-    const Local extreme = b.local("extreme", first_value(b, fold));
-    const Local where = b.local("where", b.integer_constant(0, DType::int64));
-    b.loop("k", 0, outer, [&](Index k) {
-      std::vector<Index> indices = split_index(k, outer_extents);
-      indices.emplace_back();
-      b.loop("j", 0, inner, inner >= shortest_row ? vectorize : serial, [&](Index j) {
-        indices.back() = j;
-        const Index offset = reduced.extents.empty() ? base : base + offset_of(reduced, 0, indices);
-        b.reduce_arg(op, extreme, where, b.load(x, offset), b.value_of(k * Index(inner) + j, DType::int64));
+ScalarValue first_value(KernelBuilder& b, const Fold& fold) {
+  const DType t = fold.dtype;
+  switch (fold.combine) {
+    case ScalarOp::mul:
+      return is_floating(t) ? b.constant(1, t) : b.integer_constant(1, t);
+    case ScalarOp::bit_and:
+      return b.integer_constant(is_bool(t) ? 1 : -1, t);
+    case ScalarOp::max:
+    case ScalarOp::min: {
+      const bool is_max = fold.combine == ScalarOp::max;
+      if (is_floating(t)) {
+        const double infinity = std::numeric_limits<double>::infinity();
+        return b.constant(is_max ? -infinity : infinity, t);
+      }
+      return visit_dtype(t, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        using Limits = std::numeric_limits<T>;
+        return b.integer_constant(static_cast<std::int64_t>(is_max ? Limits::lowest() : Limits::max()), t);
       });
-    });
-    b.store(y, o, b.get(where));
-  });
-  return kernel.finish();
+    }
+    default:
+      return is_floating(t) ? b.constant(0, t) : b.integer_constant(0, t);
+  }
 }
 
 }  // namespace croton

@@ -4,8 +4,10 @@
 
 #include "croton/graph/op.h"
 #include "croton/graph/tensor.h"
+#include "croton/ops/blas.h"
 #include "croton/ops/elementwise.h"
 #include "croton/ops/shape_ops.h"
+#include "croton/optimizer/match.h"
 
 namespace croton {
 
@@ -37,6 +39,19 @@ Variable extent(const Variable& x, int axis) {
 Variable reduction(const Op& op, const Variable& x, std::vector<std::int64_t> axes) {
   std::ranges::sort(axes);
   return apply_op(op, {x}, Attributes{{"axes", std::move(axes)}});
+}
+
+Variable instead_of_product(const Node& product, const Variable& value) {
+  const auto scaled = [](const Variable& factor, const Variable& v) {
+    const std::optional<double> number = factor.is_constant() ? uniform_value(factor) : std::nullopt;
+    if (number == 1.0) return v;
+    // A constant belongs to no device; what is computed from one would be the host's.
+    return elementwise(
+        "mul", {number ? uniform_constant(*number, v.dtype(), v.rank()) : pad_left(factor, v.rank()), v});
+  };
+  if (&product.op() == &dot22_scalar_op()) return scaled(product.input(2), value);
+  if (&product.op() != &gemm_op()) return value;
+  return elementwise("add", {scaled(product.input(4), product.input(0)), scaled(product.input(1), value)});
 }
 
 Node* node_of(const Variable& v, const Op* op) {

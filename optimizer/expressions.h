@@ -22,6 +22,9 @@ Variable integer(std::int64_t value);
 /// A reduction; the attribute axes as the op has it.
 Variable reduction(const Op& op, const Variable& x, std::vector<std::int64_t> axes);
 
+/// What a dot22, dot22_scalar or gemm node computes, from x @ y that is computed otherwise: elementwise work.
+Variable instead_of_product(const Node& product, const Variable& value);
+
 /// The node that computes v when it is of that op, else null.
 Node* node_of(const Variable& v, const Op* op);
 Node* node_of(const Variable& v, std::string_view op);

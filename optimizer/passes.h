@@ -17,6 +17,11 @@ void place_on_device(FunctionGraph& graph, const SpecializeOptions& options);
 /// they fuse with the elementwise work around them. For graphs with static shapes.
 void expand_thin_products(FunctionGraph& graph);
 
+/// Computes sums over the rows of matrices on a device that share operands, and products of matrices that are
+/// few such sums each, together, with the elementwise work that only they need: one CompositeReduce of
+/// several values, which passes over memory once. For graphs with static shapes.
+void share_column_sums(FunctionGraph& graph);
+
 /// Puts a bias and a relu behind a matrix product on a device into the product, where a library computes it
 /// with them (SpecializeOptions::has_epilogues) and they would not fuse with anything else. For graphs with
 /// static shapes.

@@ -112,6 +112,9 @@ const std::vector<RewritePhase>& specialize_phases() {
       // What becomes elementwise work must be there before fusion.
       pass("thin_products", {}, true, false,
            [](FunctionGraph& graph, const PassContext&) { expand_thin_products(graph); }),
+      // The elementwise work before these sums is whole now, and not yet in groups.
+      pass("column_sums", {}, true, false,
+           [](FunctionGraph& graph, const PassContext&) { share_column_sums(graph); }),
       pass("split_joins", {}, true, false,
            [](FunctionGraph& graph, const PassContext&) { split_joins(graph); }),
       // Before fusion takes what stands behind products into groups of its own.

@@ -5,7 +5,6 @@
 #include "croton/ops/blas.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/optimizer/expressions.h"
-#include "croton/optimizer/match.h"
 #include "croton/optimizer/passes.h"
 
 // A product whose inner extent is 2 does four operations for an element that is written: it is bound by
@@ -19,19 +18,6 @@ namespace {
 constexpr std::int64_t most_terms = 3;
 // Rows of the product from which a copy of the factor that all of them read is nothing.
 constexpr std::int64_t least_readers = 256;
-
-std::optional<double> known(const Variable& scalar) {
-  return scalar.is_constant() ? uniform_value(scalar) : std::nullopt;
-}
-
-/// factor * v; v where the factor is known to be 1.
-Variable scaled(const Variable& factor, const Variable& v) {
-  const std::optional<double> number = known(factor);
-  if (number == 1.0) return v;
-  // A constant belongs to no device; what is computed from one would be the host's.
-  return elementwise(
-      "mul", {number ? uniform_constant(*number, v.dtype(), v.rank()) : pad_left(factor, v.rank()), v});
-}
 
 /// y with its rows as they are read, for every row of x, several elements at a time: a transposed view is
 /// copied once.
@@ -60,17 +46,11 @@ std::optional<Variable> expanded(const Node& node) {
     if (input.is_constant() && input.rank() > 0) return std::nullopt;
   }
   if (has_relu(node)) return std::nullopt;
-  if (&op == &dot22_op()) return outer_products(node.input(0), node.input(1));
-  if (&op == &dot22_scalar_op()) {
-    const auto product = outer_products(node.input(0), node.input(1));
-    return product ? std::optional(scaled(node.input(2), *product)) : std::nullopt;
-  }
-  if (&op == &gemm_op()) {
-    const auto product = outer_products(node.input(2), node.input(3));
-    if (!product) return std::nullopt;
-    return elementwise("add", {scaled(node.input(4), node.input(0)), scaled(node.input(1), *product)});
-  }
-  return std::nullopt;
+  const bool is_product = &op == &dot22_op() || &op == &dot22_scalar_op() || &op == &gemm_op();
+  if (!is_product) return std::nullopt;
+  const std::size_t first = &op == &gemm_op() ? 2 : 0;
+  const auto product = outer_products(node.input(first), node.input(first + 1));
+  return product ? std::optional(instead_of_product(node, *product)) : std::nullopt;
 }
 
 }  // namespace

@@ -360,6 +360,29 @@ TEST_CASE("NVTX is told of functions and steps when it is asked to", "[.fake_cud
                  Contains("\n  HostFromGpu"));
 }
 
+TEST_CASE("the gradients of a layer of two inputs are one pass over its units",
+          "[.fake_cuda][runtime][cuda]") {
+  const auto train = [](const char* device) {
+    const ConfigScope scope({{"device", device}});
+    constexpr std::int64_t points = 1024, units = 1030;
+    const SharedVariable first = shared(ramp({2, units}, 1e-3), "first"),
+                         bias = shared(ramp({units}, 1e-3), "bias"),
+                         second = shared(ramp({units, 2}, -1e-3), "second");
+    const Variable x = fmatrix("x");
+    const Variable cost = mean(sqr(dot(tanh(dot(x, first) + bias), second) - x));
+    std::vector<Update> updates;
+    for (const SharedVariable& p : {first, bias, second}) updates.push_back({p, p - 1e-2 * grad(cost, p)});
+    const Function step = function({x}, cost, {.updates = updates});
+    double last = 0;
+    for (int i = 0; i < 4; ++i) last = step(ramp({points, 2}, -1e-3)).item<double>();
+    return std::pair{last, debugprint_text(step)};
+  };
+  const OnFakeDevice fake;
+  const auto [cost, graph] = train("cuda");
+  CHECK_THAT(graph, Contains("GpuCompositeReduce{sum, [") && Contains("GpuJoin"));
+  CHECK(cost == Approx(train("cpu").first).epsilon(1e-4));
+}
+
 TEST_CASE("products on a GPU say what precision lets them round", "[.fake_cuda][runtime][cuda]") {
   const OnFakeDevice fake;
   const Variable x = matrix("x"), w = matrix("w");

@@ -75,6 +75,19 @@ TEST_CASE("a share of the large reductions", "[runtime][device][gpu_share]") {
   }
 }
 
+TEST_CASE("a share of sums of columns that are computed together", "[runtime][device][gpu_share]") {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const std::int64_t points : {1024, 1031}) {
+      const Variable h = tensor(dtype, {unknown, unknown}), g = tensor(dtype, {unknown, unknown});
+      const std::vector<Tensor> values = {random_tensor({points, 1030}, dtype, 38),
+                                          random_tensor({points, 2}, dtype, 39)};
+      const Variable d = h * sum(g, {1}, true);
+      check({h, g}, values, concatenate({dot(h.T(), g).T(), dot(g.T(), d), sum(d, {0}, true)}, 0), 1e-4,
+            2e-2);
+    }
+  }
+}
+
 TEST_CASE("a share of a network's kernels", "[runtime][device][gpu_share]") {
   for (const DType dtype : {DType::float32, DType::float64}) {
     const Variable x = tensor(dtype, {unknown, unknown}), w = tensor(dtype, {unknown, unknown}),

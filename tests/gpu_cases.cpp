@@ -135,6 +135,8 @@ class Cases {
                                              {{3, 5000, 7}, {1}},
                                              {{9000, 3}, {0}},
                                              {{64, 5000}, {0}},
+                                             {{1000, 320}, {0}},
+                                             {{1003, 301}, {0}},
                                              {{3, 100, 250}, {1}}}) {
       reduce("sum", random_tensor(c.shape, DType::float32, 7), c.axes);
       reduce("max", random_tensor(c.shape, DType::float32, 7), c.axes);
@@ -160,12 +162,22 @@ class Cases {
     parts.op = "sum";
     parts.epilogue = std::make_shared<const Subgraph>(
         std::vector{s, w}, std::vector{apply_elementwise("sub", {w, apply_elementwise("mul", {s, 0.5})})});
-    for (const auto& [m, n] : {std::pair{40, 30}, std::pair{900, 33}, std::pair{3, 2000}}) {
+    for (const auto& [m, n] :
+         {std::pair{40, 30}, std::pair{900, 33}, std::pair{3, 2000}, std::pair{1100, 270}}) {
       for (std::int64_t axis : {0, 1}) {
         parts.axes = {axis};
         const std::vector<Tensor> tensors{tensor({m, n}), tensor({m, 1}), tensor({axis == 0 ? n : m})};
         cases_.push_back({Variable(make_composite_reduce(parts, inputs_like(tensors))), tensors, 1e-4, 1e-4});
       }
+    }
+    // Several values at once, without an epilogue.
+    parts.body = std::make_shared<const Subgraph>(
+        std::vector{a, b}, std::vector{apply_elementwise("mul", {a, b}), a, apply_elementwise("sqr", {a})});
+    parts.epilogue = nullptr;
+    for (const auto& [m, n] : {std::pair{40, 30}, std::pair{1100, 270}}) {
+      parts.axes = {0};
+      const std::vector<Tensor> tensors{tensor({m, n}), tensor({m, 1})};
+      cases_.push_back({Variable(make_composite_reduce(parts, inputs_like(tensors))), tensors, 1e-4, 1e-4});
     }
   }
 
