@@ -225,7 +225,7 @@ class ReduceNest {
     }
     chunks = chunks == 1 ? 1 : (reduced_count + length - 1) / length;
     const bool is_few =
-        kept_count * chunks < std::int64_t{context_.multiprocessors} * threads_that_hide_waits;
+        kept_count * chunks < std::int64_t{context_.gpu.multiprocessors} * threads_that_hide_waits;
     if (columns && chunks > 1 && is_few && kept_.strides[leader_].back() == 1) {
       gpu_column_shares();
     } else if (columns) {
@@ -305,7 +305,7 @@ class ReduceNest {
     const std::int64_t kept_count = kept_.count(), reduced_count = reduced_.count();
     const std::int64_t blocks = (kept_count + width - 1) / width;
     const std::int64_t wanted = std::max<std::int64_t>(
-        std::int64_t{context_.multiprocessors} * blocks_per_multiprocessor / blocks, 1);
+        std::int64_t{context_.gpu.multiprocessors} * blocks_per_multiprocessor / blocks, 1);
     // Elements of a share; a few are loaded together. The last chunk may end behind the last element, but
     // somewhat more chunks of one size ask of none whether it exists.
     std::int64_t elements = (reduced_count + wanted * shares - 1) / (wanted * shares);
