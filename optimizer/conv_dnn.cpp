@@ -60,13 +60,25 @@ double winograd_error(const ConvProblem& p) {
   return std::max(direct_error(p), roundings * arithmetic_roundoff(p.dtype) + storage_roundoff(p.dtype));
 }
 
-double fft_error(const ConvProblem& p) {
+/// Of Fourier transforms of so many elements.
+double transform_error(const ConvProblem& p, double elements) {
   constexpr double first_stages = 4, of_stage = 0.8;
-  double elements = 1;  // of an image that is transformed as a whole
-  for (std::size_t axis = 0; axis < p.image.size(); ++axis)
-    elements *= static_cast<double>(p.image[axis] + p.pad_lo[axis] + p.pad_hi[axis]);
   const double roundings = first_stages + of_stage * std::log2(std::max(elements, 2.0));
   return std::max(direct_error(p), roundings * arithmetic_roundoff(p.dtype) + storage_roundoff(p.dtype));
+}
+
+/// Images are transformed as a whole.
+double fft_error(const ConvProblem& p) {
+  double elements = 1;
+  for (std::size_t axis = 0; axis < p.image.size(); ++axis)
+    elements *= static_cast<double>(p.image[axis] + p.pad_lo[axis] + p.pad_hi[axis]);
+  return transform_error(p, elements);
+}
+
+/// Or by tiles, which small images do not fill.
+double fft_tiling_error(const ConvProblem& p) {
+  constexpr double elements_of_tile = 32 * 32;
+  return transform_error(p, elements_of_tile);
 }
 
 /// Which algorithm is the fastest is not known here: the largest error of those that take the problem.
@@ -78,7 +90,8 @@ double error_on_gpu(const ConvProblem& p) {
     is_winograd =
         is_winograd && p.kernel[axis] == p.kernel[0] && (p.kernel[axis] == 3 || p.kernel[axis] == 5);
   }
-  return is_winograd ? winograd_error(p) : fft_error(p);
+  if (is_winograd) return winograd_error(p);
+  return std::max(fft_error(p), fft_tiling_error(p));
 }
 
 /// `algorithm` in the library's step (without: by measurement), in the precision of the flag where the
@@ -124,7 +137,8 @@ template <std::size_t i>
 double algorithm_error(const ConvProblem& p) {
   const std::string_view name = algorithm_name<i>();
   if (i >= algorithms) return error_on_gpu(p);
-  return name.starts_with("fft")        ? fft_error(p)
+  return name == "fft"                  ? fft_error(p)
+         : name == "fft_tiling"         ? fft_tiling_error(p)
          : name.starts_with("winograd") ? winograd_error(p)
                                         : direct_error(p);
 }

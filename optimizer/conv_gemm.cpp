@@ -150,13 +150,14 @@ std::size_t gemm_workspace(const ConvProblem& p) {
 }
 
 /// Of float32 as three products of halves: tensor cores add up 16 terms at a time and cut what others round,
-/// and the product of the small halves is left out: `cut` roundings.
+/// and the product of the small halves is left out: `cut` roundings. The factors as hundreds of random
+/// problems on an H200 show them.
 double halves_error(const ConvProblem& p, double cut) {
   const double additions = static_cast<double>(conv_terms(p)) / 16;
-  return arithmetic_roundoff(p.dtype) * (cut + 1.6 * (1 + 0.4 * std::sqrt(additions)));
+  return arithmetic_roundoff(p.dtype) * (cut + 1.8 * (1 + 0.4 * std::sqrt(additions)));
 }
-constexpr double cut_of_tf32x3 = 2;
-constexpr double cut_of_fp16x3 = 4;  // halves keep 22 bits of their operand's largest factor
+constexpr double cut_of_tf32x3 = 4.2;
+constexpr double cut_of_fp16x3 = 3;  // halves keep 22 bits of their operand's largest factor
 
 double gemm_error(const ConvProblem& p) {
   const bool has_halves = std::string_view(gpu_arithmetic(p.dtype)) == "tf32x3";

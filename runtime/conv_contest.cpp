@@ -22,8 +22,9 @@ namespace croton {
 
 namespace {
 
-// A sample takes so long at least: far longer than reading a clock.
-constexpr double shortest_sample = 200e-6;
+// A sample takes so long at least: far longer than reading a clock, on a device than until the first of the
+// calls begins there.
+constexpr double shortest_sample = 200e-6, shortest_sample_on_device = 1e-3;
 constexpr std::size_t most_calls = 200;
 // So many times slower than the best in its first call: not worth another one.
 constexpr double hopeless = 5;
@@ -210,8 +211,9 @@ class Contest final : public ConvContest {
       const double seconds = timer_->seconds([&] { entrant.function(); });
       entrant.trial.seconds.push_back(seconds);
       entrant.is_running = true;
-      entrant.calls = std::clamp<std::size_t>(
-          static_cast<std::size_t>(shortest_sample / std::max(seconds, 1e-9)), 1, most_calls);
+      const double shortest = p_.device.is_cuda() ? shortest_sample_on_device : shortest_sample;
+      entrant.calls = std::clamp<std::size_t>(static_cast<std::size_t>(shortest / std::max(seconds, 1e-9)), 1,
+                                              most_calls);
     });
     if (!entrant.is_running) return;
     const double least = best();

@@ -20,6 +20,9 @@ std::size_t bytes_of(const Layout& layout) {
   return static_cast<std::size_t>(layout.shape.count()) * size_of(layout.dtype);
 }
 
+// Results of libraries with fewer bytes are copied: that costs less than a further recorded graph.
+constexpr std::size_t least_bytes_in_place = std::size_t{1} << 18;
+
 /// The elements lie side by side in some order of the axes.
 bool is_dense(const Layout& layout) {
   std::vector<std::pair<std::int64_t, std::int64_t>> axes;  // stride, extent
@@ -169,7 +172,7 @@ PlanBuilder::Place PlanBuilder::fixed_place(const Place& place) {
 }
 
 /// Libraries read and write where the addresses are the same at every call, so that a recorded graph stays
-/// valid.
+/// valid; results too large to be copied they write where these lie, and a graph is recorded for each place.
 bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> inputs,
                                      std::span<const Place> outputs) {
   CudaDevice& device = *device_of(node);
@@ -198,7 +201,8 @@ bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> in
   for (const Place& place : from) pointers.push_back({place.root, place.offset});
   for (const Place& place : outputs) {
     pointers.push_back({place.root, place.offset});
-    roots_[static_cast<std::size_t>(place.root)].is_pinned_down = true;
+    Root& root = roots_[static_cast<std::size_t>(place.root)];
+    root.is_pinned_down = root.bytes < least_bytes_in_place;
   }
   pointers.push_back({-1, 0});
   if (const std::size_t bytes = call->scratch_bytes(); bytes > 0) {

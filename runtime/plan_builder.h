@@ -71,7 +71,7 @@ class PlanBuilder {
     std::size_t first_step = 0, last_step = 0;
     std::size_t arena_offset = 0;
     bool is_touched = false;
-    bool is_pinned_down = false;       // on a device: a library computes it, whose pointers should not change
+    bool is_pinned_down = false;       // on a device: a library computes it, always at the same address
     CudaDevice* fetched_by = nullptr;  // on the host: the device that it is copied from
   };
   /// Where a variable lies.

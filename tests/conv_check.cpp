@@ -27,13 +27,16 @@ double relative_error(const ConvProblem& p, const Tensor& result, const Tensor& 
 
 }  // namespace
 
-ConvCheck::ConvCheck(ConcreteConvCase c, std::mt19937& random) : c_(std::move(c)) {
+ConvCheck::ConvCheck(ConcreteConvCase c, std::mt19937& random, bool measures) : c_(std::move(c)) {
   // What supports a problem and how well it rounds depends on where it is computed.
   if (config().device() != "cpu") c_.problem.device = Device::cuda(0);
   c_.first = uniform_tensor(c_.first.shape(), c_.problem.dtype, random);
   c_.second = uniform_tensor(c_.second.shape(), c_.problem.dtype, random);
   for (const ConvCandidate* candidate : conv_candidates()) {
     const bool is_elsewhere = candidate->place == ConvPlace::gpu && c_.problem.device.is_host();
+    const bool is_measured =
+        candidate == &conv_dnn || candidate == &conv_dnn_graph || candidate == &conv_dnn_b01c;
+    if (is_measured && c_.problem.device.is_cuda() && !measures) continue;
     if (!is_elsewhere && candidate->support(c_.problem).kind != Support::Kind::refuse)
       entrants_.push_back({candidate, {}, nullptr});
   }

@@ -24,7 +24,9 @@ using ConvTallies = std::map<std::pair<std::string, ConvDirection>, ConvTally>;
 /// function for each candidate that takes it.
 class ConvCheck {
  public:
-  ConvCheck(ConcreteConvCase c, std::mt19937& random);
+  /// Without `measures` none of what chooses a library's algorithm by measuring, on a GPU: that takes a
+  /// second.
+  ConvCheck(ConcreteConvCase c, std::mt19937& random, bool measures = true);
 
   /// By the reference, in float64. May run on any thread.
   void compute_expected();

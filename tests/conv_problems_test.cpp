@@ -75,7 +75,10 @@ class ConvProblems {
     int done = 0;
     while (done < problems_ && std::chrono::steady_clock::now() - begin < most_) {
       std::vector<ConvCheck> checks;
-      for (int i = 0; i < together && done < problems_; ++i, ++done) checks.push_back(draw(done));
+      for (int i = 0; i < together && done < problems_; ++i, ++done) {
+        ConvCheck check = draw(done);
+        if (done % shares_ == share_) checks.push_back(std::move(check));
+      }
       for_each_at_once(checks, at_once);
       for (ConvCheck& check : checks) rest(check);
     }
@@ -89,7 +92,7 @@ class ConvProblems {
     const int rank = random_() % 6 == 0 ? 3 : random_() % 8 == 0 ? 1 : 2;
     const DType dtype = random_floating(random_);
     const ConcreteConvCase c = random_concrete_conv(random_, dtype, rank);
-    ConvCheck check(c, random_);
+    ConvCheck check(c, random_, number % 4 == 0);
     if (folder_ != nullptr && number % 10 == 0) save_problem(folder_, number, c, random_);
     return check;
   }
@@ -98,6 +101,9 @@ class ConvProblems {
   const std::chrono::seconds most_{number_from_environment("CROTON_CONV_SECONDS", 3600)};
   /// Every tenth goes there, for tests/conv_agreement.py.
   const char* const folder_ = std::getenv("CROTON_CONV_FOLDER");
+  /// Of several processes at once: each does every CROTON_CONV_SHARES-th, from the CROTON_CONV_SHARE-th on.
+  const int shares_ = number_from_environment("CROTON_CONV_SHARES", 1),
+            share_ = number_from_environment("CROTON_CONV_SHARE", 0);
   const int problems_ = number_from_environment("CROTON_CONV_PROBLEMS", 1000);
 };
 

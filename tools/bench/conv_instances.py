@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """conv_bench with optimizer_including=conv_meta beside PyTorch with cudnn.benchmark, on the same GPU in the same run:
 fifteen convolutions in three directions, in float32 and with TF32 allowed, each side in the better of the layouts bc01
-and b01c (channels last). Prints a table in milliseconds and the geometric mean of the ratios.
+and b01c (channels last), with the same libraries. Prints a table in milliseconds and the geometric mean of the ratios.
 
     tools/bench/conv_instances.py FOLDER_OF_CONV_BENCH [--precision ieee|tf32|both] [--only L1,DW] [--seconds N] [--layout bc01|b01c|both]
 """
 
 import argparse
+import glob
 import json
 import math
 import os
@@ -44,10 +45,17 @@ def configuration(row):
             f"g{groups}")
 
 
+def library_folders():
+    """Where PyTorch's cuDNN and the libraries beside it lie: both sides are to use the same."""
+    packages = os.path.dirname(os.path.dirname(os.path.abspath(torch.__file__)))
+    return sorted(glob.glob(os.path.join(packages, "nvidia", "*", "lib")))
+
+
 def croton(folder, names, precision, layouts, deadline):
     """Milliseconds and algorithm by (row, pass), in the better of the layouts."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
-        environment = dict(os.environ, SKIP="default,legacy,gemm,fft,winograd,c01b,dnn")
+        environment = dict(os.environ, SKIP="default,legacy,gemm,fft,winograd,c01b,dnn", FLIP="0")
+        environment["LD_LIBRARY_PATH"] = os.pathsep.join(library_folders() + [environment.get("LD_LIBRARY_PATH", "")])
         flags = [environment.get("CROTON_FLAGS", ""), "device=cuda", f"precision={precision}"]
         environment["CROTON_FLAGS"] = ",".join(filter(None, flags))
         result = {}
@@ -55,7 +63,8 @@ def croton(folder, names, precision, layouts, deadline):
             if time.monotonic() > deadline:
                 break
             for layout in layouts:
-                command = [os.path.join(folder, "conv_bench"), configuration(ROWS[name]), "--json", file.name]
+                command = [os.path.join(folder, "conv_bench"), configuration(ROWS[name]), "--json", file.name,
+                           "--repeat", "5", "--calls", "40", "--output", os.devnull]
                 subprocess.run(command, env=dict(environment, LAYOUT=layout), stdout=subprocess.DEVNULL, check=False)
                 for one in map(json.loads, open(file.name, encoding="utf-8")):
                     key = name, one["pass"]

@@ -77,6 +77,12 @@ bool is_channels_last() {
   return layout == "b01c";
 }
 
+/// FLIP=0: correlations, as other libraries call convolutions.
+bool is_flipped() {
+  const char* const said = std::getenv("FLIP");
+  return said == nullptr || std::string(said) != "0";
+}
+
 /// The second axis behind all others, or back.
 std::vector<int> channels_last(std::size_t axes) {
   std::vector<int> pattern{0};
@@ -96,12 +102,14 @@ Variable convolution(const ConvRun& run, const Variable& x, const Variable& w) {
     return conv2d(x, w,
                   {.border_mode = {height, width},
                    .subsample = {run.stride_height, run.stride_width},
+                   .filter_flip = is_flipped(),
                    .filter_dilation = {run.dilation_height, run.dilation_width},
                    .num_groups = run.groups});
   }
   return conv3d(x, w,
                 {.border_mode = {ConvPad(run.pad_depth), height, width},
                  .subsample = {run.stride_depth, run.stride_height, run.stride_width},
+                 .filter_flip = is_flipped(),
                  .filter_dilation = {run.dilation_depth, run.dilation_height, run.dilation_width},
                  .num_groups = run.groups});
 }
@@ -151,7 +159,8 @@ int main(int argc, char** argv) {
        .purpose =
            "Measures the forward pass and both gradients of convolutions with every implementation.\n"
            "SKIP=fft,legacy leaves some out; PRINT_GRAPH=1 prints every compiled graph; LAYOUT=b01c holds "
-           "images, filters and outputs with the channels last.",
+           "images, filters and outputs with the channels last; FLIP=0 computes "
+           "correlations.",
        .configuration =
            "like i3x80x15,k32x3x7,b256,s2x2,p1,d2,g1: channels x width x height, filters x width x height, "
            "batch (128), strides (1), padding (0), dilation (1), groups (1); with a depth behind each "
