@@ -69,7 +69,7 @@ void compile_for_claimed_gpu() {
 class ConvProblems {
  public:
   template <class AtOnce, class Rest>
-  int each(const AtOnce& at_once, const Rest& rest) {
+  void each(const AtOnce& at_once, const Rest& rest) {
     constexpr int together = 64;
     const auto begin = std::chrono::steady_clock::now();
     int done = 0;
@@ -84,7 +84,6 @@ class ConvProblems {
     }
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     std::printf("problems %d in %.0f s\n", done, seconds.count());
-    return done;
   }
 
  private:
