@@ -73,6 +73,7 @@ class Writer {
     places("result_row", &Part::result, &Part::rows, &AffineIndex::rows, result_bounds_, 0, true);
     places("result_column", &Part::result, &Part::columns, &AffineIndex::columns, result_bounds_, 0, false);
     within("is_stored", &Part::result, result_bounds_);
+    if (c_.tile.patch > 0) patch();
     choice_of_part();
     return assemble();
   }
@@ -126,7 +127,7 @@ class Writer {
             (reach < 0 ? least : most) += extents[i] > 0 ? reach : 0;
           }
         };
-        (add(p.*loops, loops == &Part::rows ? bound.at.rows : bound.at.columns), ...);
+        (add(p.*loops, loops == &Part::columns ? bound.at.columns : bound.at.rows), ...);
         if (operand != &Part::result) add(p.depth, bound.at.depth);
         return least < 0 || most >= bound.extent;
       });
@@ -191,6 +192,26 @@ class Writer {
          name, bounds.size(), text.empty() ? "true" : text);
   }
 
+  /// What the prelude's Patch takes.
+  void patch() {
+    const PatchCut cut = patch_cut(c_);
+    const auto constant = [&](std::string_view name, std::int64_t number) {
+      line("static constexpr i32 {} = {};", name, number);
+    };
+    const Bounds bounds = needed_bounds(&Part::source, &Part::padded_extents);
+    constant("patch_positions", c_.tile.patch);
+    constant("patch_pitch", cut.pitch);
+    constant("patch_channels", cut.channels);
+    constant("patch_bytes", cut.bytes());
+    constant("patch_bounds", static_cast<std::int64_t>(bounds.size()));
+    number("padded_count", [](const Part& q, const Cut&) { return index_count(q.padded_extents); });
+    number("padded_base", [](const Part& q, const Cut&) { return q.padded.place.base; });
+    places("padded_row", &Part::padded, &Part::rows, &AffineIndex::rows, {}, 0, false);
+    places("padded_tap", &Part::padded, &Part::depth, &AffineIndex::depth, {}, 1, false);
+    places("padded_source", &Part::source, &Part::padded_extents, &AffineIndex::rows, bounds, 0, true);
+    within("has_source", &Part::source, bounds);
+  }
+
   /// Elements of an operand that are fetched at once, whose `lines` are rows or columns: neighbours that all
   /// exist and lie at a multiple of 16 bytes.
   int width_of(Operand operand, Lanes lanes, const Bounds& bounds, Loops Part::* lines,
@@ -237,6 +258,7 @@ class Writer {
     flag("is_staged", is_half);
     flag("is_scaled", c_.is_scaled());
     flag("by_groups", t.by_groups);
+    flag("has_patch", t.patch > 0);
     constant("warps_rows", t.warps_rows);
     constant("row_units", t.row_units);
     constant("column_units", t.column_units);
@@ -352,7 +374,15 @@ class Writer {
       if (by_rows && !has_chunks_) spots = std::max(spots, cut.depth);
     }
     const std::int64_t spot = gathered_bounds_.empty() ? 8 : gathered_bounds_.size() == 1 ? 8 : 16;
-    return static_cast<std::uint32_t>((is_half ? 2 : t.stages) * (gathered + packed) + spots * spot);
+    const int stages = is_half ? 2 : t.stages;
+    if (t.patch > 0) {
+      const PatchCut patch = patch_cut(c_);
+      std::int64_t depths = 0;  // whose places are kept
+      for (const Cut& cut : cuts_)
+        depths = std::max(depths, patch.is_resident ? cut.depth_tiles * t.depth : 0);
+      return static_cast<std::uint32_t>(patch.bytes() + stages * packed + 4 * (patch.pitch + depths));
+    }
+    return static_cast<std::uint32_t>(stages * (gathered + packed) + spots * spot);
   }
 
   /// Of a thread, about: sums, factors of the packed operand, and the rest.
@@ -361,10 +391,10 @@ class Writer {
     if (!c_.is_tensor_core()) return 168;
     const int sums = 4 * t.row_units * t.column_units, rest = 72;
     const int words = words_of_unit(c_.arithmetic) / 32 * (t.depth / 16);
-    // Factors of the packed operand stay in shared memory where warps multiply together; sums of a tile are
-    // kept apart.
-    const int factors = t.by_groups ? sums + 2 * words * t.row_units : words * t.column_units;
-    return std::clamp(sums + factors + rest, 96, 255);
+    if (!t.by_groups) return std::clamp(sums + words * t.column_units + rest, 96, 255);
+    // The packed operand's factors stay in shared memory; long sums are made of tiles' sums.
+    const int factors = 2 * words * t.row_units;
+    return std::clamp(sums * (adds_up_tiles(c_.arithmetic) ? 2 : 1) + factors + rest, 96, 255);
   }
 
   CudaSource assemble() {

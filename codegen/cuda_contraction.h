@@ -50,6 +50,12 @@ struct ContractionOperand {
 struct ContractionPart {
   std::vector<std::int64_t> rows, columns, depth;  ///< extents
   ContractionOperand gathered, packed, result;
+  /// Images as far as taps reach from the rows, padding included: the extents of image and axes. `source`:
+  /// where an element of them lies in the gathered operand (its loops are these extents, as rows). `padded`:
+  /// where rows and taps (depth without its first loop, the channels) find theirs among them, in C order.
+  /// Nothing where rows and depth are something else.
+  std::vector<std::int64_t> padded_extents;
+  ContractionOperand source, padded;
 };
 
 /// How products are computed. Sums are always in float32 (float64 for fp64).
@@ -76,8 +82,12 @@ struct ContractionTile {
   int depth = 16;        ///< a multiple of 16
   int stages = 3;        ///< tiles that are on their way from memory, or used
   /// Four warps multiply together (wgmma), all with the same columns: warps_rows is a multiple of 4,
-  /// warps_columns 1, row_units 1 or 2.
+  /// warps_columns and row_units 1.
   bool by_groups = false;
+  /// Positions of the padded images that the rows of a tile and all taps reach, of which a block of
+  /// `by_groups` keeps every channel (or those of a tile's depth) in shared memory, so that each is fetched
+  /// once and not once a tap. 0: every tile fetches what it multiplies.
+  int patch = 0;
 
   int threads() const { return 32 * warps_rows * warps_columns; }
   int rows() const { return 16 * warps_rows * row_units; }
@@ -147,6 +157,9 @@ CROTON_API std::optional<CudaContraction> contraction_of(const ConvProblem& prob
 /// 2^31 elements, and for operands without neighbours side by side.
 CROTON_API std::optional<CudaContraction> contraction_of(const Product& product,
                                                          ContractionArithmetic arithmetic);
+
+/// What ContractionTile::patch is for this cut of the rows; 0: rows and taps are not positions of images.
+CROTON_API int patch_of_tile(const CudaContraction& contraction, const ContractionTile& tile);
 
 /// Chooses the tile and the splits by an estimate of the time on a GPU. `variant` > 0: the tile that the
 /// estimate puts behind so many others.

@@ -3,6 +3,7 @@
 // is summed over.
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 #include "croton/codegen/correlation.h"
@@ -53,6 +54,30 @@ std::vector<std::vector<AxisPhase>> combinations(const ConvProblem& p) {
   return all;
 }
 
+/// One more axis of the padded images: from the first to the last element that some tap reaches.
+void pad_axis(ContractionPart& part, const AxisPhase& phase, std::int64_t source_stride,
+              std::int64_t extent) {
+  const std::int64_t reach = phase.offset_step * std::max<std::int64_t>(0, phase.taps - 1);
+  const std::int64_t low = std::min<std::int64_t>(0, reach);
+  const std::int64_t first = phase.offset + low;
+  const std::int64_t padded = std::max<std::int64_t>(0, phase.count - 1) * phase.stride + std::abs(reach) + 1;
+  AffineIndex& at = part.padded.place;
+  for (std::int64_t& stride : at.rows) stride *= padded;
+  for (std::int64_t& stride : at.depth) stride *= padded;
+  at.base = at.base * padded - low;
+  at.rows.push_back(phase.stride);
+  at.depth.push_back(phase.offset_step);
+  Bound bound;
+  bound.extent = extent;
+  bound.at.base = first;
+  bound.at.rows.assign(part.padded_extents.size(), 0);
+  bound.at.rows.push_back(1);
+  part.source.bounds.push_back(std::move(bound));
+  part.source.place.base += first * source_stride;
+  part.source.place.rows.push_back(source_stride);
+  part.padded_extents.push_back(padded);
+}
+
 /// Forward, or with respect to the inputs: a dense correlation of some of the positions.
 ContractionPart correlation_part(const ConvProblem& p, const Places& at,
                                  const std::vector<AxisPhase>& phases) {
@@ -74,6 +99,9 @@ ContractionPart correlation_part(const ConvProblem& p, const Places& at,
                        {is_forward ? at.channels * at.kernel_plane : at.kernel_plane},
                        {is_forward ? at.kernel_plane : at.channels * at.kernel_plane}};
   part.result.place = {0, results * result_plane, {p.groups * results * result_plane}, {result_plane}, {}};
+  part.padded_extents = {p.batch};
+  part.source.place = {0, 0, {p.groups * sources * source_plane}, {}, {}};
+  part.padded.place = {0, 0, {1}, {}, {0}};
   for (std::size_t axis = 0; axis < phases.size(); ++axis) {
     const AxisPhase& phase = phases[axis];
     part.rows.push_back(phase.count);
@@ -93,6 +121,7 @@ ContractionPart correlation_part(const ConvProblem& p, const Places& at,
     bound.at.depth.assign(axis + 1, 0);
     bound.at.depth.push_back(phase.offset_step);
     part.gathered.bounds.push_back(std::move(bound));
+    pad_axis(part, phase, source[axis], is_forward ? p.image[axis] : p.out[axis]);
   }
   return part;
 }

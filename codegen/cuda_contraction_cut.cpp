@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "croton/codegen/cuda_contraction_geometry.h"
 
@@ -59,6 +60,11 @@ std::int64_t shared_bytes_of(const CudaContraction& c, const ContractionTile& t,
   const int size = c.arithmetic == Arithmetic::bf16 || c.arithmetic == Arithmetic::fp16 ? 2
                    : c.arithmetic == Arithmetic::fp64                                   ? 8
                                                                                         : 4;
+  if (t.patch > 0) {
+    CudaContraction cut = c;
+    cut.tile = t;
+    return patch_cut(cut).bytes() + stages * planes * size * t.depth * t.columns();
+  }
   const std::int64_t value = c.arithmetic == Arithmetic::fp64 ? 8 : 4;
   const std::int64_t gathered =
       value * (c.lanes == CudaContraction::Lanes::rows ? t.depth * (t.rows() + 4) : t.rows() * (t.depth + 8));
@@ -66,36 +72,80 @@ std::int64_t shared_bytes_of(const CudaContraction& c, const ContractionTile& t,
 }
 
 /// Clocks as measured on an H200, relative to the estimate: more columns a warp are fewer reads of the
-/// gathered operand, and four warps a block less waiting.
-double measured_factor(const ContractionTile& t) {
-  if (t.by_groups) return t.row_units == 2 && t.column_units > 8 ? 0.8 : 0.6;
+/// gathered operand, and four warps a block less waiting. Where warps multiply together, blocks of eight and
+/// long tiles hide the making of factors behind three products of each; one product leaves less to hide.
+double measured_factor(const CudaContraction& c, const ContractionTile& t) {
+  if (t.by_groups) {
+    constexpr int few_units = 8, many_units = 16;
+    const bool is_long = adds_up_tiles(c.arithmetic) || t.column_units <= few_units || t.patch > 0 ||
+                         c.lanes == CudaContraction::Lanes::depth;
+    const bool is_best = is_long ? t.warps_rows == 8 && t.depth == 32
+                                 : t.depth == 16 && t.warps_rows == (t.column_units > many_units ? 4 : 8);
+    if (t.patch > 0 && t.warps_rows == 4) return 0.8;
+    return is_best ? 0.5 : 0.6;
+  }
   if (t.warps_rows == 2 && t.warps_columns == 2 && t.column_units > 4) return t.column_units == 8 ? 0.8 : 0.9;
   return t.row_units == 4 && t.column_units == 4 && (t.depth > 16 || t.warps_columns == 1) ? 1.1 : 1;
 }
 
-/// Tiles of four warps that multiply together.
-void add_group_tiles(const CudaContraction& c, std::int64_t columns, std::vector<ContractionTile>& tiles) {
-  constexpr int most_sums = 128;  // registers
-  const bool promotes = c.arithmetic == Arithmetic::tf32x3 || c.arithmetic == Arithmetic::fp16x3;
-  const auto units = static_cast<int>(quotient_up(std::max<std::int64_t>(1, columns), 8));
+std::int64_t taps_of(const CudaContraction& c) {
+  std::int64_t most = 0;
+  for (const ContractionPart& p : c.parts) {
+    if (p.depth.front() > 0) most = std::max(most, index_count(p.depth) / p.depth.front());
+  }
+  return most;
+}
+
+/// The same tile with its part of the images in shared memory, where it fits there.
+std::optional<ContractionTile> with_patch(const CudaContraction& c, ContractionTile t) {
+  constexpr std::int64_t most_bytes = 200 * 1024, most_positions = 4096;
+  // Few channels fill no tile.
+  constexpr double most_filled = 1.35;
+  if (c.lanes != CudaContraction::Lanes::rows || c.dtype != DType::float32 || taps_of(c) < 2)
+    return std::nullopt;
+  t.patch = patch_of_tile(c, t);
+  if (t.patch == 0 || t.patch > most_positions) return std::nullopt;
+  CudaContraction cut = c;
+  cut.tile = t;
+  // Where few taps share what is fetched, fetching for each is as fast.
+  constexpr std::int64_t many_taps = 16;
+  const bool is_resident = patch_cut(cut).is_resident;
+  if (!is_resident && taps_of(c) < many_taps) return std::nullopt;
+  t.stages = 3;
+  if (shared_bytes_of(c, t, t.stages) > most_bytes) return std::nullopt;
+  if (is_resident) return t;
+  const std::int64_t channels = c.parts.front().depth.front();
+  if (static_cast<double>(up_to_multiple(channels, t.depth)) > most_filled * static_cast<double>(channels))
+    return std::nullopt;
+  for (const ContractionPart& p : c.parts) {
+    if (index_count(p.depth) < (t.stages - 1) * channels) return std::nullopt;
+  }
+  return t;
+}
+
+/// The units of columns of which the fewest tiles hold them all, the smallest of these.
+int column_units_of_groups(const CudaContraction& c, std::int64_t columns) {
+  const int most = adds_up_tiles(c.arithmetic) ? 16 : 32;  // by registers
+  const std::int64_t units = quotient_up(std::max<std::int64_t>(1, columns), 8);
+  int best = most;
   for (const int column_units : warpgroup_column_units) {
-    // One tile for all columns, or tiles of at least 64 that they fill.
-    constexpr int least_units = 8;
-    const bool holds_all = column_units >= units;
-    if (!holds_all && (column_units < least_units ||
-                       quotient_up(units, column_units) * column_units > units + units / least_units))
-      continue;
-    for (const int row_units : {1, 2}) {
-      if (4 * column_units * row_units * (promotes ? 2 : 1) > most_sums) continue;
-      for (const int warps : {4, 8}) {
-        for (const int depth : {16, 32}) {
-          ContractionTile t{warps, 1, row_units, column_units, depth, 3, true};
-          if (shared_bytes_of(c, t, 4) <= 72 * 1024 * warps / 4) t.stages = 4;
-          tiles.push_back(t);
-        }
-      }
+    if (column_units < most && quotient_up(units, column_units) == quotient_up(units, most))
+      best = std::min(best, column_units);
+  }
+  return best;
+}
+
+/// Tiles of four warps that multiply together: every element of the gathered operand is fetched as few times
+/// as registers for sums allow.
+void add_group_tiles(const CudaContraction& c, std::int64_t columns, std::vector<ContractionTile>& tiles) {
+  const int column_units = column_units_of_groups(c, columns);
+  for (const int warps : {4, 8}) {
+    for (const int depth : {16, 32}) {
+      ContractionTile t{warps, 1, 1, column_units, depth, 3, true};
+      if (shared_bytes_of(c, t, 4) <= 72 * 1024 * warps / 4) t.stages = 4;
+      tiles.push_back(t);
+      if (const auto patched = with_patch(c, t)) tiles.push_back(*patched);
     }
-    if (holds_all) break;
   }
 }
 
@@ -147,8 +197,9 @@ double blocks_together(const CudaContraction& c, const ContractionTile& t) {
   constexpr int all_registers = 65536, all_shared = 224 * 1024;
   const int planes = c.arithmetic == Arithmetic::tf32x3 ? 2 : 1;
   const int sums = c.is_tensor_core() ? 4 * t.row_units * t.column_units : 64;
-  const int factors = t.by_groups ? sums + 8 * planes * t.depth / 16 * t.row_units
-                                  : 4 * planes * t.depth / 16 * t.column_units;
+  const int factors = t.by_groups
+                          ? (adds_up_tiles(c.arithmetic) ? sums : 0) + 8 * planes * t.depth / 16 * t.row_units
+                          : 4 * planes * t.depth / 16 * t.column_units;
   const int registers = std::clamp(sums + factors + 72, 96, 255);
   const auto shared = static_cast<int>(shared_bytes_of(c, t, t.stages));
   return std::max(1, std::min(all_registers / (registers * t.threads()), all_shared / (shared + 1024)));
@@ -161,7 +212,8 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
   const double units = rows / 16 * columns / 8 * depth / 16;
   double busy = 0, issued = 0;
   // Fetching: a copy, its address and its condition.
-  issued += rows * depth / 32 * (c.lanes == CudaContraction::Lanes::rows ? 2.5 : 6);
+  const double fetched = t.patch > 0 ? t.patch * depth / static_cast<double>(taps_of(c)) : rows * depth;
+  issued += fetched / 32 * (c.lanes == CudaContraction::Lanes::rows ? 2.5 : 6);
   issued += columns * depth / 32 / 2;
   if (c.is_tensor_core()) {
     busy =
@@ -192,7 +244,7 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
   const double rounds = std::ceil(blocks / multiprocessors);
   if (t.by_groups) {
     const int planes = c.arithmetic == Arithmetic::tf32x3 ? 2 : 1;
-    const double copies = rows * depth / 32 + columns * depth * planes / 128;
+    const double copies = fetched / 32 + columns * depth * planes / 128;
     tile_clocks = std::max(tile_clocks, copies * clocks_of_copy);
     tile_clocks = std::max(tile_clocks, (latency_of_group_tile + busy) / std::min(rounds, together));
   }
@@ -200,7 +252,7 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
     const std::int64_t tiles = quotient_up(index_count(p.depth), t.depth);
     work += blocks_of(p) * (static_cast<double>(quotient_up(tiles, splits)) * tile_clocks + stored);
   }
-  double clocks = work / blocks * rounds * (c.is_tensor_core() ? measured_factor(t) : 1);
+  double clocks = work / blocks * rounds * (c.is_tensor_core() ? measured_factor(c, t) : 1);
   // Few warps leave units idle.
   const double warps = std::min(rounds, together) * t.threads() / 32.0;
   if (!t.by_groups) clocks *= 1 + std::max(0.0, 8 - warps) / 8 + std::max(0.0, 12 - warps) / 40;

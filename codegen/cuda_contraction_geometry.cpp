@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <limits>
+#include <numeric>
 
 namespace croton {
 
@@ -18,10 +21,51 @@ std::int64_t index_count(const LoopExtents& extents) {
   return count;
 }
 
+int patch_of_tile(const CudaContraction& c, const ContractionTile& tile) {
+  std::int64_t most = 0;
+  for (const ContractionPart& p : c.parts) {
+    if (p.padded_extents.empty()) return 0;
+    const AffineIndex& at = p.padded.place;
+    const std::int64_t rows = index_count(p.rows);
+    const auto place = [&](std::int64_t row) {
+      std::int64_t sum = 0;
+      for (std::size_t l = p.rows.size(); l-- > 0; row /= p.rows[l]) sum += row % p.rows[l] * at.rows[l];
+      return sum;
+    };
+    std::int64_t reach = 0;
+    for (std::size_t l = 1; l < p.depth.size(); ++l)
+      reach += std::max<std::int64_t>(0, p.depth[l] - 1) * std::abs(at.depth[l]);
+    // From some image on tiles begin at the same positions again.
+    const std::int64_t of_image = rows == 0 ? 0 : rows / p.rows[0];
+    const std::int64_t period = std::lcm<std::int64_t>(std::max<std::int64_t>(1, of_image), tile.rows());
+    for (std::int64_t first = 0; first < std::min(rows, period); first += tile.rows()) {
+      const std::int64_t last = std::min(rows, first + tile.rows()) - 1;
+      most = std::max(most, place(last) - place(first) + reach + 1);
+    }
+  }
+  return static_cast<int>(std::min<std::int64_t>(most, std::numeric_limits<int>::max()));
+}
+
+PatchCut patch_cut(const CudaContraction& c) {
+  // Two blocks share a multiprocessor.
+  constexpr std::int64_t most_resident_bytes = 80 * 1024;
+  // Depths d, d + 1 of lanes d = 0, 2, 4, 6 and eight rows side by side are in different banks.
+  constexpr std::int64_t banks = 16, offset = 4;
+  PatchCut cut;
+  cut.pitch = up_to_multiple(std::max<std::int64_t>(0, c.tile.patch - offset), banks) + offset;
+  for (const ContractionPart& p : c.parts) cut.channels = std::max(cut.channels, p.depth.front());
+  cut.is_resident = true;
+  if (cut.bytes() <= most_resident_bytes) return cut;
+  cut.is_resident = false;
+  cut.channels = c.tile.depth;
+  return cut;
+}
+
 bool has_channel_chunks(const CudaContraction& c) {
   // Depths whose places are kept in shared memory, 16 bytes each.
   constexpr std::int64_t most_kept_depths = 1536;
   if (c.lanes != CudaContraction::Lanes::rows) return false;
+  if (c.tile.patch > 0) return !patch_cut(c).is_resident;
   if (c.is_direct) return true;
   const std::int64_t channels = c.parts.front().depth.front();
   if (channels % c.tile.depth == 0) return true;

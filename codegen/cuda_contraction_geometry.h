@@ -21,11 +21,27 @@ struct ContractionCut {
 };
 ContractionCut cut_of(const CudaContraction& contraction, const ContractionPart& part);
 
+/// What a block keeps in shared memory where ContractionTile::patch is set.
+struct PatchCut {
+  bool is_resident = false;   ///< every channel at once; otherwise those of two tiles' depth, in turn
+  std::int64_t pitch = 0;     ///< elements from channel to channel
+  std::int64_t channels = 0;  ///< that lie side by side
+  std::int64_t bytes() const {
+    return 4 * pitch * (channels + (is_resident ? 1 : 0)) * (is_resident ? 1 : 2);
+  }
+};
+PatchCut patch_cut(const CudaContraction& contraction);
+
 /// Channels by whole tiles of the depth, tap after tap: neighbouring depths are neighbouring channels then.
 /// Otherwise (few channels) the depth is one after the other.
 bool has_channel_chunks(const CudaContraction& contraction);
 /// So many taps have a bit each in a mask of those whose elements exist.
 inline constexpr std::int64_t most_masked_taps = 32;
+
+/// Sums are made of the sums of tiles outside of tensor cores, which cut where float32 rounds.
+inline bool adds_up_tiles(ContractionArithmetic a) {
+  return a == ContractionArithmetic::tf32x3 || a == ContractionArithmetic::fp16x3;
+}
 
 /// Of 16 x 8 factors of the packed operand.
 int words_of_unit(ContractionArithmetic arithmetic);

@@ -43,8 +43,8 @@ DEVICE u32 fp16_pair(float x, float y) { u32 z; asm("cvt.rn.f16x2.f32 %0, %1, %2
 }
 
 std::string_view contraction_prelude() {
-  static const std::string text = std::string(contraction_gathering()) + std::string(contraction_products()) +
-                                  std::string(contraction_warpgroups());
+  static const std::string text = std::string(contraction_gathering()) +
+                                  std::string(contraction_warpgroups()) + std::string(contraction_products());
   return text;
 }
 
@@ -335,6 +335,17 @@ template <class C> struct Gather {
       }
     }
   }
+};
+
+// Tiles of the packed operand lie in memory as they will lie in shared memory.
+template <class C, bool is_tensor_core = C::is_tensor_core> struct PackedTile {
+  using A = typename C::Arithmetic;
+  static constexpr int unit = 32 * A::planes * A::words;  // 16 depths x 8 columns
+  static constexpr int rows = C::tile_depth / 16, row_words = C::tile_columns / 8 * unit, pitch = C::packed_columns / 8 * unit;
+};
+template <class C> struct PackedTile<C, false> {
+  static constexpr int value = (int)sizeof(typename C::Value) / 4;
+  static constexpr int rows = C::tile_depth, row_words = C::tile_columns * value, pitch = C::packed_columns * value;
 };
 
 )cuda";

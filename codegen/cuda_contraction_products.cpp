@@ -4,17 +4,6 @@ namespace croton {
 
 std::string_view contraction_products() {
   return R"cuda(
-// Tiles of the packed operand lie in memory as they will lie in shared memory.
-template <class C, bool is_tensor_core = C::is_tensor_core> struct PackedTile {
-  using A = typename C::Arithmetic;
-  static constexpr int unit = 32 * A::planes * A::words;  // 16 depths x 8 columns
-  static constexpr int rows = C::tile_depth / 16, row_words = C::tile_columns / 8 * unit, pitch = C::packed_columns / 8 * unit;
-};
-template <class C> struct PackedTile<C, false> {
-  static constexpr int value = (int)sizeof(typename C::Value) / 4;
-  static constexpr int rows = C::tile_depth, row_words = C::tile_columns * value, pitch = C::packed_columns * value;
-};
-
 // How a block fetches its columns of the other operand: packed, or as it lies.
 template <class C, bool is_direct = C::is_direct> struct Other {
   using P = PackedTile<C>;
@@ -50,8 +39,6 @@ template <class C> struct Other<C, true> {
     gather.fetch(tile, is_tile, reinterpret_cast<typename C::Value*>(tile_memory));
   }
 };
-
-template <class C, class S, class Fetch> DEVICE void multiply_by_groups(S& s, const float* gathered, const u32* packed, const Fetch& fetch);
 
 // A thread's sums: rows and columns of the tile that they belong to.
 template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
@@ -143,10 +130,6 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
   // (Tensor cores cut what they add up, always toward zero: long sums are made outside of them where A::promotes.)
   template <class Fetch> DEVICE void multiply(const float* gathered, const u32* packed, const Fetch& fetch) {
     constexpr int steps = C::tile_depth / 16, words = A::words;
-    if constexpr (C::by_groups) {
-      multiply_by_groups<C>(*this, gathered, packed, fetch);
-      return;
-    }
     const int first = first_row + lane / 4, d = lane % 4 * 2;
     if constexpr (C::is_direct) {
       const float* const other = reinterpret_cast<const float*>(packed);
@@ -247,7 +230,8 @@ template <class C> struct Sums<C, false> {
 template <class C> struct SharedTiles {
   static constexpr int gathered = GatheredTile<C>::count * (int)sizeof(typename C::Value);
   static constexpr int packed = Other<C>::bytes;
-  static_assert(gathered % 16 == 0 && packed % 16 == 0, "tiles are copied by 16 bytes");
+  static constexpr int all_gathered = gathered_bytes<C>(C::stages * gathered);
+  static_assert(gathered % 16 == 0 && packed % 16 == 0 && all_gathered % 16 == 0, "tiles are copied by 16 bytes");
 };
 
 // `other`: the other operand, packed or as it lies. finish(sum, row, column): the result from its sum.
@@ -265,15 +249,16 @@ DEVICE void contract(const typename C::Element* gathered, const From* other, typ
   block /= row_tiles;
   const i32 batch = (i32)(block % C::batch), split = (i32)(block / C::batch);
 
-  unsigned char* const packed_memory = shared_memory + C::stages * S::gathered;
+  unsigned char* const packed_memory = shared_memory + S::all_gathered;
   auto* const table = reinterpret_cast<Spot<C::bounds>*>(packed_memory + C::stages * S::packed);
   const auto gathered_at = [&](int stage) { return reinterpret_cast<Value*>(shared_memory + stage * S::gathered); };
   const auto packed_at = [&](int stage) { return reinterpret_cast<u32*>(packed_memory + stage * S::packed); };
 
-  Gather<C> gather(gathered + (i64)batch * C::gathered_batch(part), part, table, first_row);
-  Other<C> columns(other, part, table + GatheredTile<C>::table, first_column, batch);
   const i32 tiles = C::depth_tiles(part), tiles_of_split = (tiles + C::splits - 1) / C::splits;
   const i32 begin = split * tiles_of_split, end = begin + tiles_of_split < tiles ? begin + tiles_of_split : tiles;
+  typename Gathering<C>::Type gather(gathered + (i64)batch * C::gathered_batch(part), part, table, first_row);
+  if constexpr (C::has_patch) gather.keep(reinterpret_cast<Value*>(shared_memory), begin);
+  Other<C> columns(other, part, table + GatheredTile<C>::table, first_column, batch);
   const auto fetch = [&](i32 tile, int stage) {
     columns.fetch(tile, tile < end, packed_at(stage));
     gather.fetch(tile, tile < end, gathered_at(stage));
@@ -298,11 +283,22 @@ DEVICE void contract(const typename C::Element* gathered, const From* other, typ
       if (next < end) fetch(next, next_stage);
       copies_end();
     }
-    sums.multiply(gathered_at(stage), packed_at(stage), [&] {
+    const auto fetch_next = [&] {
       if (!C::fetches_always) return;
       fetch(next, next_stage);
       copies_end();
-    });
+    };
+    if constexpr (C::has_patch) {
+      gather.turn_to(tile);
+      multiply_by_groups<C>(sums, [&](int k) { return gather.factors(k); }, packed_at(stage), fetch_next);
+    } else if constexpr (C::by_groups) {
+      const auto factors = [&](int k) {
+        return sums.gathered_factors(gathered_at(stage), sums.first_row + sums.lane / 4, 16 * k + sums.lane % 4 * 2);
+      };
+      multiply_by_groups<C>(sums, factors, packed_at(stage), fetch_next);
+    } else {
+      sums.multiply(gathered_at(stage), packed_at(stage), fetch_next);
+    }
     if (C::fetches_always || next < end) gather.put(gathered_at(next_stage));
     stage = stage + 1 == C::stages ? 0 : stage + 1;
     next_stage = next_stage + 1 == C::stages ? 0 : next_stage + 1;

@@ -97,51 +97,144 @@ DEVICE void group_keep_factors(Bf16::Factors& f) { group_keep(f.large); }
 DEVICE void group_keep_factors(Fp16::Factors& f) { group_keep(f.large); }
 DEVICE void group_keep_factors(Fp16x3::Factors& f) { group_keep(f.large); group_keep(f.small); }
 
-// The products of one tile. While those of the first rows are made, the factors of the next are brought, and fetch()
-// begins copies of another tile.
-template <class C, class S, class Fetch> DEVICE void multiply_by_groups(S& s, const float* gathered, const u32* packed, const Fetch& fetch) {
+// The products of one tile. factors(k): this lane's of 16 depths k; fetch() begins copies of another tile meanwhile.
+template <class C, class S, class Factors, class Fetch>
+DEVICE void multiply_by_groups(S& s, const Factors& factors, const u32* packed, const Fetch& fetch) {
   using A = typename C::Arithmetic;
   using P = PackedTile<C>;
   constexpr int steps = C::tile_depth / 16;
-  static_assert(C::row_units <= 2, "as many as are waited for");
-  const int first = s.first_row + s.lane / 4, d = s.lane % 4 * 2;
+  static_assert(C::row_units == 1, "16 rows a warp");
   const SharedPlace columns = shared_place(packed) + s.first_column / 8 * P::unit * 4;
-  typename A::Factors x[C::row_units][steps];
-  float part[A::promotes ? C::row_units : 1][C::column_units][4];
+  typename A::Factors x[steps];
 #pragma unroll
-  for (int i = 0; i < C::row_units; ++i) {
+  for (int k = 0; k < steps; ++k) x[k] = factors(k);
+  float part[C::column_units][4];
+  float(&to)[C::column_units][4] = A::promotes ? part : s.sum[0];
+  group_begins();
 #pragma unroll
-    for (int k = 0; k < steps; ++k) x[i][k] = s.gathered_factors(gathered, first + 16 * i, 16 * k + d);
-    group_begins();
-    float(&to)[C::column_units][4] = A::promotes ? part[A::promotes ? i : 0] : s.sum[i];
+  for (int k = 0; k < steps; ++k) {
+    const SharedPlace unit = columns + k * P::row_words * 4;
+    group_products<0>(to, x[k], unit, !A::promotes || k > 0);
+    if constexpr (A::passes == 3) {
+      group_products<1>(to, x[k], unit, true);
+      group_products<2>(to, x[k], unit, true);
+    }
+  }
+  group_ends();
+  fetch();
+  group_wait<0>();
 #pragma unroll
-    for (int k = 0; k < steps; ++k) {
-      const SharedPlace unit = columns + k * P::row_words * 4;
-      group_products<0>(to, x[i][k], unit, !A::promotes || k > 0);
-      if constexpr (A::passes == 3) {
-        group_products<1>(to, x[i][k], unit, true);
-        group_products<2>(to, x[i][k], unit, true);
+  for (int k = 0; k < steps; ++k) group_keep_factors(x[k]);
+  group_keep(to);
+  if constexpr (A::promotes) S::add(s.sum[0], part);
+}
+
+// The part of the padded images that the rows of a block reach, a channel behind the other in shared memory: every
+// channel, or those of a tile's depth, two such tiles in turn. It is fetched once for all taps.
+template <class C> struct Patch {
+  using Element = typename C::Element;
+  using Value = typename C::Value;
+  static constexpr int pitch = C::patch_pitch, zeros = C::patch_channels * pitch;
+  const Element* from;
+  const typename C::Part& part;
+  i32* spots;   // of positions in the gathered operand; -1: padding
+  i32* depths;  // where depths are, from the place of a row on
+  Value* memory;
+  const Value* of_chunk;     // the tile's channels under its tap
+  const i32* depths_of_tile;
+  i32 begin;
+  i32 rows[2];  // places of this lane's rows
+
+  template <class Table> DEVICE Patch(const Element* gathered, const typename C::Part& p, Table* table, i32 row)
+      : from(gathered), part(p), spots(reinterpret_cast<i32*>(table)), depths(spots + pitch) {
+    const i32 lane_row = row + (i32)threadIdx.x / 32 * 16 + (i32)threadIdx.x % 32 / 4;
+    const i32 first = C::padded_row(part, row).offset;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const i32 r = lane_row + 8 * i;
+      rows[i] = r < C::rows(part) ? C::padded_row(part, r).offset - first + C::padded_base(part) : C::padded_base(part);
+    }
+    for (i32 i = (i32)threadIdx.x; i < C::patch_positions; i += C::threads) {
+      const bool is_padded = first + i < C::padded_count(part);
+      const auto s = C::padded_source(part, is_padded ? first + i : 0);
+      spots[i] = is_padded && C::has_source(part, s, Spot<C::patch_bounds>{}) ? s.offset : -1;
+    }
+    if constexpr (!C::has_chunks) {
+      for (i32 k = (i32)threadIdx.x; k < C::depth_tiles(part) * C::tile_depth; k += C::threads) {
+        const i32 channel = k / C::taps(part);
+        depths[k] = k < C::depth(part) ? channel * pitch + C::padded_tap(part, k - channel * C::taps(part)).offset : zeros;
       }
     }
-    group_ends();
-    if (i == 0) fetch();
   }
-  const auto take = [&](int i) {
-#pragma unroll
-    for (int k = 0; k < steps; ++k) group_keep_factors(x[i][k]);
-    if constexpr (A::promotes) {
-      group_keep(part[i]);
-      S::add(s.sum[i], part[i]);
-    } else {
-      group_keep(s.sum[i]);
+  // From tile `first` on, in this memory.
+  DEVICE void keep(Value* place, i32 first) {
+    memory = place;
+    begin = first;
+    if constexpr (!C::has_chunks) {
+      for (i32 i = (i32)threadIdx.x; i < pitch; i += C::threads) memory[zeros + i] = 0;
     }
-  };
-  if constexpr (C::row_units == 2) {
-    group_wait<1>();
-    take(0);
+    block_barrier();
   }
-  group_wait<0>();
-  take(C::row_units - 1);
+  DEVICE void copy(i32 first_channel, i32 channels, Value* to) const {
+    const i64 stride = C::channel_stride(part);
+    for (i32 i = (i32)threadIdx.x; i < C::patch_positions; i += C::threads) {
+      const i32 spot = spots[i];
+      const Element* const source = from + (spot < 0 ? 0 : spot) + first_channel * stride;
+      const SharedPlace place = shared_place(to + i);
+#pragma unroll 8
+      for (i32 c = 0; c < channels; ++c) {
+        const bool exists = spot >= 0 && (!C::has_chunks || C::has_full_chunks || first_channel + c < C::channels(part));
+        copy_async<4>(place + c * pitch * 4, exists ? source + c * stride : from, exists);
+      }
+    }
+  }
+  DEVICE void fetch(i32 tile, bool is_tile, Value*) {
+    if (!is_tile) return;
+    if constexpr (C::has_chunks) {
+      const i32 chunk = tile / C::taps(part);
+      if (tile == begin || tile == chunk * C::taps(part)) copy(chunk * C::tile_depth, C::tile_depth, memory + chunk % 2 * zeros);
+    } else {
+      if (tile == begin) copy(0, C::channels(part), memory);
+    }
+  }
+  DEVICE void put(Value*) const {}
+  DEVICE void turn_to(i32 tile) {
+    if constexpr (C::has_chunks) {
+      const i32 chunk = tile / C::taps(part);
+      of_chunk = memory + chunk % 2 * zeros + C::padded_tap(part, tile - chunk * C::taps(part)).offset + threadIdx.x % 4 * 2 * pitch;
+    } else {
+      depths_of_tile = depths + tile * C::tile_depth + threadIdx.x % 4 * 2;
+    }
+  }
+  // This lane's factors of 16 depths k.
+  DEVICE typename C::Arithmetic::Factors factors(int k) const {
+    float v[8];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const i32 depth = 16 * k + 8 * half;
+      const Value* at[2];
+      if constexpr (C::has_chunks) {
+        at[0] = of_chunk + depth * pitch;
+        at[1] = at[0] + pitch;
+      } else {
+        const Pack<i32, 2> both = load_pack<2>(depths_of_tile + depth);
+        at[0] = memory + both.at[0];
+        at[1] = memory + both.at[1];
+      }
+#pragma unroll
+      for (int upper = 0; upper < 2; ++upper)
+#pragma unroll
+        for (int d = 0; d < 2; ++d) v[4 * half + 2 * upper + d] = at[d][rows[upper]];
+    }
+    return C::Arithmetic::split(v);
+  }
+};
+template <class C, bool has_patch> struct PatchOrTiles { typedef Patch<C> Type; };
+template <class C> struct PatchOrTiles<C, false> { typedef Gather<C> Type; };
+template <class C> struct Gathering : PatchOrTiles<C, C::has_patch> {};
+template <class C> DEVICE constexpr int gathered_bytes(int of_tiles) {
+  if constexpr (C::has_patch) return C::patch_bytes;
+  return of_tiles;
 }
 )cuda";
 }

@@ -39,7 +39,10 @@ struct ContractionCase {
     CudaContraction made = contraction_of(conv.problem, arithmetic).value();
     cut_contraction(made, {.multiprocessors = 4}, variant);
     if (splits > 0) made.splits = splits;
-    if (tile) made.tile = *tile;
+    if (tile) {
+      made.tile = *tile;
+      made.tile.patch = tile->patch > 0 ? patch_of_tile(made, *tile) : 0;
+    }
     result = Tensor::full({made.result_count}, 77.0, conv.problem.dtype);
     packed = Tensor::full({made.packed_bytes() / 4 + 4}, 1e9, DType::int32);
     partial = Tensor::full({made.partial_bytes() / 4 + 4}, 1e9, DType::int32);
@@ -161,9 +164,9 @@ TEST_CASE("contractions of many channels, wide copies and half floats", "[codege
 
 TEST_CASE("contractions whose warps multiply together", "[codegen][cuda][contraction]") {
   constexpr ContractionTile tiles[] = {{4, 1, 1, 3, 16, 3, true},
-                                       {4, 1, 2, 2, 32, 3, true},
+                                       {4, 1, 1, 2, 32, 3, true},
                                        {8, 1, 1, 1, 32, 4, true},
-                                       {8, 1, 2, 1, 16, 2, true}};
+                                       {8, 1, 1, 5, 16, 2, true}};
   std::mt19937 random(67);
   std::vector<ContractionCase> cases;
   int number = 0;
@@ -179,6 +182,36 @@ TEST_CASE("contractions whose warps multiply together", "[codegen][cuda][contrac
     cases.emplace_back(uniform_case(random, random_concrete_conv(random, DType::float32)), arithmetic, 0, 1,
                        "case" + std::to_string(number), tiles[static_cast<std::size_t>(number) % 4]);
     ++number;
+  }
+  check_on_host(cases);
+}
+
+TEST_CASE("contractions that keep a part of the images for all taps", "[codegen][cuda][contraction]") {
+  std::mt19937 random(68);
+  std::vector<ContractionCase> cases;
+  const auto add = [&](ConcreteConvCase c, Arithmetic arithmetic, const ContractionTile& tile,
+                       std::int64_t splits = 1) {
+    cases.emplace_back(uniform_case(random, std::move(c)), arithmetic, 0, splits,
+                       "case" + std::to_string(cases.size()), tile);
+    CHECK(cases.back().kernel.contraction->tile.patch > 0);
+  };
+  constexpr ContractionTile small{4, 1, 1, 2, 16, 3, true, 1}, large{8, 1, 1, 3, 32, 3, true, 1},
+      wide{8, 1, 1, 1, 16, 2, true, 1};
+  for (const ConvDirection d : {ConvDirection::forward, ConvDirection::backward_inputs}) {
+    // Every channel at once, several images a tile, tiles that begin within lines.
+    add(concrete_conv(d, {5, 5, 7, 8}, {12, 5, 3, 3}), Arithmetic::tf32x3, small);
+    add(concrete_conv(d, {2, 3, 13, 14}, {20, 3, 5, 5}, 2), Arithmetic::fp16x3, large, 2);
+    add(concrete_conv(d, {2, 6, 9, 12}, {8, 3, 3, 3}, 1, 1, 2, 2), Arithmetic::tf32, wide);
+    add(concrete_conv(d, {2, 4, 11, 9}, {8, 4, 3, 3}, 1, 2), Arithmetic::tf32x3, small);
+    // So many positions that only the channels of two tiles fit.
+    add(concrete_conv(d, {1, 60, 20, 40}, {60, 60, 3, 3}, 1), Arithmetic::tf32x3, small, 3);
+    add(concrete_conv(d, {1, 64, 24, 40}, {70, 64, 3, 3}, 1, 1, 3), Arithmetic::bf16, large);
+  }
+  for (int i = 0; i < random_cases(12); ++i) {
+    ConcreteConvCase c = random_concrete_conv(random, DType::float32);
+    if (c.problem.direction == ConvDirection::backward_weights) continue;
+    cases.emplace_back(uniform_case(random, std::move(c)), Arithmetic::tf32x3, 0, 1,
+                       "random" + std::to_string(i), i % 2 == 0 ? small : wide);
   }
   check_on_host(cases);
 }

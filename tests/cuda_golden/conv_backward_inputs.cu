@@ -12,6 +12,7 @@ struct croton_conv_backward_inputs_cut {
   static constexpr bool is_staged = false;
   static constexpr bool is_scaled = false;
   static constexpr bool by_groups = false;
+  static constexpr bool has_patch = false;
   static constexpr i32 warps_rows = 2;
   static constexpr i32 row_units = 2;
   static constexpr i32 column_units = 8;
