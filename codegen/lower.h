@@ -67,8 +67,9 @@ struct GpuTraits {
 CROTON_API std::optional<NodeCode> lower_for_gpu(const Node& node, std::span<const Layout> inputs,
                                                  std::span<const Layout> outputs, const GpuTraits& gpu);
 
-/// The rest of a product of matrices on a GPU that somebody else has computed into the output, which lies as
-/// given: its activation, in place.
-CROTON_API NodeCode lower_activation(const Node& product, const Layout& output);
+/// What remains of a product of matrices on a GPU that somebody else has computed into the output, in place:
+/// to add a gemm's z, where that is a row with a factor of 1, and the activation.
+CROTON_API NodeCode lower_product_rest(const Node& product, std::span<const Layout> inputs,
+                                       const Layout& output, bool adds_row);
 
 }  // namespace croton

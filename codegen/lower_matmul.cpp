@@ -302,23 +302,29 @@ std::optional<NodeCode> lower_matmul(const LowerContext& context) {
   return context.is_gpu() ? lower_product_on_gpu(context, product) : MatrixProduct(context, product).lower();
 }
 
-NodeCode lower_activation(const Node& product, const Layout& output) {
+NodeCode lower_product_rest(const Node& product, std::span<const Layout> inputs, const Layout& output,
+                            bool adds_row) {
   NodeCode code;
-  KernelBuilder k(product.op().name() + "_relu");
+  KernelBuilder k(product.op().name() + "_rest");
   k.set_for_gpu();
   const bool is_flat = is_contiguous(output);
   const Buffer c = k.inout("c", output.dtype, is_flat ? output.shape.count() : -1);
+  const Buffer row = adds_row ? k.input("row", output.dtype, -1) : Buffer{};
   const std::int64_t columns = std::max<std::int64_t>(output.shape[1], 1);
   k.parallel(
       "e", output.shape.count(),
       [&](Index e) {
-        const Index at = is_flat ? e
-                                 : floor_div(e, columns) * Index(output.strides[0]) +
-                                       mod(e, columns) * Index(output.strides[1]);
-        k.store(c, at, emit_relu(k, k.load(c, at)));
+        const Index j = mod(e, columns);
+        const Index at =
+            is_flat ? e : floor_div(e, columns) * Index(output.strides[0]) + j * Index(output.strides[1]);
+        ScalarValue value = k.load(c, at);
+        if (adds_row) value = k.emit(ScalarOp::add, k.load(row, j * Index(inputs[0].strides[1])), value);
+        k.store(c, at, has_relu(product) ? emit_relu(k, value) : value);
       },
       vectorize);
-  code.kernels.push_back({k.build(), {{StepBuffer::Kind::output, 0}}});
+  LoweredKernel& lowered =
+      code.kernels.emplace_back(LoweredKernel{k.build(), {{StepBuffer::Kind::output, 0}}});
+  if (adds_row) lowered.buffers.push_back({StepBuffer::Kind::input, 0});
   return code;
 }
 

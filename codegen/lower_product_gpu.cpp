@@ -285,8 +285,8 @@ NodeCode lower_product_on_gpu(const LowerContext& context, const Product& produc
                              product.b_walk)) {
     if (auto code = lower_product_on_tensor_cores(context, product)) {
       if (product.relu) {
-        NodeCode activation = lower_activation(context.node, context.outputs[0]);
-        std::ranges::move(activation.kernels, std::back_inserter(code->kernels));
+        NodeCode rest = lower_product_rest(context.node, context.inputs, context.outputs[0], false);
+        std::ranges::move(rest.kernels, std::back_inserter(code->kernels));
       }
       return std::move(*code);
     }

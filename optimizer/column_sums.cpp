@@ -122,6 +122,7 @@ class SharedSums {
 
   void add_terms(const ColumnSums& member, std::vector<Variable>& terms) {
     if (!member.thin) return terms.push_back(member.wide);
+    const LocationScope scope(member.node->where());
     const std::int64_t few = member.thin.type().shape[1];
     for (std::int64_t i = 0; i < few; ++i) {
       const Variable factor = few == 1 ? member.thin : member.thin(all, slice(i, i + 1));
@@ -133,6 +134,7 @@ class SharedSums {
   /// What stands for a member, from the sums from `next` on.
   static Variable result_of(const ColumnSums& member, const Node& sums, std::size_t& next) {
     if (!member.thin) return sums.output(next++);
+    const LocationScope scope(member.node->where());
     std::vector<Operand> rows;
     for (std::int64_t i = 0; i < member.thin.type().shape[1]; ++i)
       rows.emplace_back(pad_left(sums.output(next++), 2));

@@ -49,6 +49,7 @@ std::optional<Variable> expanded(const Node& node) {
   const bool is_product = &op == &dot22_op() || &op == &dot22_scalar_op() || &op == &gemm_op();
   if (!is_product) return std::nullopt;
   const std::size_t first = &op == &gemm_op() ? 2 : 0;
+  const LocationScope scope(node.where());
   const auto product = outer_products(node.input(first), node.input(first + 1));
   return product ? std::optional(instead_of_product(node, *product)) : std::nullopt;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,8 +36,10 @@ class CROTON_API CudaLibraryStep {
   virtual std::size_t alignment() const { return 1; }
   /// Bytes of scratch memory, whose contents do not matter between runs.
   virtual std::size_t scratch_bytes() const { return 0; }
-  /// The output is that of the node without its attribute activation, which remains to be done.
-  virtual bool leaves_activation() const { return false; }
+  /// What of a product generated code has to do behind the step, in place: nothing, its activation, or first
+  /// to add its row (lower_product_rest).
+  enum class Rest : std::uint8_t { nothing, activation, row_and_activation };
+  virtual Rest rest() const { return Rest::nothing; }
   /// What runs, for profiles: "cuBLASLt", "cuDNN implicit_precomp_gemm".
   virtual std::string description() const = 0;
 };

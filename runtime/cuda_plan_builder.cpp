@@ -209,9 +209,13 @@ bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> in
     pointers.back().root =
         new_root({.kind = Root::Kind::computed, .device = &device, .node = &node, .bytes = bytes});
   }
-  const bool leaves_activation = call->leaves_activation();
+  const CudaLibraryStep::Rest rest = call->rest();
   add_draft(std::make_unique<CudaLibraryCallStep>(&node, device, std::move(call)), std::move(pointers));
-  if (leaves_activation) add_device_kernels(node, lower_activation(node, outputs[0].layout), inputs, outputs);
+  if (rest != CudaLibraryStep::Rest::nothing) {
+    const bool adds_row = rest == CudaLibraryStep::Rest::row_and_activation;
+    add_device_kernels(node, lower_product_rest(node, layouts_of(inputs), outputs[0].layout, adds_row),
+                       inputs, outputs);
+  }
   return true;
 }
 

@@ -141,16 +141,26 @@ class CudaProduct final : public CudaLibraryStep {
     if (operation_ != nullptr) blas.operation_destroy(operation_);
   }
 
-  /// Finds algorithms. False when the library has none.
+  /// Finds algorithms, for as much as the library can do at once. False when it has none at all.
   bool choose(CudaDevice& device) {
-    if (!has_relu_) return choose_algorithms(device);
-    if (choose_algorithms(device) && keeps_nan(device)) return true;
-    does_relu_ = false;
+    if (choose_algorithms(device) && (!does_relu_ || keeps_nan(device))) return true;
+    if (does_relu_) {
+      does_relu_ = false;
+      set_epilogue();
+      if (choose_algorithms(device)) return true;
+    }
+    // Of some products with a bias it has none for operands that lie anywhere.
+    if (p_.bias < 0) return false;
+    p_.bias = -1;
+    leaves_row_ = true;
     set_epilogue();
     return choose_algorithms(device);
   }
 
-  bool leaves_activation() const override { return has_relu_ && !does_relu_; }
+  Rest rest() const override {
+    if (leaves_row_) return Rest::row_and_activation;
+    return has_relu_ && !does_relu_ ? Rest::activation : Rest::nothing;
+  }
 
   void run(void* const* buffers, CUstream stream) override {
     const cublaslt::Library& blas = cublaslt::library();
@@ -348,6 +358,7 @@ class CudaProduct final : public CudaLibraryStep {
   BlasProduct p_;
   Arithmetic arithmetic_;
   bool has_relu_, does_relu_;  // the node; the library
+  bool leaves_row_ = false;
   cublaslt::Handle handle_;
   cublaslt::Operation operation_ = nullptr;
   cublaslt::Matrix a_ = nullptr, b_ = nullptr, c_ = nullptr, d_ = nullptr;

@@ -14,7 +14,7 @@ std::unique_ptr<CudaLibraryStep> make_cuda_product(CudaDevice& device, const Nod
                                                    std::span<const Layout> outputs);
 
 /// Whether a product of matrices on a device, of static shapes, is cuBLASLt's, which can add a bias and take
-/// a relu at once; it may still leave the relu to others (CudaLibraryStep::leaves_activation).
+/// a relu at once; it may still leave them to others (CudaLibraryStep::rest).
 bool is_cuda_product_with_epilogues(const Node& product);
 
 }  // namespace croton

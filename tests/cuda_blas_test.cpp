@@ -76,6 +76,13 @@ TEST_CASE("a relu that the library does not do as Croton does is a kernel",
   }
 }
 
+TEST_CASE("a bias that the library does not add is added by a kernel", "[.fake_blas][runtime][cuda][blas]") {
+  const OnFakeBlas fake;
+  set_fake_relu(FakeRelu::refuses_bias);
+  CHECK_THAT(checked_plan(network()), Contains("cuBLASLt tf32 GpuGemm") && Contains("kernel"));
+  CHECK_THAT(checked_plan(dot(x, w) + b), Contains("cuBLASLt tf32 GpuGemm") && Contains("kernel"));
+}
+
 TEST_CASE("what is read beside the relu is computed without it", "[.fake_blas][runtime][cuda][blas]") {
   const OnFakeBlas fake;
   CHECK_THAT(checked_plan(sum(network()) + sum(dot(x, w) + b)), !Contains("relu"));

@@ -22,8 +22,8 @@ void plant_fake_bug(FakeKernelBug planted);
 /// The ranges that NVTX was told of since the last time, one a line, indented.
 std::string fake_nvtx_said();
 
-/// What the fake cuBLASLt (fake_blas.cpp) does with a relu from now on.
-enum class FakeRelu : int { keeps_nan, drops_nan, refuses };
+/// What the fake cuBLASLt (fake_blas.cpp) does with a relu, or also with a bias, from now on.
+enum class FakeRelu : int { keeps_nan, drops_nan, refuses, refuses_bias };
 void set_fake_relu(FakeRelu habit);
 
 /// Functions run on the fake device while this lives; kernels are compiled for the CPU.

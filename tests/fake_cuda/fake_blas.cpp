@@ -33,8 +33,8 @@ namespace {
 
 constexpr int not_supported = 15, out_of_range = 7;
 
-// What it does with a relu: takes it, drops NaN in it as fmaxf does, has no algorithm for it.
-enum class ReluHabit : int { keeps_nan, drops_nan, refuses };
+// What it does with a relu: takes it, drops NaN in it as fmaxf does, has no algorithm for it, nor for a bias.
+enum class ReluHabit : int { keeps_nan, drops_nan, refuses, refuses_bias };
 ReluHabit habit = ReluHabit::keeps_nan;
 
 bool takes_relu_of(int epilogue) { return epilogue == take_relu || epilogue == add_bias_take_relu; }
@@ -143,7 +143,9 @@ FAKE int cublasLtMatmulPreferenceSetAttribute(Preference, int, const void*, std:
 FAKE int cublasLtMatmulAlgoGetHeuristic(Handle, Operation operation, Matrix, Matrix, Matrix, Matrix,
                                         Preference, int, HeuristicResult* results, int* found) {
   *found = 0;
-  if (habit == ReluHabit::refuses && takes_relu_of(operation->epilogue)) return not_supported;
+  const bool refuses_relu = habit == ReluHabit::refuses || habit == ReluHabit::refuses_bias;
+  if (refuses_relu && takes_relu_of(operation->epilogue)) return not_supported;
+  if (habit == ReluHabit::refuses_bias && adds_bias(operation->epilogue)) return not_supported;
   results[0] = {};
   *found = 1;
   return 0;
