@@ -1,6 +1,6 @@
 // Convolutions over other layouts than bc01 (conv_c01b.cpp, conv_dnn_graph.cpp) are built between
-// transpositions. Elementwise work behind one is done in its layout, so that the transposition moves on
-// towards the next convolution, whose own undoes it.
+// transpositions. Elementwise work and pooling behind one are done in its layout, so that the transposition
+// moves on towards the next convolution, whose own undoes it.
 
 #include "croton/optimizer/conv_layouts.h"
 
@@ -12,8 +12,11 @@
 #include "croton/graph/op.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/ops/elementwise.h"
+#include "croton/ops/indexing.h"
+#include "croton/ops/pool.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/optimizer/expressions.h"
+#include "croton/optimizer/match.h"
 #include "croton/optimizer/passes.h"
 
 namespace croton {
@@ -43,6 +46,37 @@ bool is_spread(const Variable& x, const Node& node) {
   return x.type().shape.count() < node.type().shape.count();
 }
 
+/// What a pool_2d node gives, of x whose rows and columns are the two axes in the middle, as they are in b01c
+/// and c01b. Nothing where windows reach outside, or have many elements.
+std::optional<Variable> pooled_in_middle(const Variable& x, const Node& node) {
+  constexpr std::int64_t most_elements = 16;
+  const PoolWindows windows(node.attributes());
+  const Shape& out = node.type().shape;
+  const std::int64_t elements = windows.ws.count();
+  if (elements < 1 || elements > most_elements || out.count() == 0) return std::nullopt;
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const std::int64_t reached = (out[2 + axis] - 1) * windows.stride[axis] + windows.ws[axis];
+    if (windows.pad[axis] != 0 || reached > x.type().shape[1 + axis]) return std::nullopt;
+  }
+  const auto every = [&](std::size_t axis, std::int64_t first) {
+    const std::int64_t stride = windows.stride[axis];
+    return slice(first, first + (out[2 + axis] - 1) * stride + 1, stride);
+  };
+  std::vector<Variable> parts;
+  for (std::int64_t row = 0; row < windows.ws[0]; ++row) {
+    for (std::int64_t column = 0; column < windows.ws[1]; ++column)
+      parts.push_back(x(all, every(0, row), every(1, column), all));
+  }
+  const bool is_max = windows.mode == PoolWindows::Mode::max;
+  const bool is_mean = !is_max && windows.mode != PoolWindows::Mode::sum;
+  // Sums of halves would be rounded between the additions.
+  if (!is_max && size_of(x.dtype()) < size_of(DType::float32)) return std::nullopt;
+  const Variable folded =
+      parts.size() == 1 ? parts[0] : elementwise(is_max ? "maximum" : "add", std::move(parts));
+  if (!is_mean) return folded;
+  return elementwise("true_div", {folded, uniform_constant(static_cast<double>(elements), x.dtype(), 4)});
+}
+
 class LayoutKeeper {
  public:
   explicit LayoutKeeper(FunctionGraph& graph) : graph_(graph) {}
@@ -54,6 +88,8 @@ class LayoutKeeper {
       if (!node->is_apply() || graph_.client_count(node->output()) == 0) continue;
       if (&node->op() == &dimshuffle_op()) {
         meet(*node);
+      } else if (&node->op() == &pool_2d_op()) {
+        pool_in_layout(*node);
       } else if (as_elementwise(node->op()) != nullptr && node->output_count() == 1) {
         move_behind(*node);
       }
@@ -103,10 +139,22 @@ class LayoutKeeper {
       operands.push_back(known != lying_.end() ? known->second.value
                                                : dimshuffle(x, axes_into(*layout, axes)));
     }
-    const Variable moved = apply_op(node.op(), std::move(operands), node.attributes());
-    const Variable transposed = dimshuffle(moved, axes_out_of(*layout, axes));
+    put(node, *layout, apply_op(node.op(), std::move(operands), node.attributes()));
+  }
+
+  /// Pooling of what lies in another layout, as elementwise work on the windows' first elements, on their
+  /// second ones and so on: side by side lie channels or images, not rows.
+  void pool_in_layout(Node& node) {
+    const auto known = lying_.find(node.input(0));
+    if (known == lying_.end() || node.type().shape.size() != 4) return;
+    const auto [layout, x] = known->second;
+    if (const std::optional<Variable> pooled = pooled_in_middle(x, node)) put(node, layout, *pooled);
+  }
+
+  void put(Node& node, ConvLayout layout, const Variable& value) {
+    const Variable transposed = dimshuffle(value, axes_out_of(layout, value.type().shape.size()));
     graph_.replace(node.output(), transposed, "conv_layouts");
-    lying_.emplace(transposed, Lying{*layout, moved});
+    lying_.emplace(transposed, Lying{layout, value});
   }
 
   FunctionGraph& graph_;

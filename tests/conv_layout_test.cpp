@@ -93,6 +93,39 @@ TEST_CASE("between convolutions over b01c nothing is transposed", "[optimizer][c
                  function({x, w1, w2, b}, expected).call_all(values)[0], 1e-4, 1e-4));
 }
 
+TEST_CASE("pooling between convolutions keeps their layout", "[optimizer][conv][layout]") {
+  std::mt19937 random(21);
+  const auto pooled = [&](const ConvCandidate& candidate, const PoolOptions& options, std::size_t left) {
+    const Variable x = tensor(DType::float32, {17, 3, 14, 13}), w1 = tensor(DType::float32, {8, 3, 3, 3}),
+                   w2 = tensor(DType::float32, {4, 8, 3, 3});
+    const auto by = [&](const ConvCandidate* by_candidate) {
+      const auto convolved = [&](const Variable& image, const Variable& filters) {
+        const Variable y = conv2d(image, filters, {.filter_flip = false});
+        if (by_candidate == nullptr) return y;
+        const ConvProblem p = conv_problem(*y.node());
+        return by_candidate->build(p, image, filters, conv_attributes(p));
+      };
+      return convolved(pool_2d(tanh(convolved(x, w1)), {2, 3}, options), w2);
+    };
+    FunctionGraph graph(std::vector<Variable>{x, w1, w2}, std::vector<Variable>{by(&candidate)});
+    specialize(graph, Query(), {});
+    CHECK(transpositions(graph, 0) == left);
+    std::vector<Tensor> values;
+    for (const Variable& v : {x, w1, w2})
+      values.push_back(uniform_tensor(v.type().shape, DType::float32, random));
+    CHECK(allclose(function({x, w1, w2}, by(&candidate)).call_all(values)[0],
+                   function({x, w1, w2}, by(nullptr)).call_all(values)[0], 1e-4, 1e-4));
+  };
+  for (const ConvCandidate* candidate : {&conv_c01b, &conv_dnn_b01c}) {
+    for (const char* mode : {"max", "sum", "average_exc_pad"}) {
+      pooled(*candidate, {.mode = mode}, 4);                    // of image, filters and result
+      pooled(*candidate, {.stride = {1, 2}, .mode = mode}, 4);  // windows that overlap
+      pooled(*candidate, {.pad = {1, 1}, .mode = mode}, 6);     // windows that reach outside
+      pooled(*candidate, {.ignore_border = false, .mode = mode}, 6);
+    }
+  }
+}
+
 TEST_CASE("filters are turned around outside of cuDNN's graphs", "[optimizer][conv][layout]") {
   std::mt19937 random(12);
   int computed = 0;
