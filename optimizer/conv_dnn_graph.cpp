@@ -30,6 +30,7 @@ std::size_t graph_workspace(const ConvProblem& p) {
 
 /// The kernels turned around.
 Variable flipped(const ConvProblem& p, const Variable& filters) {
+  if (p.kernel.count() == 1) return filters;
   std::vector<Subscript> index{all, all};
   for (int axis = 0; axis < p.rank; ++axis) index.emplace_back(slice(none, none, -1));
   return filters.index(index);
@@ -40,7 +41,7 @@ Variable as_correlation(const ConvProblem& problem, Variable first, Variable sec
                         const Attributes& attributes,
                         Variable (*build)(const ConvProblem&, const Variable&, const Variable&,
                                           const Attributes&)) {
-  if (!problem.flip || problem.kernel.count() == 1) return build(problem, first, second, attributes);
+  if (!problem.flip) return build(problem, first, second, attributes);
   ConvProblem p = problem;
   p.flip = false;
   if (p.direction == ConvDirection::forward) second = flipped(p, second);

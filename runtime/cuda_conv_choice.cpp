@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "croton/graph/flags.h"
 #include "croton/runtime/cuda_known_choices.h"
 
 namespace croton {
@@ -39,7 +40,9 @@ std::optional<CudnnAlgorithm> from_text(const std::string& text) {
 
 std::size_t most_conv_workspace(std::size_t operand_bytes) {
   constexpr std::size_t mebibyte = std::size_t{1} << 20;
-  return std::clamp(8 * operand_bytes, 256 * mebibyte, 3072 * mebibyte);
+  const std::size_t usual = std::clamp(8 * operand_bytes, 256 * mebibyte, 3072 * mebibyte);
+  const int most = config().metaopt_max_workspace();
+  return most > 0 ? std::min(usual, static_cast<std::size_t>(most) * mebibyte) : usual;
 }
 
 std::optional<CudnnAlgorithm> fastest_conv_algorithm(

@@ -21,7 +21,8 @@ struct CudnnAlgorithm {
   bool operator==(const CudnnAlgorithm&) const = default;
 };
 
-/// How many bytes of workspace an algorithm may have whose operands have so many.
+/// How many bytes of workspace an algorithm may have whose operands have so many; no more than the flag
+/// metaopt.max_workspace says.
 CROTON_API std::size_t most_conv_workspace(std::size_t operand_bytes);
 
 /// The fastest of the candidates (in the order of the library's guess), which `seconds` measures: nothing

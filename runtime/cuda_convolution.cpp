@@ -258,6 +258,8 @@ class CudaConvolution final : public CudaLibraryStep {
         p.groups, p.flip);
     if (request.compute_type != cudnn::type_of_sums(type, "as_input_f32")) text += "\nadds up in float16";
     if (request.workspace) text += fmt::format("\nworkspace {}", *request.workspace);
+    if (const int most = config().metaopt_max_workspace(); most > 0)
+      text += fmt::format("\nat most {} MiB", most);
     if (request.is_once()) text += "\n" + request.algorithm;
     return text;
   }
