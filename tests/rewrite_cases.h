@@ -19,8 +19,9 @@ namespace croton::test {
 ///     excluding fusion            a query's words, optional; so including, requiring
 ///     specialized                 specialize() too; without it only optimize()
 ///     device cuda                 specialize() for that device, optional; ops that it has no code for behind
-///     it values 0.1 3                the interval that inputs are drawn from when values are compared,
-///     optional log(1 + exp(x))             an expression; a tuple gives several outputs
+///                                 it. A library does all that may stand behind products there
+///     values 0.1 3                the interval that inputs are drawn from when values are compared, optional
+///     log(1 + exp(x))             an expression; a tuple gives several outputs
 ///     ---
 ///     graph (…) { … }             what it becomes
 struct RewriteCase {
