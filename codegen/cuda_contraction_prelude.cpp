@@ -228,6 +228,9 @@ template <class C> struct Gather {
   u32 taps[C::lanes_are_rows ? T::steps : 1];  // a bit for each tap whose element exists; or for the row
   i32 first_row;
   Value staged[T::staged];
+  // Places of rows that are looked up in every tile.
+  static constexpr bool keeps_rows = !C::lanes_are_rows && C::bounds == 0 && T::other_steps <= 16;
+  i32 kept[keeps_rows ? T::other_steps : 1];
 
   DEVICE Gather(const Element* gathered, const typename C::Part& p, Where* spots, i32 row) : from(gathered), part(p), table(spots), first_row(row) {
     lane = (int)threadIdx.x % T::lanes;
@@ -254,6 +257,13 @@ template <class C> struct Gather {
       for (int r = (int)threadIdx.x; r < C::tile_rows; r += C::threads)
         if (row + r < C::rows(part)) table[r] = C::gathered_row(part, row + r);
       block_barrier();
+      if constexpr (keeps_rows) {
+#pragma unroll
+        for (int j = 0; j < T::other_steps; ++j) {
+          const int r = other + j * T::others;
+          kept[j] = table[C::has_full_rows || row + r < C::rows(part) ? r : 0].offset;
+        }
+      }
     }
   }
 
@@ -314,7 +324,11 @@ template <class C> struct Gather {
         for (int j = 0; j < T::other_steps; ++j) {
           const int r = other + j * T::others;
           const bool is_row = C::has_full_rows || first_row + r < C::rows(part);
-          const Where row = table[is_row ? r : 0];
+          Where row;
+          if constexpr (keeps_rows)
+            row.offset = kept[j];
+          else
+            row = table[is_row ? r : 0];
           fetch_one(to, T::at(j * T::others, i * T::lanes * C::width), from + (row.offset + w.offset), is_there && is_row && C::inside(part, row, w),
                     number++);
         }

@@ -104,7 +104,7 @@ DEVICE void multiply_by_groups(S& s, const Factors& factors, const u32* packed, 
   using P = PackedTile<C>;
   constexpr int steps = C::tile_depth / 16;
   static_assert(C::row_units == 1, "16 rows a warp");
-  const SharedPlace columns = shared_place(packed) + s.first_column / 8 * P::unit * 4;
+  const SharedPlace columns = shared_place(packed);  // the same for all threads
   typename A::Factors x[steps];
 #pragma unroll
   for (int k = 0; k < steps; ++k) x[k] = factors(k);
@@ -140,13 +140,13 @@ template <class C> struct Patch {
   i32* spots;   // of positions in the gathered operand; -1: padding
   i32* depths;  // where depths are, from the place of a row on
   Value* memory;
-  const Value* of_chunk;     // the tile's channels under its tap
+  const Value* of_tile[2];  // this lane's rows, at the tile's channels under its tap
   const i32* depths_of_tile;
-  i32 begin;
+  i32 begin, lane_depth;
   i32 rows[2];  // places of this lane's rows
 
   template <class Table> DEVICE Patch(const Element* gathered, const typename C::Part& p, Table* table, i32 row)
-      : from(gathered), part(p), spots(reinterpret_cast<i32*>(table)), depths(spots + pitch) {
+      : from(gathered), part(p), spots(reinterpret_cast<i32*>(table)), depths(spots + pitch), lane_depth((i32)threadIdx.x % 4 * 2) {
     const i32 lane_row = row + (i32)threadIdx.x / 32 * 16 + (i32)threadIdx.x % 32 / 4;
     const i32 first = C::padded_row(part, row).offset;
 #pragma unroll
@@ -170,6 +170,8 @@ template <class C> struct Patch {
   DEVICE void keep(Value* place, i32 first) {
     memory = place;
     begin = first;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) of_tile[i] = memory + rows[i];
     if constexpr (!C::has_chunks) {
       for (i32 i = (i32)threadIdx.x; i < pitch; i += C::threads) memory[zeros + i] = 0;
     }
@@ -201,9 +203,11 @@ template <class C> struct Patch {
   DEVICE void turn_to(i32 tile) {
     if constexpr (C::has_chunks) {
       const i32 chunk = tile / C::taps(part);
-      of_chunk = memory + chunk % 2 * zeros + C::padded_tap(part, tile - chunk * C::taps(part)).offset + threadIdx.x % 4 * 2 * pitch;
+      const Value* const at = memory + chunk % 2 * zeros + C::padded_tap(part, tile - chunk * C::taps(part)).offset + lane_depth * pitch;
+#pragma unroll
+      for (int i = 0; i < 2; ++i) of_tile[i] = at + rows[i];
     } else {
-      depths_of_tile = depths + tile * C::tile_depth + threadIdx.x % 4 * 2;
+      depths_of_tile = depths + tile * C::tile_depth + lane_depth;
     }
   }
   // This lane's factors of 16 depths k.
@@ -212,19 +216,17 @@ template <class C> struct Patch {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const i32 depth = 16 * k + 8 * half;
-      const Value* at[2];
+      Pack<i32, 2> at;
       if constexpr (C::has_chunks) {
-        at[0] = of_chunk + depth * pitch;
-        at[1] = at[0] + pitch;
+        at.at[0] = depth * pitch;
+        at.at[1] = (depth + 1) * pitch;
       } else {
-        const Pack<i32, 2> both = load_pack<2>(depths_of_tile + depth);
-        at[0] = memory + both.at[0];
-        at[1] = memory + both.at[1];
+        at = load_pack<2>(depths_of_tile + depth);
       }
 #pragma unroll
       for (int upper = 0; upper < 2; ++upper)
 #pragma unroll
-        for (int d = 0; d < 2; ++d) v[4 * half + 2 * upper + d] = at[d][rows[upper]];
+        for (int d = 0; d < 2; ++d) v[4 * half + 2 * upper + d] = of_tile[upper][at.at[d]];
     }
     return C::Arithmetic::split(v);
   }

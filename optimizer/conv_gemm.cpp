@@ -86,19 +86,22 @@ Support gemm_on_gpu(const ConvProblem& p) {
 constexpr std::int64_t least_favoured_channels = 32;
 constexpr std::int64_t least_favoured_depth = 128;
 constexpr std::int64_t least_favoured_positions = 8192;
-// And for fewer channels under large kernels: 0.8 and 0.7 of its time forward and for the filters' gradient
-// of LeNet's second layer, 1.2 for the inputs' gradient.
-constexpr std::int64_t least_channels_under_large_kernels = 16;
+// And for few channels under large kernels: forward and for the filters' gradient 0.3 and 0.5 of its time for
+// 20 channels under 5 x 5, 0.5 and 0.75 for 32 (in TF32 0.4 and 0.6, 0.7 and 0.97); for the inputs' gradient
+// 1.0 to 1.9.
+constexpr std::int64_t least_channels_under_large_kernels = 16, most_channels_under_large_kernels = 63;
 constexpr std::int64_t large_kernel = 25;
 
 std::string gemm_favoured(const ConvProblem& p) {
-  if (p.device.is_host() || p.dtype != DType::float32 || config().precision() != Precision::ieee) return {};
+  if (p.device.is_host() || p.dtype != DType::float32) return {};
+  const Precision precision = config().precision();
+  if (precision != Precision::ieee && precision != Precision::tf32) return {};
   const auto is_one = [](std::int64_t n) { return n == 1; };
   const bool has_stride = !std::ranges::all_of(p.stride, is_one);
   const bool has_dilation = !std::ranges::all_of(p.dilation, is_one);
   const std::int64_t channels = p.channels / p.groups;
   if (p.direction != ConvDirection::backward_inputs && channels >= least_channels_under_large_kernels &&
-      channels < least_favoured_channels && p.filters / p.groups >= least_favoured_channels &&
+      channels <= most_channels_under_large_kernels && p.filters / p.groups >= least_favoured_channels &&
       p.kernel.count() >= large_kernel && p.batch * p.out.count() >= least_favoured_positions) {
     return fmt::format("ahead of the library on a GPU: {} channels a group under a kernel of {} elements",
                        channels, p.kernel.count());
@@ -107,11 +110,11 @@ std::string gemm_favoured(const ConvProblem& p) {
                             gpu_sides(p).depth >= least_favoured_depth &&
                             p.batch * p.out.count() >= least_favoured_positions;
   if (!has_channels || !(has_stride || has_dilation || p.kernel.count() == 1)) return {};
-  return fmt::format(
-      "ahead of the library on a GPU: with {} cuDNN has no transforms, and its float32 no tensor cores",
-      has_stride     ? "strides"
-      : has_dilation ? "dilation"
-                     : "kernels of one element");
+  return fmt::format("ahead of the library on a GPU: with {} cuDNN has no transforms{}",
+                     has_stride     ? "strides"
+                     : has_dilation ? "dilation"
+                                    : "kernels of one element",
+                     precision == Precision::ieee ? ", and its float32 no tensor cores" : "");
 }
 
 Support gemm_on_cpu(const ConvProblem& p) {

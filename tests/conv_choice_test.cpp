@@ -107,8 +107,25 @@ TEST_CASE("on a GPU generated products go before the library where it has no tra
   CHECK(chosen(p) == "gemm");
   CHECK_THAT(choose_convolution(p, {}).text(), Catch::Contains("with strides cuDNN has no transforms"));
   CHECK(chosen(p, Query(ModeName::FAST_COMPILE)) == "dnn");
-  const ConfigScope flags({{"precision", "tf32"}});
+  {
+    const ConfigScope flags({{"precision", "tf32"}});
+    CHECK(chosen(p) == "gemm");
+  }
+  const ConfigScope flags({{"precision", "bf16"}});
   CHECK(chosen(p) == "dnn");
+}
+
+TEST_CASE("on a GPU generated products go before the library for few channels under large kernels",
+          "[optimizer][conv]") {
+  for (const std::int64_t channels : {20, 32}) {
+    ConvProblem p = problem(500, channels, 64);
+    p.device = Device::cuda(0);
+    CHECK(chosen(p) == "gemm");
+    p.direction = ConvDirection::backward_weights;
+    CHECK(chosen(p) == "gemm");
+    p.direction = ConvDirection::backward_inputs;
+    CHECK(chosen(p) == "dnn");
+  }
 }
 
 TEST_CASE("FAST_COMPILE makes no code for a convolution that a library computes", "[optimizer][conv]") {
