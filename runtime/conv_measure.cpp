@@ -83,6 +83,14 @@ std::optional<ConvMeasurement> recall(const LedgerEntry& entry,
   return measurement;
 }
 
+// The operands of so many convolutions are held at the same time.
+constexpr std::size_t most_prepared_bytes = std::size_t{2} << 30;
+
+std::size_t bytes_of(const ConvProblem& p) {
+  const std::int64_t elements = p.image_shape().count() + p.filter_shape().count() + p.out_shape().count();
+  return static_cast<std::size_t>(elements) * size_of(p.dtype);
+}
+
 /// What an entry of a ledger is found by: problem and context.
 using EntryKey = std::pair<std::string, std::string>;
 
@@ -93,9 +101,12 @@ class Measurer final : public ConvMeasurer {
     const std::lock_guard guard(mutex_);
     std::vector<EntryKey> keys;
     std::vector<ConvTask> open;
+    std::size_t bytes = 0;
     for (const ConvTask& task : tasks) {
       const EntryKey key = key_of(task);
       if (task.candidates.empty() || prepared_.contains(key) || recall_known(task, key)) continue;
+      bytes += bytes_of(task.problem);
+      if (bytes > most_prepared_bytes) break;  // the others' candidates are compiled when they are measured
       prepared_.emplace(key, nullptr);
       keys.push_back(key);
       open.push_back(task);

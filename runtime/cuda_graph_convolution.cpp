@@ -205,7 +205,8 @@ std::unique_ptr<CudaLibraryStep> make_graph_convolution(CudaDevice& device, cons
   auto step = std::make_unique<CudaGraphConvolution>(device, convolution);
   if (!step->choose(device, convolution, p.dtype))
     throw DeviceError("cuDNN " + cudnn::library().version +
-                      " has no engine for the graph of this convolution");
+                      " has no engine for the graph of this convolution; optimizer_excluding=conv_dnn takes "
+                      "another implementation");
   return step;
 }
 
