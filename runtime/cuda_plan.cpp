@@ -14,13 +14,6 @@
 
 namespace croton {
 
-namespace {
-
-// Fewer are enqueued faster one by one.
-constexpr std::size_t least_steps_of_a_graph = 3;
-
-}  // namespace
-
 CudaPlan::CudaPlan(std::vector<CudaDevice*> devices, std::shared_ptr<const std::string> label)
     : devices_(std::move(devices)), label_(std::move(label)), arenas_(devices_.size()) {
   for (const CudaDevice* device : devices_) device_bits_ |= std::uint64_t{1} << device->ordinal();

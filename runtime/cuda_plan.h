@@ -38,6 +38,9 @@ class CudaPlan {
   /// `devices`: by ordinal.
   CudaPlan(std::vector<CudaDevice*> devices, std::shared_ptr<const std::string> label);
 
+  /// Stretches of so many steps are recorded; fewer are enqueued faster one by one.
+  static constexpr std::size_t least_steps_of_a_graph = 3;
+
   const std::vector<CudaDevice*>& devices() const { return devices_; }
   /// A bit for each, by ordinal.
   std::uint64_t device_bits() const { return device_bits_; }

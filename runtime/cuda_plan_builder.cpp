@@ -21,7 +21,7 @@ std::size_t bytes_of(const Layout& layout) {
 }
 
 // Results of libraries with fewer bytes are copied: that costs less than a further recorded graph.
-constexpr std::size_t least_bytes_in_place = std::size_t{1} << 18;
+constexpr std::size_t least_bytes_in_place = std::size_t{1} << 24;
 
 /// The elements lie side by side in some order of the axes.
 bool is_dense(const Layout& layout) {

@@ -291,10 +291,12 @@ void PlanBuilder::add_kernels(const Node& node, NodeCode code, std::span<const P
 bool PlanBuilder::add_results() {
   plan_->output_count_ = request_.output_count;
   const auto add = [&](Place place) {
+    // Where nothing is recorded addresses may differ from call to call.
+    const bool is_recorded = drafts_.size() >= CudaPlan::least_steps_of_a_graph;
     const auto can_be_result = [&](const Root& root) {
       return root.kind == Root::Kind::computed && root.result < 0 && place.offset == 0 &&
-             is_contiguous(place.layout) && root.bytes == bytes_of(place.layout) && !root.is_pinned_down &&
-             request_.checks.guard_bytes == 0;
+             is_contiguous(place.layout) && root.bytes == bytes_of(place.layout) &&
+             !(root.is_pinned_down && is_recorded) && request_.checks.guard_bytes == 0;
     };
     if (!can_be_result(roots_[static_cast<std::size_t>(place.root)])) place = copy(place);
     roots_[static_cast<std::size_t>(place.root)].result = static_cast<std::int32_t>(plan_->results_.size());
