@@ -357,44 +357,20 @@ class Writer {
          term_of([](const Part&, const Cut& cut) { return cut.packed_threads; }));
   }
 
+  /// The tiles, and the tables of places behind them.
   std::uint32_t shared_bytes() const {
     const ContractionTile& t = c_.tile;
-    const bool is_half = c_.dtype == DType::float16 || c_.dtype == DType::bfloat16;
     const bool by_rows = c_.lanes == Lanes::rows;
-    const std::int64_t value = c_.dtype == DType::float64 ? 8 : 4;
-    const std::int64_t gathered =
-        value * (by_rows ? t.depth * (t.rows() + 4) : t.rows() * (t.depth + (c_.is_tensor_core() ? 8 : 1)));
-    const bool other_by_columns = c_.other_lanes == Lanes::rows;
-    const std::int64_t packed =
-        c_.is_direct ? 4 * (other_by_columns ? t.depth * (t.columns() + 4) : t.columns() * (t.depth + 8))
-                     : 4 * std::int64_t{words_of_unit(c_.arithmetic)} * (t.depth / 16) * (t.columns() / 8);
-    std::int64_t spots = by_rows ? 0 : t.rows();
-    if (c_.is_direct && !other_by_columns) spots += t.columns();
+    std::int64_t depths = 0;  // in a table
     for (const Cut& cut : cuts_) {
-      if (by_rows && !has_chunks_) spots = std::max(spots, cut.depth);
+      if (by_rows && !has_chunks_) depths = std::max(depths, cut.depth_tiles * t.depth);
     }
-    const std::int64_t spot = gathered_bounds_.empty() ? 8 : gathered_bounds_.size() == 1 ? 8 : 16;
-    const int stages = is_half ? 2 : t.stages;
-    if (t.patch > 0) {
-      const PatchCut patch = patch_cut(c_);
-      std::int64_t depths = 0;  // whose places are kept
-      for (const Cut& cut : cuts_)
-        depths = std::max(depths, patch.is_resident ? cut.depth_tiles * t.depth : 0);
-      return static_cast<std::uint32_t>(patch.bytes() + stages * packed + 4 * (patch.pitch + depths));
-    }
-    return static_cast<std::uint32_t>(stages * (gathered + packed) + spots * spot);
-  }
-
-  /// Of a thread, about: sums, factors of the packed operand, and the rest.
-  int registers() const {
-    const ContractionTile& t = c_.tile;
-    if (!c_.is_tensor_core()) return 168;
-    const int sums = 4 * t.row_units * t.column_units, rest = 72;
-    const int words = words_of_unit(c_.arithmetic) / 32 * (t.depth / 16);
-    if (!t.by_groups) return std::clamp(sums + words * t.column_units + rest, 96, 255);
-    // The packed operand's factors stay in shared memory; long sums are made of tiles' sums.
-    const int factors = 2 * words * t.row_units;
-    return std::clamp(sums * (adds_up_tiles(c_.arithmetic) ? 2 : 1) + factors + rest, 96, 255);
+    if (t.patch > 0)
+      return static_cast<std::uint32_t>(bytes_of_tiles(c_) + 4 * (patch_cut(c_).pitch + depths));
+    std::int64_t spots = by_rows ? depths : t.rows();
+    if (c_.is_direct && c_.other_lanes == Lanes::depth) spots += t.columns();
+    const std::int64_t spot = gathered_bounds_.size() < 2 ? 8 : 16;
+    return static_cast<std::uint32_t>(bytes_of_tiles(c_) + spots * spot);
   }
 
   CudaSource assemble() {
@@ -463,7 +439,7 @@ class Writer {
       const std::uint32_t shared = shared_bytes();
       const int threads = c_.tile.threads();
       const int by_memory = static_cast<int>(224u * 1024u / (shared + 1024u));
-      const int by_registers = 65536 / (threads * registers());
+      const int by_registers = 65536 / (threads * registers_of(c_));
       const int together = std::max(1, std::min(by_memory, by_registers));
       const std::string bounds = fmt::format(", {}", together);
       if (c_.is_direct) {

@@ -55,20 +55,15 @@ Costs costs_of(Arithmetic a) {
   }
 }
 
-std::int64_t shared_bytes_of(const CudaContraction& c, const ContractionTile& t, int stages) {
-  const int planes = c.arithmetic == Arithmetic::tf32x3 ? 2 : 1;
-  const int size = c.arithmetic == Arithmetic::bf16 || c.arithmetic == Arithmetic::fp16 ? 2
-                   : c.arithmetic == Arithmetic::fp64                                   ? 8
-                                                                                        : 4;
-  if (t.patch > 0) {
-    CudaContraction cut = c;
-    cut.tile = t;
-    return patch_cut(cut).bytes() + stages * planes * size * t.depth * t.columns();
-  }
-  const std::int64_t value = c.arithmetic == Arithmetic::fp64 ? 8 : 4;
-  const std::int64_t gathered =
-      value * (c.lanes == CudaContraction::Lanes::rows ? t.depth * (t.rows() + 4) : t.rows() * (t.depth + 8));
-  return stages * (gathered + planes * size * t.depth * t.columns());
+/// The contraction with this tile.
+CudaContraction with_tile(const CudaContraction& c, const ContractionTile& tile) {
+  CudaContraction cut = c;
+  cut.tile = tile;
+  return cut;
+}
+std::int64_t bytes_of_tiles(const CudaContraction& c, ContractionTile t, int stages) {
+  t.stages = stages;
+  return croton::bytes_of_tiles(with_tile(c, t));
 }
 
 /// Clocks as measured on an H200, relative to the estimate: more columns a warp are fewer reads of the
@@ -105,14 +100,12 @@ std::optional<ContractionTile> with_patch(const CudaContraction& c, ContractionT
     return std::nullopt;
   t.patch = patch_of_tile(c, t);
   if (t.patch == 0 || t.patch > most_positions) return std::nullopt;
-  CudaContraction cut = c;
-  cut.tile = t;
   // Where few taps share what is fetched, fetching for each is as fast.
   constexpr std::int64_t many_taps = 16;
-  const bool is_resident = patch_cut(cut).is_resident;
+  const bool is_resident = patch_cut(with_tile(c, t)).is_resident;
   if (!is_resident && taps_of(c) < many_taps) return std::nullopt;
   t.stages = 3;
-  if (shared_bytes_of(c, t, t.stages) > most_bytes) return std::nullopt;
+  if (bytes_of_tiles(c, t, t.stages) > most_bytes) return std::nullopt;
   if (is_resident) return t;
   const std::int64_t channels = c.parts.front().depth.front();
   if (static_cast<double>(up_to_multiple(channels, t.depth)) > most_filled * static_cast<double>(channels))
@@ -142,7 +135,7 @@ void add_group_tiles(const CudaContraction& c, std::int64_t columns, std::vector
   for (const int warps : {4, 8}) {
     for (const int depth : {16, 32}) {
       ContractionTile t{warps, 1, 1, column_units, depth, 3, true};
-      if (shared_bytes_of(c, t, 4) <= 72 * 1024 * warps / 4) t.stages = 4;
+      if (bytes_of_tiles(c, t, 4) <= 72 * 1024 * warps / 4) t.stages = 4;
       tiles.push_back(t);
       if (const auto patched = with_patch(c, t)) tiles.push_back(*patched);
     }
@@ -160,7 +153,7 @@ std::vector<ContractionTile> tiles_for(const CudaContraction& c, const GpuTraits
     if (t.columns() > 8 && t.columns() / 2 >= columns) return;
     // Rounds of memory accesses that are on their way while three blocks share a multiprocessor.
     constexpr std::int64_t third = 72 * 1024;
-    if (shared_bytes_of(c, t, 4) <= third * (t.threads() / 128)) t.stages = 4;
+    if (bytes_of_tiles(c, t, 4) <= third * (t.threads() / 128)) t.stages = 4;
     if (std::ranges::find(tiles, t) == tiles.end()) tiles.push_back(t);
   };
   if (a == Arithmetic::fp64) {
@@ -195,14 +188,10 @@ std::vector<ContractionTile> tiles_for(const CudaContraction& c, const GpuTraits
 /// By registers and shared memory.
 double blocks_together(const CudaContraction& c, const ContractionTile& t) {
   constexpr int all_registers = 65536, all_shared = 224 * 1024;
-  const int planes = c.arithmetic == Arithmetic::tf32x3 ? 2 : 1;
-  const int sums = c.is_tensor_core() ? 4 * t.row_units * t.column_units : 64;
-  const int factors = t.by_groups
-                          ? (adds_up_tiles(c.arithmetic) ? sums : 0) + 8 * planes * t.depth / 16 * t.row_units
-                          : 4 * planes * t.depth / 16 * t.column_units;
-  const int registers = std::clamp(sums + factors + 72, 96, 255);
-  const auto shared = static_cast<int>(shared_bytes_of(c, t, t.stages));
-  return std::max(1, std::min(all_registers / (registers * t.threads()), all_shared / (shared + 1024)));
+  const CudaContraction cut = with_tile(c, t);
+  const auto shared = static_cast<int>(bytes_of_tiles(cut));
+  return std::max(1,
+                  std::min(all_registers / (registers_of(cut) * t.threads()), all_shared / (shared + 1024)));
 }
 
 double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_t splits,

@@ -97,6 +97,34 @@ int words_of_unit(ContractionArithmetic a) {
   }
 }
 
+std::int64_t bytes_of_tiles(const CudaContraction& c) {
+  using Lanes = CudaContraction::Lanes;
+  const ContractionTile& t = c.tile;
+  const std::int64_t value = c.dtype == DType::float64 ? 8 : 4;
+  const std::int64_t packed =
+      !c.is_direct ? 4 * std::int64_t{words_of_unit(c.arithmetic)} * (t.depth / 16) * (t.columns() / 8)
+      : c.other_lanes == Lanes::rows ? value * t.depth * (t.columns() + 4)
+                                     : value * t.columns() * (t.depth + 8);
+  // Half floats wait in registers.
+  const int stages = size_of(c.dtype) == 2 ? 2 : t.stages;
+  if (t.patch > 0) return patch_cut(c).bytes() + stages * packed;
+  const std::int64_t gathered =
+      value * (c.lanes == Lanes::rows ? t.depth * (t.rows() + 4)
+                                      : t.rows() * (t.depth + (c.is_tensor_core() ? 8 : 1)));
+  return stages * (gathered + packed);
+}
+
+int registers_of(const CudaContraction& c) {
+  constexpr int rest = 72, least = 96, most = 255;
+  const ContractionTile& t = c.tile;
+  if (!c.is_tensor_core()) return 168;
+  const int sums = 4 * t.row_units * t.column_units;
+  const int words = words_of_unit(c.arithmetic) / 32 * (t.depth / 16);
+  if (!t.by_groups) return std::clamp(sums + words * t.column_units + rest, least, most);
+  // The packed operand's factors stay in shared memory; long sums are made of tiles' sums.
+  return std::clamp(sums * (adds_up_tiles(c.arithmetic) ? 2 : 1) + 2 * words + rest, least, most);
+}
+
 ContractionCut cut_of(const CudaContraction& c, const ContractionPart& p) {
   ContractionCut cut;
   cut.rows = index_count(p.rows);

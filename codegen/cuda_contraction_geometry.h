@@ -45,6 +45,11 @@ inline bool adds_up_tiles(ContractionArithmetic a) {
 
 /// Of 16 x 8 factors of the packed operand.
 int words_of_unit(ContractionArithmetic arithmetic);
+/// Of shared memory, for the tiles that are on their way or used (or what is kept of images), without tables.
+std::int64_t bytes_of_tiles(const CudaContraction& contraction);
+/// Of a thread, about: sums, factors, and the rest.
+int registers_of(const CudaContraction& contraction);
+
 /// In front of the packed operand where the operands are scaled: the scales, and what blocks have found.
 inline constexpr std::int64_t scale_words = 1024;
 
