@@ -110,15 +110,16 @@ DEVICE void multiply_by_groups(S& s, const Factors& factors, const u32* packed, 
   for (int k = 0; k < steps; ++k) x[k] = factors(k);
   float part[C::column_units][4];
   float(&to)[C::column_units][4] = A::promotes ? part : s.sum[0];
+  const auto unit = [&](int k) { return columns + k * P::row_words * 4; };
   group_begins();
+  // Products of small halves before those of large ones: what is cut from a sum is cut from a small one.
 #pragma unroll
-  for (int k = 0; k < steps; ++k) {
-    const SharedPlace unit = columns + k * P::row_words * 4;
-    group_products<0>(to, x[k], unit, !A::promotes || k > 0);
-    if constexpr (A::passes == 3) {
-      group_products<1>(to, x[k], unit, true);
-      group_products<2>(to, x[k], unit, true);
-    }
+  for (int k = 0; k < steps; ++k) group_products<0>(to, x[k], unit(k), !A::promotes || k > 0);
+  if constexpr (A::passes == 3) {
+#pragma unroll
+    for (int k = 0; k < steps; ++k) group_products<1>(to, x[k], unit(k), true);
+#pragma unroll
+    for (int k = 0; k < steps; ++k) group_products<2>(to, x[k], unit(k), true);
   }
   group_ends();
   fetch();

@@ -159,8 +159,8 @@ double halves_error(const ConvProblem& p, double cut) {
   const double additions = static_cast<double>(conv_terms(p)) / 16;
   return arithmetic_roundoff(p.dtype) * (cut + 1.8 * (1 + 0.4 * std::sqrt(additions)));
 }
-constexpr double cut_of_tf32x3 = 4.2;
-constexpr double cut_of_fp16x3 = 3;  // halves keep 22 bits of their operand's largest factor
+constexpr double cut_of_tf32x3 = 4.4;
+constexpr double cut_of_fp16x3 = 3.2;  // halves keep 22 bits of their operand's largest factor
 
 double gemm_error(const ConvProblem& p) {
   const bool has_halves = std::string_view(gpu_arithmetic(p.dtype)) == "tf32x3";
