@@ -31,8 +31,8 @@ void fuse_product_epilogues(FunctionGraph& graph, const SpecializeOptions& optio
 /// join's operands only. For graphs with static shapes.
 void split_joins(FunctionGraph& graph);
 
-/// Does elementwise work and pooling behind convolutions over c01b or b01c in that layout, so that transpositions between
-/// adjacent ones meet and go. For graphs with static shapes.
+/// Does elementwise work and pooling behind convolutions over c01b or b01c in that layout, so that
+/// transpositions between adjacent ones meet and go. For graphs with static shapes.
 void keep_layouts(FunctionGraph& graph);
 
 /// Says on products and convolutions of float32 that libraries compute on a device what the flag precision
