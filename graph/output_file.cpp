@@ -2,22 +2,35 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "croton/graph/error.h"
 
 namespace croton {
 
-OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
+OutputFile::OutputFile(std::string path) : path_(std::move(path)), goal_(path_) {
+  struct stat there;
+  if (stat(path_.c_str(), &there) == 0) {
+    if (!S_ISREG(there.st_mode)) {
+      descriptor_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+      if (descriptor_ < 0) fail(errno);
+      return;
+    }
+    std::error_code unknown;
+    const std::filesystem::path without_links = std::filesystem::canonical(path_, unknown);
+    if (!unknown) goal_ = without_links.string();
+  }
   static std::atomic<unsigned> counter{0};
   do {
-    temporary_ = fmt::format("{}.{}.{}.tmp", path_, getpid(), counter++);
+    temporary_ = fmt::format("{}.{}.{}.tmp", goal_, getpid(), counter++);
     // Not mkstemp, which would leave the file readable by its owner alone.
     descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (descriptor_ < 0 && errno == EEXIST);
@@ -49,7 +62,8 @@ void OutputFile::write(const void* data, std::size_t bytes) {
 void OutputFile::commit() {
   // Some file systems tell of a full disk only here.
   if (close(std::exchange(descriptor_, -1)) != 0) fail(errno);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail(errno);
+  if (temporary_.empty()) return;
+  if (std::rename(temporary_.c_str(), goal_.c_str()) != 0) fail(errno);
   temporary_.clear();
 }
 

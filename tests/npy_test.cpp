@@ -212,6 +212,21 @@ TEST_CASE("truncated and corrupt .npy files are refused before memory is taken",
   }
 }
 
+TEST_CASE("links and devices stay what they are when they are written", "[graph][npy]") {
+  namespace fs = std::filesystem;
+  const Folder folder;
+  Tensor(1.f).save(folder / "old.npy");
+  fs::create_symlink("old.npy", folder / "link.npy");
+  Tensor(2.f).save(folder / "link.npy");
+  CHECK(fs::is_symlink(folder / "link.npy"));
+  CHECK(Tensor::load(folder / "old.npy").item<float>() == 2);
+  fs::create_symlink("/dev/null", folder / "nothing");
+  Tensor(2.f).save(folder / "nothing");
+  CHECK(fs::is_symlink(folder / "nothing"));
+  CHECK(fs::is_character_file("/dev/null"));
+  CHECK(folder.entries() == 3);
+}
+
 TEST_CASE("files that cannot be read or written", "[graph][npy]") {
   const Folder folder;
   const std::string missing = folder / "missing", folder_name = folder / "";
