@@ -8,9 +8,9 @@
 namespace croton {
 
 /// A file that appears under its name only when it is complete: it is written under another name in the same
-/// folder and renamed by commit(). Destroyed without commit(), it leaves nothing behind. A link stays one: what
-/// it leads to is replaced. What is there and no regular file (/dev/null, a pipe) is written as it is. All
-/// errors are FileErrors that name the file and the system's reason.
+/// folder and renamed by commit(). Destroyed without commit(), it leaves nothing behind. A link stays one:
+/// what it leads to is replaced. What is there and no regular file (/dev/null, a pipe) is written as it is.
+/// All errors are FileErrors that name the file and the system's reason.
 class CROTON_API OutputFile {
  public:
   explicit OutputFile(std::string path);

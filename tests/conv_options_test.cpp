@@ -274,7 +274,8 @@ TEST_CASE("conv2d takes unshared filters of six axes", "[ops][conv][unshared]") 
 TEST_CASE("generated loops over c01b agree with the reference", "[codegen][conv][c01b]") {
   std::mt19937 random(7);
   int computed = 0;
-  for (int i = 0; i < random_cases(24); ++i) {
+  for (int i = 0; computed < random_cases(10); ++i) {
+    REQUIRE(i < 1000);
     ConcreteConvCase c = random_concrete_conv(random, i % 4 == 3 ? DType::float16 : DType::float32);
     if (conv_c01b.support(c.problem).kind == Support::Kind::refuse) continue;
     INFO(to_string(c.problem));
@@ -290,7 +291,6 @@ TEST_CASE("generated loops over c01b agree with the reference", "[codegen][conv]
                       .transpose({3, 0, 1, 2})
                       .contiguous());
   }
-  CHECK(computed > 3);
 }
 
 TEST_CASE("between convolutions over c01b nothing is transposed", "[optimizer][conv][c01b]") {
