@@ -274,8 +274,8 @@ TEST_CASE("conv2d takes unshared filters of six axes", "[ops][conv][unshared]") 
 TEST_CASE("generated loops over c01b agree with the reference", "[codegen][conv][c01b]") {
   std::mt19937 random(7);
   int computed = 0;
-  for (int i = 0; computed < random_cases(10); ++i) {
-    REQUIRE(i < 1000);
+  for (int i = 0; i < random_cases(24) || computed <= 3; ++i) {
+    REQUIRE(i < 240);
     ConcreteConvCase c = random_concrete_conv(random, i % 4 == 3 ? DType::float16 : DType::float32);
     if (conv_c01b.support(c.problem).kind == Support::Kind::refuse) continue;
     INFO(to_string(c.problem));

@@ -116,7 +116,8 @@ TEST_CASE("long and thin generated products", "[codegen][matmul]") {
 TEST_CASE("products through the library agree with the reference", "[runtime][matmul]") {
   std::mt19937 random(31);
   int taken = 0;
-  for (int i = 0; i < random_cases(600); ++i) {
+  for (int i = 0; i < random_cases(600) || taken <= random_cases(600) / 8; ++i) {
+    REQUIRE(i < 600);
     const Op& op = *products[random() % products.size()];
     Case c = random_product(random, op, DType::float32, i % 10 == 0 ? 300 : 60);
     if (config().device() != "cpu") {
@@ -144,5 +145,4 @@ TEST_CASE("products through the library agree with the reference", "[runtime][ma
     INFO(op.name() << " " << to_string(type.shape));
     CHECK(allclose(result, expected, 2e-5, 1e-3));
   }
-  CHECK(taken > random_cases(600) / 12);
 }
