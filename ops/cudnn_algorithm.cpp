@@ -86,6 +86,10 @@ std::optional<int> cudnn_algorithm_number(ConvDirection direction, std::string_v
   return number < 0 ? std::nullopt : std::optional(number);
 }
 
+bool cudnn_may_differ(ConvDirection direction, std::string_view name) {
+  return direction != ConvDirection::forward && is_among(name, {"none", "small"});
+}
+
 std::string cudnn_algorithm_refusal(const ConvProblem& p, std::string_view name) {
   if (!cudnn_algorithm_number(p.direction, name))
     return fmt::format("cuDNN has no {} for {}", name, to_string(p.direction));
@@ -95,8 +99,7 @@ std::string cudnn_algorithm_refusal(const ConvProblem& p, std::string_view name)
                             ? is_among(name, {"none", "deterministic", "fft_tiling"})
                             : is_among(name, {"none", "small"});
   if (p.rank == 3 && !is_in_3d) return fmt::format("cuDNN has no {} for three axes", name);
-  const bool may_differ = p.direction != ConvDirection::forward && (name == "none" || (name == "small"));
-  if (may_differ && config().deterministic())
+  if (cudnn_may_differ(p.direction, name) && config().deterministic())
     return fmt::format("the results of {} may differ between runs (deterministic=true)", name);
   const bool is_transform = is_among(name, {"fft", "fft_tiling", "winograd", "winograd_non_fused"});
   return is_transform ? refusal_of_transforms(p, name) : std::string();

@@ -20,6 +20,9 @@ CROTON_API std::span<const std::string_view> cudnn_selection_names();
 
 /// The library's number of an algorithm in one direction; nothing where it has none of that name.
 CROTON_API std::optional<int> cudnn_algorithm_number(ConvDirection direction, std::string_view name);
+/// Whether the results of an algorithm may differ between runs: it adds parts of a gradient to the result as
+/// they are ready.
+CROTON_API bool cudnn_may_differ(ConvDirection direction, std::string_view name);
 /// Why cuDNN does not compute the problem by the algorithm, as far as its documentation says; empty where it
 /// may.
 CROTON_API std::string cudnn_algorithm_refusal(const ConvProblem& problem, std::string_view name);

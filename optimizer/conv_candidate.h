@@ -93,6 +93,12 @@ CROTON_API std::int64_t conv_terms(const ConvProblem& problem);
 /// (float64 for float64), and rounded to the dtype at the end: partial sums of n terms grow with sqrt(n), so
 /// the roundings of all of them together do, relative to the result.
 CROTON_API double sequential_error(const ConvProblem& problem);
+/// What candidates state that add up a result's products in float32 (float64) and round it once:
+/// sequential_error is the usual error of such sums, this what single problems of thousands come near to. It
+/// is what float32 allows.
+CROTON_API double plain_sum_error(const ConvProblem& problem);
+/// The same for libraries, whose order of adding up is theirs.
+CROTON_API double library_sum_error(const ConvProblem& problem);
 /// The unit roundoff of the arithmetic (float32's for float16 and bfloat16), and of storing a result.
 CROTON_API double arithmetic_roundoff(DType dtype);
 CROTON_API double storage_roundoff(DType dtype);

@@ -262,9 +262,9 @@ std::string ConvChoice::text() const {
 
 double allowed_error(const ConvProblem& problem) {
   if (const double said = config().metaopt_max_error(); said > 0) return said;
-  // On a GPU the library's algorithms are the measure.
-  const double library = problem.device.is_cuda() ? conv_dnn.error(problem) : 0;
-  return std::max({2 * sequential_error(problem), library, allowed_factor_roundoff(problem.dtype)});
+  // What others use is the measure: the library's error is always allowed.
+  return std::max(
+      {plain_sum_error(problem), conv_dnn.error(problem), allowed_factor_roundoff(problem.dtype)});
 }
 
 Support ask(const ConvCandidate& candidate, const ConvProblem& problem) {

@@ -40,8 +40,8 @@ struct CROTON_API ConvChoice {
 };
 
 /// The error (ConvCandidate::error) that an implementation may have: the flag metaopt.max_error, else
-/// twice that of sums in float32 (float64 for float64), more where the flag precision allows less exact
-/// factors.
+/// twice that of sums in float32 (float64 for float64), more where the library's is (conv_dnn), or where the
+/// flag precision allows less exact factors.
 CROTON_API double allowed_error(const ConvProblem& problem);
 
 /// What a candidate answers, and whether its error and its workspace are allowed.

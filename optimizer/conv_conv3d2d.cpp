@@ -167,10 +167,7 @@ const ConvCandidate conv_conv3d2d = {
     .workspace = [](const ConvProblem& p) -> std::size_t {
       return static_cast<std::size_t>(p.image_shape().count() + 2 * p.out_shape().count()) * size_of(p.dtype);
     },
-    // The sums of the slices are added up in the dtype of the result.
-    .error = [](const ConvProblem& p) -> double {
-      return (storage_roundoff(p.dtype) > 0 ? 2.0 : 1.8) * sequential_error(p);
-    },
+    .error = plain_sum_error,
     .build = [](const ConvProblem& p, const Variable& first, const Variable& second,
                 const Attributes&) { return SlicedConv(p, first, second).build(); },
 };

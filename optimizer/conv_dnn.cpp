@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 #include <utility>
 
 #include "croton/graph/flags.h"
@@ -10,6 +8,7 @@
 #include "croton/ops/cudnn_algorithm.h"
 #include "croton/ops/cudnn_problem.h"
 #include "croton/optimizer/conv_candidate.h"
+#include "croton/optimizer/cudnn_error.h"
 
 namespace croton {
 
@@ -48,50 +47,6 @@ std::size_t dnn_workspace(const ConvProblem& p) {
   return static_cast<std::size_t>(p.image_shape().count() + p.filter_shape().count() +
                                   p.out_shape().count()) *
          sizeof(float);
-}
-
-double direct_error(const ConvProblem& p) {
-  return std::max(1.6 * sequential_error(p), allowed_factor_roundoff(p.dtype));
-}
-
-// As measured on an H200 (cuDNN 9.14), whose Winograd gradient of 3 x 3 filters rounds worst.
-double winograd_error(const ConvProblem& p) {
-  constexpr double roundings = 90;
-  return std::max(direct_error(p), roundings * arithmetic_roundoff(p.dtype) + storage_roundoff(p.dtype));
-}
-
-/// Of Fourier transforms of so many elements.
-double transform_error(const ConvProblem& p, double elements) {
-  constexpr double first_stages = 4, of_stage = 0.8;
-  const double roundings = first_stages + of_stage * std::log2(std::max(elements, 2.0));
-  return std::max(direct_error(p), roundings * arithmetic_roundoff(p.dtype) + storage_roundoff(p.dtype));
-}
-
-/// Images are transformed as a whole.
-double fft_error(const ConvProblem& p) {
-  double elements = 1;
-  for (std::size_t axis = 0; axis < p.image.size(); ++axis)
-    elements *= static_cast<double>(p.image[axis] + p.pad_lo[axis] + p.pad_hi[axis]);
-  return transform_error(p, elements);
-}
-
-/// Or by tiles, which small images do not fill.
-double fft_tiling_error(const ConvProblem& p) {
-  constexpr double elements_of_tile = 32 * 32;
-  return transform_error(p, elements_of_tile);
-}
-
-/// Which algorithm is the fastest is not known here: the largest error of those that take the problem.
-/// Fourier transforms take any kernel without stride and dilation, Winograd's filtering 3 x 3 and 5 x 5 ones.
-double error_on_gpu(const ConvProblem& p) {
-  bool is_winograd = p.rank == 2;
-  for (std::size_t axis = 0; axis < p.kernel.size(); ++axis) {
-    if (p.stride[axis] != 1 || p.dilation[axis] != 1) return direct_error(p);
-    is_winograd =
-        is_winograd && p.kernel[axis] == p.kernel[0] && (p.kernel[axis] == 3 || p.kernel[axis] == 5);
-  }
-  if (is_winograd) return winograd_error(p);
-  return std::max(fft_error(p), fft_tiling_error(p));
 }
 
 /// `algorithm` in the library's step (without: by measurement), in the precision of the flag where the
@@ -135,12 +90,7 @@ Support algorithm_support(const ConvProblem& p) {
 
 template <std::size_t i>
 double algorithm_error(const ConvProblem& p) {
-  const std::string_view name = algorithm_name<i>();
-  if (i >= algorithms) return error_on_gpu(p);
-  return name == "fft"                  ? fft_error(p)
-         : name == "fft_tiling"         ? fft_tiling_error(p)
-         : name.starts_with("winograd") ? winograd_error(p)
-                                        : direct_error(p);
+  return i < algorithms ? cudnn_algorithm_error(p, algorithm_name<i>()) : cudnn_error(p);
 }
 
 template <std::size_t i>
@@ -197,7 +147,7 @@ const ConvCandidate conv_dnn = {
     },
     .workspace = dnn_workspace,
     .error = [](const ConvProblem& p) -> double {
-      return p.device.is_cuda() ? error_on_gpu(p) : 2.0 * sequential_error(p);
+      return p.device.is_cuda() ? cudnn_error(p) : library_sum_error(p);
     },
     .build = build_by_flags,
 };

@@ -1,10 +1,9 @@
-#include <algorithm>
-
 #include "croton/graph/flags.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/ops/cudnn_problem.h"
 #include "croton/ops/indexing.h"
 #include "croton/optimizer/conv_candidate.h"
+#include "croton/optimizer/cudnn_error.h"
 
 namespace croton {
 
@@ -13,12 +12,6 @@ namespace {
 Support graph_support(const ConvProblem& p) {
   std::string reason;
   return cudnn_problem(p, reason) ? accept() : refuse(reason);
-}
-
-/// What is rounded less or more is told by the engines, of which only those are taken that the flag precision
-/// allows: sums in float32 of products, as in the other algorithms that transform nothing.
-double graph_error(const ConvProblem& p) {
-  return std::max(1.6 * sequential_error(p), allowed_factor_roundoff(p.dtype));
 }
 
 /// Copies of operands and result in another order.
@@ -89,7 +82,7 @@ const ConvCandidate conv_dnn_graph = {
     .opt_in = true,
     .support = graph_support,
     .workspace = graph_workspace,
-    .error = graph_error,
+    .error = cudnn_sum_error,
     .build = build_graph,
 };
 
@@ -102,7 +95,7 @@ const ConvCandidate conv_dnn_b01c = {
     .favoured = b01c_favour,
     .support = graph_support,
     .workspace = graph_workspace,
-    .error = graph_error,
+    .error = cudnn_sum_error,
     .build = build_b01c,
 };
 

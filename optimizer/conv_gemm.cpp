@@ -164,7 +164,7 @@ constexpr double cut_of_fp16x3 = 3.2;  // halves keep 22 bits of their operand's
 
 double gemm_error(const ConvProblem& p) {
   const bool has_halves = std::string_view(gpu_arithmetic(p.dtype)) == "tf32x3";
-  return std::max(has_halves ? halves_error(p, cut_of_tf32x3) : 1.6 * sequential_error(p),
+  return std::max(has_halves ? halves_error(p, cut_of_tf32x3) : plain_sum_error(p),
                   allowed_factor_roundoff(p.dtype));
 }
 
@@ -208,7 +208,7 @@ const ConvCandidate conv_gemm = {
              sizeof(float);
     },
     .error = [](const ConvProblem& p) -> double {
-      return p.device.is_cuda() ? gemm_error(p) : 1.8 * sequential_error(p);
+      return p.device.is_cuda() ? gemm_error(p) : plain_sum_error(p);
     },
     .build = build_gemm<0>,
 };

@@ -27,7 +27,8 @@ int number_from_environment(const char* name, int otherwise) {
 }
 
 /// The problem, its operands and what the reference makes of them, for tests/conv_agreement.py.
-void save_problem(const std::string& folder, int number, ConcreteConvCase c, std::mt19937& random) {
+void save_problem(const std::string& folder, int number, ConcreteConvCase c) {
+  std::mt19937 random(static_cast<unsigned>(number));
   c.problem.dtype = DType::float64;
   c.first = uniform_tensor(c.first.shape(), DType::float64, random);
   c.second = uniform_tensor(c.second.shape(), DType::float64, random);
@@ -76,8 +77,11 @@ class ConvProblems {
     while (done < problems_ && std::chrono::steady_clock::now() - begin < most_) {
       std::vector<ConvCheck> checks;
       for (int i = 0; i < together && done < problems_; ++i, ++done) {
-        ConvCheck check = draw(done);
-        if (done % shares_ == share_) checks.push_back(std::move(check));
+        const ConcreteConvCase c = draw();
+        ConvCheck check(c, random_, done % 4 == 0);
+        if (done % shares_ != share_) continue;
+        if (folder_ != nullptr && done % every_ == 0) save_problem(folder_, done, c);
+        checks.push_back(std::move(check));
       }
       for_each_at_once(checks, at_once);
       for (ConvCheck& check : checks) rest(check);
@@ -87,19 +91,17 @@ class ConvProblems {
   }
 
  private:
-  ConvCheck draw(int number) {
+  ConcreteConvCase draw() {
     const int rank = random_() % 6 == 0 ? 3 : random_() % 8 == 0 ? 1 : 2;
     const DType dtype = random_floating(random_);
-    const ConcreteConvCase c = random_concrete_conv(random_, dtype, rank);
-    ConvCheck check(c, random_, number % 4 == 0);
-    if (folder_ != nullptr && number % 10 == 0) save_problem(folder_, number, c, random_);
-    return check;
+    return random_concrete_conv(random_, dtype, rank);
   }
 
   std::mt19937 random_{static_cast<unsigned>(number_from_environment("CROTON_CONV_SEED", 1))};
   const std::chrono::seconds most_{number_from_environment("CROTON_CONV_SECONDS", 3600)};
-  /// Every tenth goes there, for tests/conv_agreement.py.
+  /// Every CROTON_CONV_EVERY-th goes there (all), for tests/conv_agreement.py.
   const char* const folder_ = std::getenv("CROTON_CONV_FOLDER");
+  const int every_ = number_from_environment("CROTON_CONV_EVERY", 1);
   /// Of several processes at once: each does every CROTON_CONV_SHARES-th, from the CROTON_CONV_SHARE-th on.
   const int shares_ = number_from_environment("CROTON_CONV_SHARES", 1),
             share_ = number_from_environment("CROTON_CONV_SHARE", 0);

@@ -90,7 +90,7 @@ double bound_of(const ConvProblem& p, Arithmetic arithmetic) {
     case Arithmetic::fp16:
       return 2e-3;
     default:
-      return 2 * sequential_error(p);
+      return plain_sum_error(p);
   }
 }
 DType dtype_for(Arithmetic arithmetic) {
