@@ -8,7 +8,7 @@ namespace {
 // From here on the images of a batch fill enough lanes.
 constexpr std::int64_t least_batch_lanes = 8;
 
-// A block of images with the batch innermost must stay in a cache.
+// A group of a block of images with the batch innermost must stay in a cache.
 constexpr std::int64_t largest_block = 8 * 1024 * 1024;
 
 ConvTuning read_tuning(const Attributes& attributes) {
@@ -46,7 +46,7 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
                : lower_conv_weights_flat_lanes(context, problem, tuning);
   }
   const Correlation correlation = correlation_of(problem);
-  const std::int64_t block = conv_lanes(problem.dtype) * correlation.source_image() *
+  const std::int64_t block = conv_lanes(problem.dtype) * correlation.source_image() / correlation.groups *
                              static_cast<std::int64_t>(size_of(problem.dtype));
   const bool is_faster = block <= largest_block &&
                          batch_lanes_cycles(correlation, tuning) < flat_lanes_cycles(correlation, tuning);

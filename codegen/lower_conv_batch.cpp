@@ -68,10 +68,10 @@ class BatchLanes {
 
   NodeCode lower() {
     const std::int64_t blocks = (c_.batch + lanes_ - 1) / lanes_;
-    const std::int64_t scratch = c_.groups * c_.sources * c_.rows.source * pitch_ * lanes_;
+    const std::int64_t scratch = c_.sources * c_.rows.source * pitch_ * lanes_;
     const std::int64_t strip = filter_tile_ * strip_rows_ * c_.columns.result * lanes_;
-    tasks_ =
-        conv_tasks(blocks, filter_tiles_.tiles(), scratch + strip, tuning_.openmp ? context_.threads : 1);
+    tasks_ = conv_tasks(blocks, c_.groups, filter_tiles_.tiles(), scratch + strip,
+                        tuning_.openmp ? context_.threads : 1);
     image_ = kernel_.scratch(c_.dtype, tasks_.count() * scratch);
     strip_ = kernel_.scratch(c_.dtype, tasks_.count() * strip);
     const auto body = [&](Index task) {
@@ -83,7 +83,7 @@ class BatchLanes {
       b_.loop("block", first, min(first + Index(tasks_.per_chunk), blocks), [&](Index block) {
         const std::int64_t rest = c_.batch % lanes_;
         if (rest == 0 || blocks == 1) {
-          images(block, rest == 0 ? lanes_ : rest, part);
+          correlate(block, part, [&](const auto& some) { some(rest == 0 ? lanes_ : rest); });
           return;
         }
         // The last block has fewer images; only the moves in and out differ.
@@ -91,7 +91,6 @@ class BatchLanes {
           const ScalarValue is_whole = b_.compare(ScalarOp::lt, block, blocks - 1);
           b_.branch(is_whole, [&] { some(lanes_); }, [&] { some(rest); });
         };
-        move([&](std::int64_t count) { load(block, count); });
         correlate(block, part, move);
       });
     };
@@ -169,18 +168,12 @@ class BatchLanes {
             [&](Index i) { b_.store(image_, image_base_ + i, b_.constant(0, compute_dtype(c_.dtype))); });
   }
 
-  void images(Index block, std::int64_t count, Index part) {
-    load(block, count);
-    correlate(block, part, [&](const std::function<void(std::int64_t)>& move) { move(count); });
-  }
-
-  /// image_[position][lane] from the images of a block.
-  void load(Index block, std::int64_t count) {
-    const std::int64_t channels = c_.groups * c_.sources;
-    const LaneLayout layout{channels, c_.rows.source,          c_.columns.source,
-                            pitch_,   c_.rows.source * pitch_, lanes_};
+  /// image_[position][lane] from a group of the images of a block.
+  void load(Index block, Index group, std::int64_t count) {
+    const LaneLayout layout{c_.sources, c_.rows.source,   c_.columns.source, pitch_, c_.rows.source * pitch_,
+                            lanes_,     c_.source_image()};
     load_lanes(b_, layout, image_, image_base_ + Index(left_ * lanes_), source_,
-               block * Index(lanes_ * layout.image()), count);
+               block * Index(lanes_ * layout.between) + group * Index(layout.image()), count);
   }
 
   void correlate(Index block, Index part, const Move& move) {
@@ -190,7 +183,9 @@ class BatchLanes {
       b_.loop("tile", from, to,
               [&](Index tile) { filters(block, group, Index(begin) + tile * Index(width), width, move); });
     };
-    b_.loop("group", 0, c_.groups, [&](Index group) {
+    const auto [first_group, last_group] = groups_of(tasks_, part, c_.groups);
+    b_.loop("group", first_group, last_group, [&](Index group) {
+      move([&](std::int64_t images) { load(block, group, images); });
       const TileSplit& split = filter_tiles_;
       tiles(group, 0, split.large, split.size + 1);
       tiles(group, split.large * (split.size + 1), split.small, split.size);
@@ -283,11 +278,9 @@ class BatchLanes {
         const Index weights =
             Index(c_.weights.base + rows.kernel * c_.weights.row + p.kernel * c_.weights.column) +
             group * Index(c_.weights.group) + first * Index(c_.weights.result);
-        const Index image =
-            image_base_ + lane +
-            (group * Index(c_.sources * c_.rows.source) + row * Index(rows.stride) + Index(rows.offset)) *
-                Index(pitch_ * lanes_) +
-            (columns.first * Index(p.stride) + Index(left_ + p.offset)) * Index(lanes_);
+        const Index image = image_base_ + lane +
+                            (row * Index(rows.stride) + Index(rows.offset)) * Index(pitch_ * lanes_) +
+                            (columns.first * Index(p.stride) + Index(left_ + p.offset)) * Index(lanes_);
         b_.loop("channel", 0, c_.sources, [&](Index channel) {
           b_.loop("tap", from_tap, to_tap, [&](Index tap) {
             const Index w =

@@ -24,7 +24,7 @@ class FlatLanes {
     result_ = kernel_.output(0);
     flat_.rows = flat_axis(c_.rows);
     flat_.columns = flat_axis(c_.columns);
-    flat_.channels = c_.groups * c_.sources;
+    flat_.channels = c_.sources;
     width_ = conv_lanes(c_.dtype) * tile_.positions;
     filter_tiles_ = split_evenly(c_.results, tile_.results);
     for (const AxisPhase& rows : c_.rows.phases) {
@@ -36,7 +36,7 @@ class FlatLanes {
 
   NodeCode lower() {
     const std::int64_t image = (flat_.size(width_) + 15) / 16 * 16;
-    tasks_ = conv_tasks(c_.batch, longest_, image, tuning_.openmp ? context_.threads : 1);
+    tasks_ = conv_tasks(c_.batch, c_.groups, longest_, image, tuning_.openmp ? context_.threads : 1);
     const std::int64_t strip = tile_.results * width_ * tiles_of_part();
     image_ = kernel_.scratch(c_.dtype, tasks_.count() * image);
     strip_ = kernel_.scratch(c_.dtype, tasks_.count() * strip);
@@ -49,12 +49,14 @@ class FlatLanes {
               [&](Index i) { b_.store(image_, image_base_ + i, b_.constant(0, compute_dtype(c_.dtype))); });
       const Index first = chunk * Index(tasks_.per_chunk);
       b_.loop("image", first, min(first + Index(tasks_.per_chunk), c_.batch), [&](Index n) {
-        b_.loop("channel", 0, flat_.channels, [&](Index channel) {
-          load_flat_channel(
-              b_, flat_, image_, image_base_ + channel * Index(flat_.planes() * flat_.plane()), source_,
-              (n * Index(flat_.channels) + channel) * Index(c_.rows.source * c_.columns.source));
-        });
-        b_.loop("group", 0, c_.groups, [&](Index group) {
+        const auto [first_group, last_group] = groups_of(tasks_, part_, c_.groups);
+        b_.loop("group", first_group, last_group, [&](Index group) {
+          b_.loop("channel", 0, c_.sources, [&](Index channel) {
+            const Index source = (n * Index(c_.groups) + group) * Index(c_.sources) + channel;
+            load_flat_channel(b_, flat_, image_,
+                              image_base_ + channel * Index(flat_.planes() * flat_.plane()), source_,
+                              source * Index(c_.rows.source * c_.columns.source));
+          });
           const TileSplit& split = filter_tiles_;
           filters(n, group, 0, split.large, split.size + 1);
           filters(n, group, split.large * (split.size + 1), split.small, split.size);
@@ -76,7 +78,10 @@ class FlatLanes {
   std::int64_t tiles_of(const AxisPhase& rows, const AxisPhase& columns) const {
     return (run_of(rows, columns) + width_ - 1) / width_;
   }
-  std::int64_t tiles_of_part() const { return (longest_ + tasks_.parts - 1) / tasks_.parts; }
+  bool has_parts_of_runs() const { return tasks_.parts > 1 && !tasks_.has_parts_of_groups; }
+  std::int64_t tiles_of_part() const {
+    return has_parts_of_runs() ? (longest_ + tasks_.parts - 1) / tasks_.parts : longest_;
+  }
 
   void filters(Index n, Index group, std::int64_t begin, std::int64_t tiles, std::int64_t count) {
     if (tiles == 0) return;
@@ -110,8 +115,8 @@ class FlatLanes {
       const Index image = ((n * Index(c_.groups) + group) * Index(c_.results) + first + f) * Index(plane);
       b_.loop("row", first_row, last_row, [&](Index y) {
         const Index at = y * Index(flat_.pitch());
-        const Index low = tasks_.parts == 1 ? Index(0) : max(begin - at, 0);
-        const Index high = tasks_.parts == 1 ? Index(columns.count) : min(end - at, columns.count);
+        const Index low = has_parts_of_runs() ? max(begin - at, 0) : Index(0);
+        const Index high = has_parts_of_runs() ? min(end - at, columns.count) : Index(columns.count);
         b_.loop("column", low, high, vectorize, [&](Index x) {
           const Index goal = image + (y * Index(rows.step) + Index(rows.first)) * Index(c_.columns.result) +
                              x * Index(columns.step) + Index(columns.first);
@@ -131,8 +136,7 @@ class FlatLanes {
     }
     const LoopMark mark = tuning_.unroll_patch.value_or(columns.taps <= most_unrolled_taps) ? unroll : serial;
     b_.loop("channel", 0, rows.taps == 0 || columns.taps == 0 ? 0 : c_.sources, [&](Index channel) {
-      const Index image = image_base_ + position +
-                          (group * Index(c_.sources) + channel) * Index(flat_.planes() * flat_.plane());
+      const Index image = image_base_ + position + channel * Index(flat_.planes() * flat_.plane());
       const Index weights = Index(c_.weights.base) + group * Index(c_.weights.group) +
                             first * Index(c_.weights.result) + channel * Index(c_.weights.source);
       for (const TapGroup& r : tap_groups(flat_.rows, rows)) {

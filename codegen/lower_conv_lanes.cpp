@@ -12,6 +12,12 @@ constexpr std::int64_t chunks_per_thread = 4;
 // thread.
 constexpr std::int64_t most_scratch = 16 * 1024 * 1024;
 
+std::pair<Index, Index> part_of(const ConvTasks& tasks, Index part, std::int64_t count) {
+  const std::int64_t share = (count + tasks.parts - 1) / tasks.parts;
+  const Index begin = part * Index(share);
+  return {min(begin, count), min(begin + Index(share), count)};
+}
+
 }  // namespace
 
 TileSplit split_evenly(std::int64_t extent, std::int64_t most) {
@@ -39,7 +45,7 @@ void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_
       l.channels = 1;
     }
   }
-  const std::int64_t lanes = l.lanes, image = l.image();
+  const std::int64_t lanes = l.lanes, image = l.between;
   const std::int64_t whole = l.columns / lanes * lanes;
   b.loop("channel", 0, l.channels, [&](Index channel) {
     b.loop("row", 0, l.rows, [&](Index row) {
@@ -62,11 +68,14 @@ void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_
   });
 }
 
-ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, std::int64_t scratch, int threads) {
+ConvTasks conv_tasks(std::int64_t blocks, std::int64_t groups, std::int64_t filter_tiles,
+                     std::int64_t scratch, int threads) {
   ConvTasks tasks;
+  tasks.has_parts_of_groups = groups > filter_tiles;
   tasks.blocks = blocks;
   if (blocks == 0) return tasks;
-  tasks.parts = std::clamp<std::int64_t>(threads / blocks, 1, std::max<std::int64_t>(1, filter_tiles));
+  tasks.parts =
+      std::clamp<std::int64_t>(threads / blocks, 1, std::max<std::int64_t>({1, groups, filter_tiles}));
   const std::int64_t tasks_each = std::clamp<std::int64_t>(
       most_scratch / std::max<std::int64_t>(1, scratch * threads), 1, chunks_per_thread);
   const std::int64_t wanted =
@@ -76,11 +85,14 @@ ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, std::int64_
   return tasks;
 }
 
+std::pair<Index, Index> groups_of(const ConvTasks& tasks, Index part, std::int64_t groups) {
+  if (tasks.parts == 1 || !tasks.has_parts_of_groups) return {0, groups};
+  return part_of(tasks, part, groups);
+}
+
 std::pair<Index, Index> share_of(const ConvTasks& tasks, Index part, std::int64_t count) {
-  if (tasks.parts == 1) return {0, count};
-  const std::int64_t share = (count + tasks.parts - 1) / tasks.parts;
-  const Index begin = part * Index(share);
-  return {min(begin, count), min(begin + Index(share), count)};
+  if (tasks.parts == 1 || tasks.has_parts_of_groups) return {0, count};
+  return part_of(tasks, part, count);
 }
 
 }  // namespace croton

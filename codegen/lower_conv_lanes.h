@@ -41,6 +41,7 @@ struct LaneLayout {
   std::int64_t channels = 0, rows = 0, columns = 0;
   std::int64_t row_pitch = 0, channel_pitch = 0;
   std::int64_t lanes = 0;
+  std::int64_t between = 0;  ///< elements from an image to the next, before they are moved
   std::int64_t image() const { return channels * rows * columns; }
 };
 
@@ -52,14 +53,17 @@ void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_
                 Index from_begin, std::int64_t images);
 
 /// Work cut in tasks: blocks of images in chunks that run one after the other, and within a chunk, where
-/// there are fewer blocks than threads, parts of the filters.
+/// there are fewer blocks than threads, parts of the groups or of the filters of each.
 struct ConvTasks {
   std::int64_t blocks = 0, per_chunk = 0, chunks = 0, parts = 1;
+  bool has_parts_of_groups = false;
   std::int64_t count() const { return chunks * parts; }
 };
 /// `scratch`: elements of scratch memory that a task needs for itself.
-ConvTasks conv_tasks(std::int64_t blocks, std::int64_t filter_tiles, std::int64_t scratch, int threads);
-/// begin and end of part `part` of `count` tiles.
+ConvTasks conv_tasks(std::int64_t blocks, std::int64_t groups, std::int64_t filter_tiles,
+                     std::int64_t scratch, int threads);
+/// begin and end of part `part` of the groups, and of `count` tiles of a group.
+std::pair<Index, Index> groups_of(const ConvTasks& tasks, Index part, std::int64_t groups);
 std::pair<Index, Index> share_of(const ConvTasks& tasks, Index part, std::int64_t count);
 
 /// backward_weights in the same way: sums over the lanes at the end, and partial sums of chunks of the batch

@@ -41,48 +41,58 @@ class WeightGradient {
           (p_.out[axis] - 1) * p_.stride[axis] + p_.dilated_kernel(static_cast<int>(axis));
       extents[axis] = std::max(reach, p_.pad_lo[axis] + p_.image[axis]);
     }
-    image_layout_ = {p_.channels, p_.image[0], p_.image[1], extents[1], extents[0] * extents[1], lanes_};
-    const std::int64_t plane = p_.out[0] * p_.out[1];
-    gradient_layout_ = {p_.filters, p_.out[0], p_.out[1], p_.out[1], plane, lanes_};
+    image_layout_ = {channels_,
+                     p_.image[0],
+                     p_.image[1],
+                     extents[1],
+                     extents[0] * extents[1],
+                     lanes_,
+                     p_.channels * p_.image.count()};
     choose();
+    const std::int64_t plane = p_.out.count();
+    gradient_layout_ = {widest_tile(), p_.out[0], p_.out[1], p_.out[1], plane, lanes_, p_.filters * plane};
   }
 
   NodeCode lower() {
     const std::int64_t blocks = (p_.batch + lanes_ - 1) / lanes_;
-    const std::int64_t image = p_.channels * image_layout_.channel_pitch * lanes_;
-    const std::int64_t gradient = gradient_layout_.image() * lanes_;
+    image_size_ = channels_ * image_layout_.channel_pitch * lanes_;
+    gradient_size_ = gradient_layout_.image() * lanes_;
     const std::int64_t weights = p_.filters * channels_ * p_.kernel[0] * p_.kernel[1];
     const DType dtype = compute_dtype(p_.dtype);
-    tasks_ =
-        conv_tasks(blocks, filter_tiles_.tiles(), image + gradient, tuning_.openmp ? context_.threads : 1);
-    image_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * image);
-    gradient_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * gradient);
+    tasks_ = conv_tasks(blocks, p_.groups, filter_tiles_.tiles(), image_size_ + gradient_size_,
+                        tuning_.openmp ? context_.threads : 1);
+    image_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * image_size_);
+    gradient_lanes_ = kernel_.scratch(p_.dtype, tasks_.count() * gradient_size_);
     const std::int64_t sums = are_kept_ ? weights * lanes_ : weights;
     partial_ = kernel_.scratch(dtype, tasks_.chunks * sums);
     const auto body = [&](Index task) {
       const Index chunk = floor_div(task, tasks_.parts), part = mod(task, tasks_.parts);
-      image_base_ = task * Index(image);
-      gradient_base_ = task * Index(gradient);
+      image_base_ = task * Index(image_size_);
+      gradient_base_ = task * Index(gradient_size_);
       partial_base_ = chunk * Index(sums);
       const std::int64_t rest = p_.batch % lanes_;
-      if (rest != 0 || image_layout_.channel_pitch != p_.image[0] * p_.image[1])
-        clear(image_lanes_, image_base_, image);
-      if (rest != 0) clear(gradient_lanes_, gradient_base_, gradient);
+      if (rest != 0 || image_layout_.channel_pitch != p_.image.count())
+        clear(image_lanes_, image_base_, image_size_);
+      if (rest != 0) clear(gradient_lanes_, gradient_base_, gradient_size_);
       if (are_kept_) clear_sums(part);
       const Index first = chunk * Index(tasks_.per_chunk);
       b_.loop("block", first, min(first + Index(tasks_.per_chunk), blocks), [&](Index block) {
+        const ScalarValue is_first = b_.compare(ScalarOp::eq, block, first);
         if (rest == 0 || blocks == 1) {
-          load(block, rest == 0 ? lanes_ : rest);
-        } else {
-          b_.branch(
-              b_.compare(ScalarOp::lt, block, blocks - 1), [&] { load(block, lanes_); },
-              [&] {
-                // The lanes without an image still hold those of the block before.
-                clear(gradient_lanes_, gradient_base_, gradient);
-                load(block, rest);
-              });
+          accumulate(block, part, is_first, [&](const auto& move) { move(rest == 0 ? lanes_ : rest); });
+          return;
         }
-        accumulate(part, b_.compare(ScalarOp::eq, block, first));
+        const ScalarValue is_whole = b_.compare(ScalarOp::lt, block, blocks - 1);
+        b_.branch(
+            is_whole, [] {},
+            [&] {
+              // The lanes without an image still hold those of the block before.
+              clear(image_lanes_, image_base_, image_size_);
+              clear(gradient_lanes_, gradient_base_, gradient_size_);
+            });
+        accumulate(block, part, is_first, [&](const auto& move) {
+          b_.branch(is_whole, [&] { move(lanes_); }, [&] { move(rest); });
+        });
       });
     };
     if (tuning_.openmp) {
@@ -111,11 +121,14 @@ class WeightGradient {
     are_kept_ =
         p_.filter_shape().count() * lanes_ * static_cast<std::int64_t>(size_of(compute_dtype(p_.dtype))) <=
         kept_bytes;
-    const std::int64_t row = (filter_tiles_.size + (filter_tiles_.large != 0)) * p_.out[1] * 64;
+    const std::int64_t row = widest_tile() * p_.out[1] * 64;
     strip_rows_ = are_kept_ ? std::clamp<std::int64_t>(strip_bytes / std::max<std::int64_t>(1, row), 1,
                                                        std::max<std::int64_t>(1, p_.out[0]))
                             : std::max<std::int64_t>(1, p_.out[0]);
   }
+
+  /// Filters of the largest tile.
+  std::int64_t widest_tile() const { return filter_tiles_.size + (filter_tiles_.large != 0); }
 
   /// The partial sums of the chunks, in order.
   void add_chunks(std::int64_t weights) {
@@ -151,7 +164,8 @@ class WeightGradient {
   /// Zeros for the filters of this part.
   void clear_sums(Index part) {
     const std::int64_t filter = channels_ * p_.kernel.count() * lanes_;
-    b_.loop("group", 0, p_.groups, [&](Index group) {
+    const auto [first_group, last_group] = groups_of(tasks_, part, p_.groups);
+    b_.loop("group", first_group, last_group, [&](Index group) {
       each_size(filter_tiles_, [&](std::int64_t count, std::int64_t size, std::int64_t begin) {
         const auto [from, to] = share_of(tasks_, part, count);
         const Index first = group * Index(filters_) + Index(begin);
@@ -167,13 +181,20 @@ class WeightGradient {
             [&](Index i) { b_.store(buffer, begin + i, b_.constant(0, compute_dtype(p_.dtype))); });
   }
 
-  void load(Index block, std::int64_t images) {
+  /// The channels of a group.
+  void load_images(Index block, Index group, std::int64_t images) {
     const Index corner =
         image_base_ + Index((p_.pad_lo[0] * image_layout_.row_pitch + p_.pad_lo[1]) * lanes_);
-    load_lanes(b_, image_layout_, image_lanes_, corner, image_, block * Index(lanes_ * image_layout_.image()),
-               images);
-    load_lanes(b_, gradient_layout_, gradient_lanes_, gradient_base_, gradient_,
-               block * Index(lanes_ * gradient_layout_.image()), images);
+    load_lanes(b_, image_layout_, image_lanes_, corner, image_,
+               block * Index(lanes_ * image_layout_.between) + group * Index(image_layout_.image()), images);
+  }
+
+  /// Some filters of the gradient.
+  void load_gradients(Index block, Index filter, std::int64_t filters, std::int64_t images) {
+    LaneLayout layout = gradient_layout_;
+    layout.channels = filters;
+    load_lanes(b_, layout, gradient_lanes_, gradient_base_, gradient_,
+               block * Index(lanes_ * layout.between) + filter * Index(p_.out.count()), images);
   }
 
   /// Both sizes of tiles that a split has.
@@ -189,19 +210,24 @@ class WeightGradient {
     });
   }
 
-  void accumulate(Index part, ScalarValue is_first) {
-    b_.loop("group", 0, p_.groups, [&](Index group) {
+  /// Adds what the images of a block contribute. What is moved next is worked on while it is in a cache:
+  /// `move` calls a move of images with their number.
+  template <class Move>
+  void accumulate(Index block, Index part, ScalarValue is_first, const Move& move) {
+    const auto [first_group, last_group] = groups_of(tasks_, part, p_.groups);
+    b_.loop("group", first_group, last_group, [&](Index group) {
+      move([&](std::int64_t images) { load_images(block, group, images); });
       each_size(filter_tiles_, [&](std::int64_t count, std::int64_t size, std::int64_t begin) {
         const auto [from, to] = share_of(tasks_, part, count);
         b_.loop("filters", from, to, [&](Index tile) {
           const Index filter = group * Index(filters_) + Index(begin) + tile * Index(size);
+          move([&](std::int64_t images) { load_gradients(block, filter, size, images); });
           const std::int64_t strips = (p_.out[0] + strip_rows_ - 1) / strip_rows_;
           b_.loop("strip", 0, std::max<std::int64_t>(1, strips), [&](Index strip) {
             each_tile(channel_tiles_, "channels", [&](Index channel, std::int64_t channels) {
               each_tile(rows_, "tap", [&](Index row, std::int64_t rows) {
                 each_tile(columns_, "column_tap", [&](Index column, std::int64_t columns) {
-                  const Elements e{channels, rows, columns, group * Index(channels_) + channel, row, column};
-                  this->tile(filter, size, e, group * Index(channels_), strip, is_first);
+                  this->tile(filter, size, {channels, rows, columns, channel, row, column}, strip, is_first);
                 });
               });
             });
@@ -211,15 +237,14 @@ class WeightGradient {
     });
   }
 
-  void tile(Index filter, std::int64_t filters, const Elements& e, Index group_channel, Index strip,
-            ScalarValue is_first) {
+  void tile(Index filter, std::int64_t filters, const Elements& e, Index strip, ScalarValue is_first) {
     const DType dtype = compute_dtype(p_.dtype);
     const std::int64_t count = filters * e.count();
     std::vector<Local> totals;
     for (std::int64_t i = 0; i < count && !are_kept_; ++i) {
       totals.push_back(b_.local("total", b_.constant(0, dtype)));
     }
-    const std::vector<Index> places = weight_places(filter, filters, e, group_channel);
+    const std::vector<Index> places = weight_places(filter, filters, e);
     const auto kept = [&](std::size_t i, Index lane) {
       return partial_base_ + places[i] * Index(lanes_) + lane;
     };
@@ -228,7 +253,7 @@ class WeightGradient {
       for (std::size_t i = 0; i < places.size(); ++i) {
         sums.push_back(b_.local("sum", are_kept_ ? b_.load(partial_, kept(i, lane)) : b_.constant(0, dtype)));
       }
-      sum_positions(filter, filters, e, strip, lane, sums);
+      sum_positions(filters, e, strip, lane, sums);
       for (std::size_t i = 0; i < sums.size(); ++i) {
         if (are_kept_) {
           b_.store(partial_, kept(i, lane), b_.get(sums[i]));
@@ -247,14 +272,14 @@ class WeightGradient {
   }
 
   /// sums += gradient * image over a strip of rows of the output.
-  void sum_positions(Index filter, std::int64_t filters, const Elements& e, Index strip, Index lane,
+  void sum_positions(std::int64_t filters, const Elements& e, Index strip, Index lane,
                      const std::vector<Local>& sums) {
     const Index x0 =
         image_base_ + lane +
         (e.channel * Index(image_layout_.channel_pitch) +
          e.row * Index(p_.dilation[0] * image_layout_.row_pitch) + e.column * Index(p_.dilation[1])) *
             Index(lanes_);
-    const Index g0 = gradient_base_ + lane + filter * Index(gradient_layout_.channel_pitch * lanes_);
+    const Index g0 = gradient_base_ + lane;
     const Index first = strip * Index(strip_rows_);
     const bool is_even = p_.out[0] % strip_rows_ == 0;
     const Index last = is_even ? first + Index(strip_rows_) : min(first + Index(strip_rows_), p_.out[0]);
@@ -286,8 +311,7 @@ class WeightGradient {
   }
 
   /// Where the weights of a tile lie in the result.
-  std::vector<Index> weight_places(Index filter, std::int64_t filters, const Elements& e,
-                                   Index group_channel) {
+  std::vector<Index> weight_places(Index filter, std::int64_t filters, const Elements& e) {
     std::vector<Index> places;
     for (std::int64_t f = 0; f < filters; ++f) {
       for (std::int64_t c = 0; c < e.channels; ++c) {
@@ -296,7 +320,7 @@ class WeightGradient {
             const Index row = e.row + Index(k), column = e.column + Index(l);
             const Index kernel_row = p_.flip ? Index(p_.kernel[0] - 1) - row : row;
             const Index kernel_column = p_.flip ? Index(p_.kernel[1] - 1) - column : column;
-            const Index channel = e.channel + Index(c) - group_channel;
+            const Index channel = e.channel + Index(c);
             places.push_back(
                 (((filter + Index(f)) * Index(channels_) + channel) * Index(p_.kernel[0]) + kernel_row) *
                     Index(p_.kernel[1]) +
@@ -316,6 +340,7 @@ class WeightGradient {
   std::int64_t lanes_, channels_, filters_;
   Buffer image_, gradient_, result_, image_lanes_, gradient_lanes_, partial_;
   Index image_base_, gradient_base_, partial_base_;
+  std::int64_t image_size_ = 0, gradient_size_ = 0;  // elements in lanes: of a group, of a tile
   LaneLayout image_layout_, gradient_layout_;
   TileSplit filter_tiles_, channel_tiles_, rows_, columns_;
   bool are_kept_ = false;
