@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "croton/codegen/cuda_scalar.h"
 
@@ -111,6 +112,44 @@ std::string CudaPhaseWriter::aligned_condition(const std::set<std::int32_t>& buf
   return fmt::format("(({}) & 15) == 0", all);
 }
 
+/// Buffers of which a thread accesses elements side by side one by one, the first at an even place. Where the
+/// compiler may take the memory as aligned it makes one access of them.
+void CudaPhaseWriter::neighbour_buffers(std::int32_t id, std::set<std::int32_t>& buffers) const {
+  if (id < 0) return;
+  // Of loads and of stores: a buffer, the terms of the index -> the constants that are added, those of them
+  // apart that make the index even.
+  struct Constants {
+    std::set<std::int64_t> all, even;
+  };
+  using Place = std::pair<std::int32_t, std::vector<std::pair<std::int32_t, std::int64_t>>>;
+  std::map<Place, Constants> loads, stores;
+  const auto access = [&](std::map<Place, Constants>& places, std::int32_t buffer, std::int32_t index,
+                          std::int32_t mask) {
+    const IndexNode& n = k_.indices[static_cast<std::size_t>(index)];
+    if (mask >= 0 || n.op != IndexOp::affine || size_of(buffer_type(buffer)) > 8) return;
+    Constants& constants = places[{buffer, n.terms}];
+    constants.all.insert(n.constant);
+    if (index_.multiple(lanes_, index) % 2 == 0) constants.even.insert(n.constant);
+    if ((constants.even.contains(n.constant) && constants.all.contains(n.constant + 1)) ||
+        constants.even.contains(n.constant - 1)) {
+      buffers.insert(buffer);
+    }
+  };
+  for (const Statement& s : k_.blocks[static_cast<std::size_t>(id)].statements) {
+    if (s.kind == Statement::Kind::compute) {
+      const Instruction& i = instruction(s.value);
+      if (i.kind == Instruction::Kind::load) access(loads, i.target, i.index, i.mask);
+    }
+    if (s.kind == Statement::Kind::store) access(stores, s.target, s.index, s.mask);
+    neighbour_buffers(s.body, buffers);
+    neighbour_buffers(s.other, buffers);
+  }
+}
+
+void CudaPhaseWriter::assume_aligned(const std::set<std::int32_t>& buffers) {
+  for (const std::int32_t id : buffers) line(fmt::format("ASSUME_ALIGNED(b{});", id));
+}
+
 void CudaPhaseWriter::flat() {
   const std::int64_t n = phase_.extent;
   const bool is_wide = n > std::numeric_limits<std::int32_t>::max() - 65536;
@@ -125,6 +164,16 @@ void CudaPhaseWriter::flat() {
                      block_number()));
     line(fmt::format("if ({} >= {}) return;", variable, n));
     declare_thread_arrays();
+    std::set<std::int32_t> neighbours;
+    neighbour_buffers(phase_.body, neighbours);
+    if (!neighbours.empty()) {
+      open(fmt::format("if ({})", aligned_condition(neighbours)));
+      assume_aligned(neighbours);
+      block(phase_.body);
+      line("return;");
+      close();
+      lane_locals_.clear();
+    }
     block(phase_.body);
     return;
   }
@@ -230,10 +279,14 @@ void CudaPhaseWriter::groups() {
       }
     }
   }
+  std::set<std::int32_t> neighbours;
+  neighbour_buffers(phase_.body, neighbours);
+  packed.insert(neighbours.begin(), neighbours.end());
   if (packed.empty()) {
     block(phase_.body);
   } else {
     open(fmt::format("if ({})", aligned_condition(packed)));
+    assume_aligned(neighbours);
     block(phase_.body);
     --depth_;
     line("} else {");

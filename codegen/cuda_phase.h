@@ -52,7 +52,9 @@ class CudaPhaseWriter {
   void threads();
   void declare_thread_arrays();
   std::string aligned_condition(const std::set<std::int32_t>& buffers) const;
+  void assume_aligned(const std::set<std::int32_t>& buffers);
   void packed_buffers(std::int32_t block, std::set<std::int32_t>& buffers) const;
+  void neighbour_buffers(std::int32_t block, std::set<std::int32_t>& buffers) const;
 
   // cuda_statements.cpp
   void block(std::int32_t id);

@@ -6,6 +6,7 @@ std::string_view cuda_device_prelude() {
   return R"cuda(
 #define DEVICE __device__ __forceinline__
 #define SHARED extern __shared__ __align__(16) unsigned char shared_memory[];
+#define ASSUME_ALIGNED(p) __builtin_assume(((u64)(p) & 15) == 0)
 typedef signed char i8; typedef short i16; typedef int i32; typedef long long i64;
 typedef unsigned char u8; typedef unsigned short u16; typedef unsigned int u32; typedef unsigned long long u64;
 DEVICE float float_of_bits(u32 x) { return __uint_as_float(x); }

@@ -216,8 +216,12 @@ class Scheduler {
         has_pack = true;
         return true;
       }
-      return array.place == CudaArray::Place::shared &&
-             fits(lanes, index, k_.arrays[static_cast<std::size_t>(id)].dtype, is_store, has_pack);
+      if (array.place != CudaArray::Place::shared) return false;
+      const DType dtype = k_.arrays[static_cast<std::size_t>(id)].dtype;
+      const std::optional<std::int64_t> stride = index_.stride(lanes, index);
+      const bool is_pack = stride == 1 && index_.multiple(lanes, index) % lanes.count == 0;
+      // What does not lie side by side in shared memory is accessed one by one: the columns of a tile.
+      return is_pack || stride == 0 ? fits(lanes, index, dtype, is_store, has_pack) : stride.has_value();
     };
     for (const Statement& s : k_.blocks[static_cast<std::size_t>(block)].statements) {
       switch (s.kind) {

@@ -12,8 +12,12 @@ namespace croton {
 
 namespace {
 
-// Loops of a thread no longer than this are written out.
+// Loops of a thread no longer than this, and of so many operations in all, are written out; of others so many
+// rounds side by side, fewer where the body is long.
 constexpr std::int64_t most_unrolled = 32;
+constexpr std::int64_t most_operations_unrolled = 1024;
+constexpr std::int64_t rounds_side_by_side = 4;
+constexpr int long_body = 32;
 constexpr int warp = 32;
 
 }  // namespace
@@ -137,7 +141,13 @@ void CudaPhaseWriter::constant_trips(const Statement& s, std::int64_t trips, int
   const std::string_view type =
       begin + trips + at_once > std::numeric_limits<std::int32_t>::max() ? "i64" : "i32";
   if (rounds > 1) {
-    line(has_registers || rounds <= most_unrolled ? "#pragma unroll" : "#pragma unroll 4");
+    const std::int64_t operations =
+        std::int64_t{uses_.blocks[static_cast<std::size_t>(s.body)].operations} * count;
+    const bool is_short = rounds <= most_unrolled && rounds * operations <= most_operations_unrolled;
+    line(has_registers || is_short
+             ? "#pragma unroll"
+             : fmt::format("#pragma unroll {}",
+                           operations > long_body ? rounds_side_by_side / 2 : rounds_side_by_side));
     open(fmt::format("for (i32 {0} = 0; {0} < {1}; ++{0})", step, rounds));
   } else {
     open("");

@@ -54,11 +54,14 @@ void copy_transposed(KernelBuilder& b, Buffer to, Buffer from, const IterationSp
   });
 }
 
-/// The same on a GPU: squares of 32 x 32 through shared memory, whose rows have one element more, so that a
-/// column of them lies in different banks.
-void copy_by_tiles(KernelBuilder& b, Buffer to, Buffer from, const IterationSpace& space,
-                   std::size_t across) {
-  constexpr std::int64_t side = 32;
+/// The same on a GPU: squares through shared memory, whose rows have one element more, so that a column of
+/// them lies in different banks. Large ones where they are enough for all multiprocessors: several elements
+/// that lie side by side are then accessed together, on both sides.
+void copy_by_tiles(KernelBuilder& b, Buffer to, Buffer from, const IterationSpace& space, std::size_t across,
+                   const GpuTraits& gpu) {
+  constexpr std::int64_t large = 64, small = 32;
+  // Groups that a multiprocessor works on together.
+  constexpr std::int64_t tiles_per_multiprocessor = 8;
   const std::size_t along = space.loops() - 1;
   std::vector<std::size_t> outer_loops;
   for (std::size_t loop = 0; loop < along; ++loop) {
@@ -67,6 +70,10 @@ void copy_by_tiles(KernelBuilder& b, Buffer to, Buffer from, const IterationSpac
   const IterationSpace outer = space.only(outer_loops);
   const std::int64_t rows = space.extents[across];    // contiguous in the source
   const std::int64_t columns = space.extents[along];  // contiguous in the destination
+  const bool is_large =
+      size_of(to.dtype) <= 4 && rows % large == 0 && columns % large == 0 &&
+      outer.count() * (rows / large) * (columns / large) >= tiles_per_multiprocessor * gpu.multiprocessors;
+  const std::int64_t side = is_large ? large : small;
   const std::int64_t row_tiles = (rows + side - 1) / side, column_tiles = (columns + side - 1) / side;
   const std::int64_t tiles = outer.count() * row_tiles * column_tiles;
   if (tiles == 0) return;
@@ -119,7 +126,11 @@ std::optional<NodeCode> lower_copy(const LowerContext& context) {
   if (loops >= 2 && space.strides[0].back() == 1 && space.strides[1].back() != 1) {
     for (std::size_t loop = 0; loop + 1 < loops; ++loop) {
       if (space.strides[1][loop] == 1 && space.extents[loop] >= 4 && space.extents.back() >= 4) {
-        (context.is_gpu() ? copy_by_tiles : copy_transposed)(b, to, from, space, loop);
+        if (context.is_gpu()) {
+          copy_by_tiles(b, to, from, space, loop, context.gpu);
+        } else {
+          copy_transposed(b, to, from, space, loop);
+        }
         return kernel.finish();
       }
     }

@@ -23,7 +23,7 @@ void prefetch_rows(KernelBuilder& b, Buffer tensor, DType dtype, const PlaneAcce
   }
 }
 
-/// pool_2d where windows reach outside, and on a GPU: one output element a lane, the window unrolled, what is
+/// pool_2d where windows reach outside: one output element a lane, the window unrolled, what is
 /// outside masked.
 NodeCode lower_clipped_pool(const LowerContext& context, const Pooling& pool) {
   const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
@@ -72,7 +72,8 @@ std::optional<NodeCode> lower_pool(const LowerContext& context) {
   const Pooling pool(context.node, context.inputs[0].shape, context.outputs[0].shape);
   const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
   if (is_max && !is_floating(context.outputs[0].dtype)) return std::nullopt;
-  if (context.is_gpu() || pool.clipped || pool.out_rows == 0 || pool.out_columns == 0) {
+  if (context.is_gpu()) return lower_pool_on_gpu(context, pool);
+  if (pool.clipped || pool.out_rows == 0 || pool.out_columns == 0) {
     return lower_clipped_pool(context, pool);
   }
   const DType dtype = compute_dtype(context.outputs[0].dtype);

@@ -7,14 +7,27 @@ namespace croton {
 
 namespace {
 
-/// pool_2d_grad in two phases: where each window's maximum lies, then what every element of the input gets
-/// from the windows that hold it. A thread of the second phase has as many neighbouring rows and columns as
-/// windows are apart: all these elements lie in the same windows. Where windows do not overlap that is one
-/// window, whose maximum it finds itself.
+/// Whether element (row, column) of a plane exists; nothing where that is known.
+std::optional<ScalarValue> exists_at(KernelBuilder& b, Index row, std::int64_t rows, Index column,
+                                     std::int64_t columns) {
+  const std::optional<ScalarValue> in_rows = image_element(b, row, rows).exists,
+                                   in_columns = image_element(b, column, columns).exists;
+  if (in_rows && in_columns) return both(b, *in_rows, *in_columns);
+  return in_rows ? in_rows : in_columns;
+}
+
+/// pool_2d_grad. A block is as many rows and columns of the input as windows are apart: its elements lie in
+/// the same windows. Where windows do not overlap that is one window, whose maximum a thread finds itself.
+/// Otherwise a group of threads works on a tile of blocks: it looks where the maxima lie of all windows that
+/// reach into the tile, then adds up what every block gets.
 class GpuPoolGradient {
  public:
   GpuPoolGradient(const LowerContext& context, const Pooling& pool)
-      : pool_(pool),
+      : context_(context),
+        pool_(pool),
+        ws_(pool.windows.ws),
+        stride_(pool.windows.stride),
+        pad_(pool.windows.pad),
         is_max_(pool.windows.mode == PoolWindows::Mode::max),
         dtype_(compute_dtype(context.outputs[0].dtype)),
         kernel_(context, "pool_grad"),
@@ -27,42 +40,57 @@ class GpuPoolGradient {
         x_(kernel_.input(0)),
         gy_(kernel_.input(2)),
         gx_(kernel_.output(0)),
-        windows_(planes_.count() * pool.out_rows * pool.out_columns) {}
+        block_rows_(tiles_of(pool.rows + pad_[0], stride_[0])),
+        block_columns_(tiles_of(pool.columns + pad_[1], stride_[1])),
+        above_(tiles_of(ws_[0], stride_[0])),
+        left_(tiles_of(ws_[1], stride_[1])) {}
 
   NodeCode lower() {
-    const std::int64_t places = pool_.windows.ws[0] * pool_.windows.ws[1];
-    if (is_max_ && are_apart()) return gather(), kernel_.finish();
-    if (is_max_) {
-      place_ =
-          kernel_.scratch(places < 256 ? DType::uint8 : DType::int32, std::max<std::int64_t>(windows_, 1));
-      find_maxima();
+    if (pool_.rows == 0 || pool_.columns == 0) return kernel_.finish();
+    if (pool_.out_rows == 0 || pool_.out_columns == 0) {
+      fill_with_zeros();
+    } else if (above_ == 1 && left_ == 1) {
+      by_blocks();
+    } else {
+      by_tiles();
     }
-    gather();
     return kernel_.finish();
   }
 
  private:
-  ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
+  /// What an element gets from the window that begins m blocks above and n to the left of its block: the
+  /// window's share, and where its maximum lies.
+  struct Contribution {
+    ScalarValue share, place;
+  };
 
-  /// No element lies in two windows.
-  bool are_apart() const {
-    const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride;
-    return ws[0] <= stride[0] && ws[1] <= stride[1];
+  ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
+  ScalarValue zero() { return b_.constant(0, dtype_); }
+  DType place_dtype() const { return ws_[0] * ws_[1] < 256 ? DType::uint8 : DType::int32; }
+
+  void fill_with_zeros() {
+    b_.parallel(
+        "e", planes_.count() * pool_.rows * pool_.columns,
+        [&](Index e) {
+          const Index row = mod(floor_div(e, pool_.columns), pool_.rows), column = mod(e, pool_.columns);
+          const Index plane = floor_div(e, pool_.rows * pool_.columns);
+          b_.store(gx_, at_gx_(split_index(plane, planes_.extents), row, column), zero());
+        },
+        vectorize);
   }
 
   /// The place of the maximum in window (i, j) of a plane, as row * columns + column.
   ScalarValue place_of_maximum(std::span<const Index> plane, Index i, Index j) {
-    const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride, &pad = pool_.windows.pad;
-    const Index row = i * Index(stride[0]) - Index(pad[0]), column = j * Index(stride[1]) - Index(pad[1]);
+    const Index row = i * Index(stride_[0]) - Index(pad_[0]), column = j * Index(stride_[1]) - Index(pad_[1]);
     const ScalarValue nothing = first_of_fold(b_, true, dtype_);
     ScalarValue extreme = nothing;
     // The first element that exists, should all be -inf.
     ScalarValue where =
-        b_.value_of(max(Index(0) - row, 0) * Index(ws[1]) + max(Index(0) - column, 0), DType::int32);
-    for (std::int64_t r = 0; r < ws[0]; ++r) {
-      for (std::int64_t c = 0; c < ws[1]; ++c) {
+        b_.value_of(max(Index(0) - row, 0) * Index(ws_[1]) + max(Index(0) - column, 0), DType::int32);
+    for (std::int64_t r = 0; r < ws_[0]; ++r) {
+      for (std::int64_t c = 0; c < ws_[1]; ++c) {
         const Index at_row = row + Index(r), at_column = column + Index(c);
-        const std::optional<ScalarValue> exists = exists_at(at_row, pool_.rows, at_column, pool_.columns);
+        const std::optional<ScalarValue> exists = exists_at(b_, at_row, pool_.rows, at_column, pool_.columns);
         const Index at = at_x_(plane, at_row, at_column);
         const ScalarValue v = exists ? b_.load(x_, at, *exists, nothing) : b_.load(x_, at);
         // Of equal ones the first; the first NaN beats every number. What does not exist beats nothing.
@@ -70,114 +98,145 @@ class GpuPoolGradient {
             both(b_, b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::le, v, extreme)),
                  b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::isnan, extreme)));
         extreme = b_.emit(ScalarOp::select, is_larger, v, extreme);
-        where = b_.emit(ScalarOp::select, is_larger, number(r * ws[1] + c), where);
+        where = b_.emit(ScalarOp::select, is_larger, number(r * ws_[1] + c), where);
       }
     }
     return where;
   }
 
-  /// Whether element (row, column) of a plane exists; nothing where that is known.
-  std::optional<ScalarValue> exists_at(Index row, std::int64_t rows, Index column, std::int64_t columns) {
-    const std::optional<ScalarValue> in_rows = image_element(b_, row, rows).exists,
-                                     in_columns = image_element(b_, column, columns).exists;
-    if (in_rows && in_columns) return both(b_, *in_rows, *in_columns);
-    return in_rows ? in_rows : in_columns;
+  /// What each element of window (i, j) may get; 0 where there is no such window.
+  ScalarValue share_of(std::span<const Index> plane, Index i, Index j) {
+    const std::optional<ScalarValue> exists = exists_at(b_, i, pool_.out_rows, j, pool_.out_columns);
+    const Index at = at_gy_(plane, i, j);
+    const ScalarValue gy = exists ? b_.load(gy_, at, *exists, zero()) : b_.load(gy_, at);
+    return is_max_ ? gy : as_mean(b_, pool_, gy, nearest(i, pool_.out_rows), nearest(j, pool_.out_columns));
   }
 
-  void find_maxima() {
-    const std::int64_t columns = std::max<std::int64_t>(pool_.out_columns, 1);
-    const std::int64_t rows = std::max<std::int64_t>(pool_.out_rows, 1);
-    b_.parallel(
-        "w", windows_,
-        [&](Index w) {
-          const Index j = mod(w, columns), i = mod(floor_div(w, columns), rows);
-          const std::vector<Index> plane = split_index(floor_div(w, rows * columns), planes_.extents);
-          b_.store(place_, w, b_.cast(place_of_maximum(plane, i, j), place_.dtype));
-        },
-        vectorize);
+  /// The window that exists nearest to where one might.
+  static Index nearest(Index at, std::int64_t count) { return min(max(at, 0), count - 1); }
+
+  /// Adds up and stores what the elements of block (q, p) get.
+  template <class ContributionAt>
+  void spread(std::span<const Index> plane, Index q, Index p, const ContributionAt& contribution_at) {
+    std::vector<ScalarValue> sums(static_cast<std::size_t>(stride_[0] * stride_[1]), zero());
+    // The first contribution is not added to 0, nor any where an element has none.
+    std::vector<bool> has_sum(sums.size(), false);
+    for (std::int64_t m = above_ - 1; m >= 0; --m) {
+      for (std::int64_t n = left_ - 1; n >= 0; --n) {
+        const Contribution contribution = contribution_at(m, n);
+        for (std::int64_t r = 0; r < stride_[0]; ++r) {
+          for (std::int64_t c = 0; c < stride_[1]; ++c) {
+            const std::int64_t in_row = m * stride_[0] + r, in_column = n * stride_[1] + c;
+            if (in_row >= ws_[0] || in_column >= ws_[1]) continue;
+            ScalarValue part = contribution.share;
+            if (is_max_) {
+              const ScalarValue hit =
+                  b_.emit(ScalarOp::eq, contribution.place, number(in_row * ws_[1] + in_column));
+              part = b_.emit(ScalarOp::select, hit, part, zero());
+            }
+            const auto k = static_cast<std::size_t>(r * stride_[1] + c);
+            sums[k] = has_sum[k] ? b_.emit(ScalarOp::add, sums[k], part) : part;
+            has_sum[k] = true;
+          }
+        }
+      }
+    }
+    for (std::int64_t r = 0; r < stride_[0]; ++r) {
+      for (std::int64_t c = 0; c < stride_[1]; ++c) {
+        const Index row = q * Index(stride_[0]) + Index(r - pad_[0]);
+        const Index column = p * Index(stride_[1]) + Index(c - pad_[1]);
+        const ScalarValue sum = sums[static_cast<std::size_t>(r * stride_[1] + c)];
+        const Index at = at_gx_(plane, row, column);
+        if (const auto exists = exists_at(b_, row, pool_.rows, column, pool_.columns)) {
+          b_.store(gx_, at, sum, *exists);
+        } else {
+          b_.store(gx_, at, sum);
+        }
+      }
+    }
   }
 
-  void gather() {
-    const Shape &ws = pool_.windows.ws, &stride = pool_.windows.stride, &pad = pool_.windows.pad;
-    const std::int64_t block_rows = (pool_.rows + pad[0] + stride[0] - 1) / stride[0];
-    const std::int64_t block_columns = (pool_.columns + pad[1] + stride[1] - 1) / stride[1];
-    if (block_rows == 0 || block_columns == 0) return;
-    const std::int64_t above = (ws[0] + stride[0] - 1) / stride[0],
-                       left = (ws[1] + stride[1] - 1) / stride[1];
+  void by_blocks() {
     b_.parallel(
-        "e", planes_.count() * block_rows * block_columns,
+        "e", planes_.count() * block_rows_ * block_columns_,
         [&](Index e) {
-          const Index q = mod(floor_div(e, block_columns), block_rows), p = mod(e, block_columns);
-          const Index flat_plane = floor_div(e, block_rows * block_columns);
-          const std::vector<Index> plane = split_index(flat_plane, planes_.extents);
-          const ScalarValue zero = b_.constant(0, dtype_);
-          std::vector<ScalarValue> sums(static_cast<std::size_t>(stride[0] * stride[1]), zero);
-          // The first contribution is not added to 0, nor any where an element has none.
-          std::vector<bool> has_sum(sums.size(), false);
-          for (std::int64_t m = above - 1; m >= 0; --m) {
-            for (std::int64_t n = left - 1; n >= 0; --n) {
-              const Index i = q - Index(m), j = p - Index(n);
-              const ScalarValue exists = both(b_, window_exists(i, pool_.out_rows, m, block_rows),
-                                              window_exists(j, pool_.out_columns, n, block_columns));
-              ScalarValue share = b_.load(gy_, at_gy_(plane, i, j), exists, zero);
-              ScalarValue place;
-              if (is_max_ && are_apart()) {
-                place = place_of_maximum(plane, i, j);
-              } else if (is_max_) {
-                const Index w = (flat_plane * Index(pool_.out_rows) + i) * Index(pool_.out_columns) + j;
-                place = b_.cast(b_.load(place_, w, exists, b_.constant(0, place_.dtype)), DType::int32);
-              } else {
-                share = as_share(share, i, j);
-                share = b_.emit(ScalarOp::select, exists, share, zero);
-              }
-              for (std::int64_t r = 0; r < stride[0]; ++r) {
-                for (std::int64_t c = 0; c < stride[1]; ++c) {
-                  const std::int64_t in_row = m * stride[0] + r, in_column = n * stride[1] + c;
-                  if (in_row >= ws[0] || in_column >= ws[1]) continue;
-                  ScalarValue part = share;
-                  if (is_max_) {
-                    const ScalarValue hit = b_.emit(ScalarOp::eq, place, number(in_row * ws[1] + in_column));
-                    part = b_.emit(ScalarOp::select, hit, share, zero);
-                  }
-                  const auto k = static_cast<std::size_t>(r * stride[1] + c);
-                  sums[k] = has_sum[k] ? b_.emit(ScalarOp::add, sums[k], part) : part;
-                  has_sum[k] = true;
-                }
-              }
-            }
-          }
-          const bool is_whole =
-              pad[0] == 0 && pad[1] == 0 && pool_.rows % stride[0] == 0 && pool_.columns % stride[1] == 0;
-          for (std::int64_t r = 0; r < stride[0]; ++r) {
-            for (std::int64_t c = 0; c < stride[1]; ++c) {
-              const Index row = q * Index(stride[0]) + Index(r - pad[0]);
-              const Index column = p * Index(stride[1]) + Index(c - pad[1]);
-              const ScalarValue sum = sums[static_cast<std::size_t>(r * stride[1] + c)];
-              if (is_whole) {
-                b_.store(gx_, at_gx_(plane, row, column), sum);
-              } else {
-                b_.store(gx_, at_gx_(plane, row, column), sum, inside(b_, pool_, row, column));
-              }
-            }
-          }
+          const Index q = mod(floor_div(e, block_columns_), block_rows_), p = mod(e, block_columns_);
+          const std::vector<Index> plane =
+              split_index(floor_div(e, block_rows_ * block_columns_), planes_.extents);
+          spread(plane, q, p, [&](std::int64_t, std::int64_t) -> Contribution {
+            const ScalarValue share = share_of(plane, q, p);
+            if (!is_max_) return {share, {}};
+            return {share,
+                    place_of_maximum(plane, nearest(q, pool_.out_rows), nearest(p, pool_.out_columns))};
+          });
         },
         vectorize);
   }
 
-  /// 0 <= i < count, where i is a block's index less m.
-  ScalarValue window_exists(Index i, std::int64_t count, std::int64_t m, std::int64_t blocks) {
-    const ScalarValue always = b_.integer_constant(1, DType::bool_);
-    const ScalarValue low = m == 0 ? always : b_.compare(ScalarOp::ge, i, 0);
-    const ScalarValue high = blocks - 1 - m < count ? always : b_.compare(ScalarOp::lt, i, count);
-    return both(b_, low, high);
+  /// Blocks below and beside each other that a group works on.
+  struct Tile {
+    std::int64_t rows, columns;
+  };
+
+  /// As many as need no more shared memory for their windows than leaves room for several groups, and few
+  /// enough that there is a group for everybody. Parts of a plane are made equal.
+  Tile tile() const {
+    constexpr std::int64_t most_bytes = 16 * 1024;
+    constexpr std::int64_t groups_per_multiprocessor = 4;
+    const auto window_bytes =
+        static_cast<std::int64_t>(size_of(dtype_) + (is_max_ ? size_of(place_dtype()) : 0));
+    const std::int64_t most_windows = most_bytes / window_bytes;
+    const auto equal_parts = [](std::int64_t extent, std::int64_t most) {
+      return tiles_of(extent, tiles_of(extent, std::clamp<std::int64_t>(most, 1, extent)));
+    };
+    // Rows of windows are shared between tiles: several of blocks for each of those.
+    const std::int64_t columns = equal_parts(block_columns_, most_windows / (4 * above_) - (left_ - 1));
+    const std::int64_t parts =
+        tiles_of(groups_per_multiprocessor * context_.gpu.multiprocessors,
+                 std::max<std::int64_t>(planes_.count(), 1) * tiles_of(block_columns_, columns));
+    const std::int64_t rows = equal_parts(
+        block_rows_,
+        std::min(most_windows / (columns + left_ - 1) - (above_ - 1), tiles_of(block_rows_, parts)));
+    return {rows, columns};
   }
 
-  ScalarValue as_share(ScalarValue share, Index i, Index j) {
-    if (pool_.windows.mode == PoolWindows::Mode::sum) return share;
-    return as_mean(b_, pool_, share, i, j);
+  void by_tiles() {
+    const auto [rows, columns] = tile();
+    const std::int64_t tiles_down = tiles_of(block_rows_, rows),
+                       tiles_across = tiles_of(block_columns_, columns);
+    const std::int64_t width = columns + left_ - 1, windows = (rows + above_ - 1) * width;
+    b_.parallel("t", planes_.count() * tiles_down * tiles_across, [&](Index t) {
+      const std::vector<Index> plane = split_index(floor_div(t, tiles_down * tiles_across), planes_.extents);
+      const Index first_row = mod(floor_div(t, tiles_across), tiles_down) * Index(rows);
+      const Index first_column = mod(t, tiles_across) * Index(columns);
+      const LocalArray shares = b_.array("share", dtype_, windows);
+      const LocalArray places = is_max_ ? b_.array("place", place_dtype(), windows) : LocalArray();
+      b_.loop("w", 0, windows, vectorize, [&](Index w) {
+        const Index i = first_row + floor_div(w, width) - Index(above_ - 1);
+        const Index j = first_column + mod(w, width) - Index(left_ - 1);
+        b_.store(shares, w, share_of(plane, i, j));
+        if (!is_max_) return;
+        const ScalarValue place =
+            place_of_maximum(plane, nearest(i, pool_.out_rows), nearest(j, pool_.out_columns));
+        b_.store(places, w, b_.cast(place, place_dtype()));
+      });
+      b_.loop("e", 0, rows * columns, vectorize, [&](Index e) {
+        const Index down = floor_div(e, columns), across = mod(e, columns);
+        spread(plane, first_row + down, first_column + across,
+               [&](std::int64_t m, std::int64_t n) -> Contribution {
+                 const Index w =
+                     (down + Index(above_ - 1 - m)) * Index(width) + across + Index(left_ - 1 - n);
+                 const ScalarValue share = b_.load(shares, w);
+                 if (!is_max_) return {share, {}};
+                 return {share, b_.cast(b_.load(places, w), DType::int32)};
+               });
+      });
+    });
   }
 
+  const LowerContext& context_;
   const Pooling& pool_;
+  const Shape &ws_, &stride_, &pad_;
   const bool is_max_;
   const DType dtype_;
   NodeKernel kernel_;
@@ -186,11 +245,74 @@ class GpuPoolGradient {
   const IterationSpace planes_;
   const PlaneAccess at_gx_, at_x_, at_gy_;
   const Buffer x_, gy_, gx_;
-  const std::int64_t windows_;
-  Buffer place_;
+  const std::int64_t block_rows_, block_columns_;  // of a plane
+  const std::int64_t above_, left_;  // rows and columns of windows that hold an element of a block
 };
 
 }  // namespace
+
+/// pool_2d: a thread has some windows below each other, and folds the rows that they share once.
+NodeCode lower_pool_on_gpu(const LowerContext& context, const Pooling& pool) {
+  constexpr std::int64_t most_windows = 6;
+  constexpr std::int64_t most_elements = 48;  // of memory that a thread waits for together
+  constexpr std::int64_t threads_per_multiprocessor = 2048;
+  const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
+  const ScalarOp fold = is_max ? ScalarOp::max : ScalarOp::add;
+  const DType dtype = compute_dtype(context.outputs[0].dtype);
+  NodeKernel kernel(context, "pool");
+  KernelBuilder& b = kernel.builder();
+  const std::vector<Layout> layouts{context.outputs[0], context.inputs[0]};
+  const IterationSpace planes = plane_loops(pool.planes, layouts);
+  const PlaneAccess at_output = access(planes, 0, layouts[0]);
+  const PlaneAccess at_input = access(planes, 1, layouts[1]);
+  const Buffer x = kernel.input(0);
+  const Buffer y = kernel.output(0);
+  const Shape &ws = pool.windows.ws, &stride = pool.windows.stride, &pad = pool.windows.pad;
+  const ScalarValue start = first_of_fold(b, is_max, dtype);
+  const std::int64_t out_columns = std::max<std::int64_t>(pool.out_columns, 1);
+  const std::int64_t outputs = planes.count() * pool.out_rows * pool.out_columns;
+
+  std::int64_t below = 1;  // windows a thread
+  for (std::int64_t k = 2; k <= most_windows; ++k) {
+    const bool is_light = ((k - 1) * stride[0] + ws[0]) * ws[1] <= most_elements;
+    const bool are_enough = outputs / k >= threads_per_multiprocessor * context.gpu.multiprocessors;
+    if (pool.out_rows % k == 0 && is_light && are_enough) below = k;
+  }
+  const std::int64_t strips = std::max<std::int64_t>(pool.out_rows / below, 1);
+  b.parallel(
+      "e", outputs / below,
+      [&](Index e) {
+        const Index j = mod(e, out_columns), i = mod(floor_div(e, out_columns), strips) * Index(below);
+        const std::vector<Index> plane = split_index(floor_div(e, strips * out_columns), planes.extents);
+        std::vector<ScalarValue> values(static_cast<std::size_t>(below), start);
+        for (std::int64_t r = 0; r < (below - 1) * stride[0] + ws[0]; ++r) {
+          // The windows that the row belongs to.
+          const std::int64_t first = r < ws[0] ? 0 : (r - ws[0]) / stride[0] + 1;
+          const std::int64_t last = std::min(r / stride[0], below - 1);
+          if (first > last) continue;
+          const Index row = i * Index(stride[0]) + Index(r - pad[0]);
+          std::vector<ScalarValue> elements;
+          for (std::int64_t c = 0; c < ws[1]; ++c) {
+            const Index column = j * Index(stride[1]) + Index(c - pad[1]);
+            const std::optional<ScalarValue> exists = exists_at(b, row, pool.rows, column, pool.columns);
+            const Index at = at_input(plane, row, column);
+            elements.push_back(exists ? b.load(x, at, *exists, start) : b.load(x, at));
+          }
+          ScalarValue folded = elements[0];
+          for (std::size_t c = 1; c < elements.size(); ++c) folded = b.emit(fold, folded, elements[c]);
+          for (std::int64_t k = first; k <= last; ++k) {
+            ScalarValue& value = values[static_cast<std::size_t>(k)];
+            value = r == k * stride[0] ? folded : b.emit(fold, value, folded);
+          }
+        }
+        for (std::int64_t k = 0; k < below; ++k) {
+          const ScalarValue value = values[static_cast<std::size_t>(k)];
+          b.store(y, at_output(plane, i + Index(k), j), as_mean(b, pool, value, i + Index(k), j));
+        }
+      },
+      vectorize);
+  return kernel.finish();
+}
 
 NodeCode lower_pool_grad_on_gpu(const LowerContext& context, const Pooling& pool) {
   return GpuPoolGradient(context, pool).lower();

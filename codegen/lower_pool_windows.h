@@ -97,7 +97,8 @@ inline ScalarValue as_mean(KernelBuilder& b, const Pooling& pool, ScalarValue su
   return b.emit(ScalarOp::div, sum, divisor(b, pool, i, j, sum.dtype));
 }
 
-/// pool_2d_grad on a GPU.
+/// pool_2d and pool_2d_grad on a GPU.
+NodeCode lower_pool_on_gpu(const LowerContext& context, const Pooling& pool);
 NodeCode lower_pool_grad_on_gpu(const LowerContext& context, const Pooling& pool);
 
 }  // namespace croton

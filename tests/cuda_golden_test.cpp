@@ -118,6 +118,34 @@ TEST_CASE("golden: a part of a warp keeps a row longer than itself", "[codegen][
   check_golden("kept_rows", b.build());
 }
 
+TEST_CASE("golden: pairs that a thread accesses may be taken as aligned", "[codegen][cuda][golden]") {
+  KernelBuilder b("pairs");
+  const Buffer x = b.input("x", DType::float32, 3000), y = b.output("y", DType::float32, 3000);
+  b.parallel(
+      "i", 1500,
+      [&](Index i) {
+        const ScalarValue first = b.load(x, 2 * i), second = b.load(x, 2 * i + 1);
+        b.store(y, 2 * i, b.emit(ScalarOp::max, first, second));
+        b.store(y, 2 * i + 1, b.emit(ScalarOp::min, first, second));
+      },
+      vectorize);
+  check_golden("pairs", b.build());
+}
+
+TEST_CASE("golden: a tile is read and written 16 bytes at a time, and turned one by one",
+          "[codegen][cuda][golden]") {
+  KernelBuilder b("tile");
+  const Buffer x = b.input("x", DType::float32, 400 * 4096), y = b.output("y", DType::float32, 400 * 4096);
+  b.parallel("t", 400, [&](Index t) {
+    const LocalArray tile = b.array("tile", DType::float32, 64 * 65);
+    b.loop("e", 0, 4096, vectorize,
+           [&](Index e) { b.store(tile, floor_div(e, 64) * 65 + mod(e, 64), b.load(x, t * 4096 + e)); });
+    b.loop("e", 0, 4096, vectorize,
+           [&](Index e) { b.store(y, t * 4096 + e, b.load(tile, mod(e, 64) * 65 + floor_div(e, 64))); });
+  });
+  check_golden("tile", b.build());
+}
+
 TEST_CASE("golden: a convolution as a product of matrices", "[codegen][cuda][golden][contraction]") {
   ConvProblem p;
   p.direction = ConvDirection::backward_inputs;

@@ -220,6 +220,9 @@ class Cases {
       add(contiguous_op(), {random_tensor(shape(rank, 40), dtype, random_()).transpose(axes)}, {}, 0, 0);
     }
     add(contiguous_op(), {random_tensor({64, 96}, DType::float32, 1).transpose()}, {}, 0, 0);
+    // Enough large tiles for a tiny GPU.
+    add(contiguous_op(), {random_tensor({256, 192}, DType::float32, 1).transpose()}, {}, 0, 0);
+    add(contiguous_op(), {random_tensor({192, 320}, DType::int8, 1).transpose()}, {}, 0, 0);
   }
 
   void pooling() {
@@ -238,11 +241,20 @@ class Cases {
       if (i % 7 == 0) x = Tensor::full(x.shape(), -std::numeric_limits<float>::infinity());
       x = laid_out(x, random_());
       if (i % 7 == 0 && options.mode != std::string("max")) continue;
-      const Variable pooled = pool_2d(input_like(x), ws, options);
-      const Tensor y = pooled.node()->op().evaluate(*pooled.node(), std::vector{x})[0];
-      cases_.push_back({pooled, {x}, 1e-5, 1e-5});
-      add(pool_2d_grad_op(), {x, y, tensor(y.shape())}, pooled.node()->attributes(), 1e-5, 1e-5);
+      pool(x, ws, options);
     }
+    // Several windows a thread on a tiny GPU; planes that are cut into tiles below and beside each other.
+    for (const char* mode : {"max", "average_exc_pad"}) {
+      pool(tensor({4, 3, 50, 70}), {3, 3}, {.stride = {2, 2}, .mode = mode});
+      pool(tensor({4, 3, 49, 71}), {2, 2}, {.ignore_border = false, .mode = mode});
+      pool(tensor({1, 1, 9, 1800}), {3, 3}, {.stride = {2, 2}, .pad = {1, 1}, .mode = mode});
+    }
+  }
+  void pool(const Tensor& x, const std::vector<std::int64_t>& ws, const PoolOptions& options) {
+    const Variable pooled = pool_2d(input_like(x), ws, options);
+    const Tensor y = pooled.node()->op().evaluate(*pooled.node(), std::vector{x})[0];
+    cases_.push_back({pooled, {x}, 1e-5, 1e-5});
+    add(pool_2d_grad_op(), {x, y, tensor(y.shape())}, pooled.node()->attributes(), 1e-5, 1e-5);
   }
 
   void assembling() {
