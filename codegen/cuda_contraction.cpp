@@ -74,6 +74,7 @@ class Writer {
     places("result_column", &Part::result, &Part::columns, &AffineIndex::columns, result_bounds_, 0, false);
     within("is_stored", &Part::result, result_bounds_);
     if (c_.tile.patch > 0) patch();
+    if (c_.folds()) body_ += fold_declarations(c_.fold);
     choice_of_part();
     return assemble();
   }
@@ -242,7 +243,7 @@ class Writer {
     const char* value = c_.dtype == DType::float64 ? "double" : "float";
     line("typedef {} Element;", element);
     line("typedef {} Value;", value);
-    line("typedef {} Result;", c_.splits > 1 && !c_.is_direct ? value : element);
+    line("typedef {} Result;", c_.has_partial() ? value : element);
     if (c_.is_tensor_core()) {
       line("typedef {} Arithmetic;", arithmetic_types[static_cast<std::size_t>(c_.arithmetic)]);
     } else {
@@ -257,6 +258,7 @@ class Writer {
     flag("is_tensor_core", c_.is_tensor_core());
     flag("is_staged", is_half);
     flag("is_scaled", c_.is_scaled());
+    flag("adds_up_tiles", adds_up_tiles(c_));
     flag("by_groups", t.by_groups);
     flag("has_patch", t.patch > 0);
     constant("warps_rows", t.warps_rows);
@@ -320,8 +322,7 @@ class Writer {
                                                            : "x";
     line("static DEVICE Value value_of(Element x) {{ return {}; }}", to_value);
     line("static DEVICE Element element_of(Value x) {{ return {}; }}", to_element);
-    line("static DEVICE Result result_of(Value x) {{ return {}; }}",
-         c_.splits > 1 && !c_.is_direct ? "x" : to_element);
+    line("static DEVICE Result result_of(Value x) {{ return {}; }}", c_.has_partial() ? "x" : to_element);
   }
 
   std::int64_t tiles_of(const Cut& cut) const {
@@ -416,7 +417,7 @@ class Writer {
     const bool is_half = c_.dtype == DType::float16 || c_.dtype == DType::bfloat16;
     const std::string element = is_half ? "u16" : c_.dtype == DType::float64 ? "double" : "float";
     const std::string value = c_.dtype == DType::float64 ? "double" : "float";
-    const std::string result = c_.splits > 1 ? value : element;
+    const std::string result = c_.has_partial() ? value : element;
     std::int64_t words = scale_words;  // in front of the halves
     for (const Cut& cut : cuts_) words += cut.packed_words;
     if (c_.is_scaled() && packing > 0) {
@@ -460,7 +461,7 @@ class Writer {
             blocks, threads, shared, bounds, std::move(buffers));
         return source;
       }
-      const std::int32_t to = c_.splits > 1 ? 4 : 2;
+      const std::int32_t to = c_.has_partial() ? 4 : 2;
       const bool has_halves = c_.is_scaled();
       add("multiply",
           has_halves ? fmt::format("const u32* packed, {}* result", result)
@@ -471,11 +472,11 @@ class Writer {
           blocks, threads, shared, bounds,
           has_halves ? std::vector<std::int32_t>{3, to} : std::vector<std::int32_t>{0, 3, to});
     }
-    if (c_.splits > 1 && !c_.is_direct) {
-      add("add", fmt::format("const {}* partial, {}* result", value, element),
-          fmt::format("add_splits<{}_cut>(partial, result);", name),
-          (c_.result_count + threads_of_copies - 1) / threads_of_copies, static_cast<int>(threads_of_copies),
-          0, "", {4, 2});
+    if (c_.has_partial()) {
+      add(c_.folds() ? "fold" : "add", fmt::format("const {}* partial, {}* result", value, element),
+          fmt::format("{}<{}_cut>(partial, result);", c_.folds() ? "fold_taps" : "add_splits", name),
+          ((c_.folds() ? fold_threads(c_) : c_.result_count) + threads_of_copies - 1) / threads_of_copies,
+          static_cast<int>(threads_of_copies), 0, "", {4, 2});
     }
     return source;
   }

@@ -25,7 +25,8 @@ struct Product;  // lower_product.h
 /// strides, dilation, padding and groups are of that form, as are products of matrices. Three launches
 /// compute a convolution: one brings the packed operand into the order in which tensor cores take it, one
 /// multiplies, and where the depth is cut into parts (`splits`) the third adds up their results, always in
-/// the same order. A product of matrices is one launch: both operands are fetched as they lie.
+/// the same order. A product of matrices is one launch: both operands are fetched as they lie. Where a
+/// contraction folds, its result is a matrix in memory, and the last launch adds up what lies on each other.
 
 /// An affine function of the loop indices: base + sum of strides * indices, in elements.
 struct AffineIndex {
@@ -102,6 +103,18 @@ struct ContractionFinish {
   std::int64_t addend_row = 0, addend_column = 0;  ///< strides along the contraction's rows and columns
 };
 
+/// The gradient with respect to the inputs, from products for every output and tap, which are added up where
+/// they belong (col2im). Its axes; none: nothing is folded.
+struct ContractionFold {
+  struct Axis {
+    std::int64_t inputs = 0, outputs = 0, taps = 0, stride = 1, dilation = 1, pad = 0;
+  };
+  std::vector<Axis> axes;
+  std::int64_t images = 0, channels = 0;  ///< of all groups
+  /// Elements of the matrix: by channel, tap, image and output, in C order.
+  std::int64_t count() const;
+};
+
 struct CROTON_API CudaContraction {
   /// Which loop neighbouring threads run through when they fetch the gathered operand: the one in which its
   /// elements are neighbours.
@@ -119,6 +132,7 @@ struct CROTON_API CudaContraction {
   std::vector<ContractionPart> parts;
   ContractionTile tile;
   std::int64_t splits = 1;
+  ContractionFold fold;
   /// Elements; operands are C-contiguous.
   std::int64_t gathered_count = 0, packed_count = 0, result_count = 0;
   /// Which operand of the node is gathered; the other one is packed.
@@ -129,8 +143,11 @@ struct CROTON_API CudaContraction {
   }
   /// Elements are split into halves before they are gathered.
   bool is_scaled() const { return arithmetic == ContractionArithmetic::fp16x3; }
+  bool folds() const { return !fold.axes.empty(); }
+  /// Whether products go to memory of partial_bytes, from where another launch adds them up.
+  bool has_partial() const { return folds() || (splits > 1 && !is_direct); }
   /// Bytes of the packed operand in its new order (and of the gathered one in halves), and of the results of
-  /// splits.
+  /// splits, or of the matrix to be folded.
   std::int64_t packed_bytes() const;
   std::int64_t partial_bytes() const;
 };
@@ -151,6 +168,11 @@ CROTON_API void evaluate_contraction(const CudaContraction& contraction, void* c
 /// The convolution as a contraction, not cut yet. Nothing for what has more than 2^31 elements.
 CROTON_API std::optional<CudaContraction> contraction_of(const ConvProblem& problem,
                                                          ContractionArithmetic arithmetic);
+
+/// The gradient with respect to the inputs as products that are folded: fewer factors are fetched where there
+/// are few channels. Nothing for other directions.
+CROTON_API std::optional<CudaContraction> folded_contraction_of(const ConvProblem& problem,
+                                                                ContractionArithmetic arithmetic);
 
 /// A product of float32 matrices as a contraction, not cut yet; its columns are gathered. The kernel's
 /// buffers behind the five are addend, alpha and beta, those that are there. Nothing for what has more than

@@ -72,8 +72,9 @@ std::int64_t bytes_of_tiles(const CudaContraction& c, ContractionTile t, int sta
 double measured_factor(const CudaContraction& c, const ContractionTile& t) {
   if (t.by_groups) {
     constexpr int few_units = 8, many_units = 16;
-    const bool is_long = adds_up_tiles(c.arithmetic) || t.column_units <= few_units || t.patch > 0 ||
+    const bool is_long = has_three_products(c.arithmetic) || t.column_units <= few_units || t.patch > 0 ||
                          c.lanes == CudaContraction::Lanes::depth;
+    if (c.folds()) return t.warps_rows == 4 && t.depth == 16 ? 0.5 : 0.6;  // sums of few tiles
     const bool is_best = is_long ? t.warps_rows == 8 && t.depth == 32
                                  : t.depth == 16 && t.warps_rows == (t.column_units > many_units ? 4 : 8);
     if (t.patch > 0 && t.warps_rows == 4) return 0.8;
@@ -118,7 +119,8 @@ std::optional<ContractionTile> with_patch(const CudaContraction& c, ContractionT
 
 /// The units of columns of which the fewest tiles hold them all, the smallest of these.
 int column_units_of_groups(const CudaContraction& c, std::int64_t columns) {
-  const int most = adds_up_tiles(c.arithmetic) ? 16 : 32;  // by registers
+  // By registers; short sums (of what is folded) want more blocks at once.
+  const int most = !has_three_products(c.arithmetic) ? 32 : c.folds() ? 12 : 16;
   const std::int64_t units = quotient_up(std::max<std::int64_t>(1, columns), 8);
   int best = most;
   for (const int column_units : warpgroup_column_units) {
@@ -212,8 +214,7 @@ double clocks_of(const CudaContraction& c, const ContractionTile& t, std::int64_
       issued += units * costs.products;
       issued += t.warps_rows * columns * depth / 32 / 4;
     }
-    if (c.arithmetic == Arithmetic::tf32x3 || c.arithmetic == Arithmetic::fp16x3)
-      issued += rows * columns / 32;
+    if (adds_up_tiles(with_tile(c, t))) issued += rows * columns / 32;
   } else {
     issued += units * costs.products * 1.4;
   }
@@ -282,12 +283,15 @@ void cut_contraction(CudaContraction& c, const GpuTraits& gpu, int variant) {
   };
   std::vector<Choice> choices;
   const std::int64_t bytes_of_result = c.result_count * (c.dtype == DType::float64 ? 8 : 4);
-  for (const ContractionTile& tile : tiles_for(c, gpu)) {
+  for (ContractionTile tile : tiles_for(c, gpu)) {
+    const CudaContraction cut = with_tile(c, tile);
     std::int64_t most_tiles = 0;
-    for (const ContractionPart& p : c.parts)
-      most_tiles = std::max(most_tiles, quotient_up(index_count(p.depth), tile.depth));
+    for (const ContractionPart& p : c.parts) most_tiles = std::max(most_tiles, cut_of(cut, p).depth_tiles);
+    // One of them is being filled.
+    tile.stages = static_cast<int>(std::clamp<std::int64_t>(most_tiles + 1, 2, tile.stages));
     Choice best{std::numeric_limits<double>::infinity(), tile, 1};
-    for (std::int64_t splits = 1; splits <= most_splits; splits += splits < 8 ? 1 : splits / 4) {
+    for (std::int64_t splits = 1; splits <= (c.folds() ? 1 : most_splits);
+         splits += splits < 8 ? 1 : splits / 4) {
       if (splits > 1 &&
           (most_tiles < splits * shortest_split || splits * bytes_of_result > most_partial_bytes))
         break;

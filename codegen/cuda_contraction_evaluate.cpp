@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "croton/codegen/cuda_contraction_geometry.h"
@@ -51,6 +52,7 @@ void evaluate_contraction(const CudaContraction& c, void* const* buffers) {
   };
   const Tensor gathered = wide(0, c.gathered_count), packed = wide(1, c.packed_count);
   Tensor result = wide(2, c.result_count).copy();
+  std::vector<double> matrix(c.folds() ? static_cast<std::size_t>(c.fold.count()) : 0);
   const ContractionFinish& f = c.finish;
   const auto factor = [&](int buffer) { return buffer < 0 ? 1 : wide(buffer, 1).data<double>()[0]; };
   const double alpha = factor(f.alpha), beta = factor(f.beta);
@@ -77,11 +79,12 @@ void evaluate_contraction(const CudaContraction& c, void* const* buffers) {
           sum *= alpha;
           if (f.addend >= 0)
             sum += beta * addend.data<double>()[row[0] * f.addend_row + column[0] * f.addend_column];
-          result.data<double>()[to] = sum;
+          (c.folds() ? matrix.data() : result.data<double>())[to] = sum;
         }
       }
     }
   }
+  if (c.folds()) std::ranges::copy(folded(c.fold, matrix), result.data<double>());
   const Tensor narrow = result.astype(c.dtype).contiguous();
   std::memcpy(buffers[2], narrow.raw_data(), static_cast<std::size_t>(c.result_count) * size_of(c.dtype));
 }

@@ -80,6 +80,11 @@ bool has_channel_chunks(const CudaContraction& c) {
              most_filled * static_cast<double>(channels);
 }
 
+bool adds_up_tiles(const CudaContraction& c) {
+  return has_three_products(c.arithmetic) &&
+         std::ranges::any_of(c.parts, [&](const ContractionPart& p) { return cut_of(c, p).depth_tiles > 1; });
+}
+
 int words_of_unit(ContractionArithmetic a) {
   switch (a) {
     case ContractionArithmetic::tf32:
@@ -122,7 +127,7 @@ int registers_of(const CudaContraction& c) {
   const int words = words_of_unit(c.arithmetic) / 32 * (t.depth / 16);
   if (!t.by_groups) return std::clamp(sums + words * t.column_units + rest, least, most);
   // The packed operand's factors stay in shared memory; long sums are made of tiles' sums.
-  return std::clamp(sums * (adds_up_tiles(c.arithmetic) ? 2 : 1) + 2 * words + rest, least, most);
+  return std::clamp(sums * (adds_up_tiles(c) ? 2 : 1) + 2 * words + rest, least, most);
 }
 
 ContractionCut cut_of(const CudaContraction& c, const ContractionPart& p) {
@@ -160,8 +165,10 @@ std::int64_t CudaContraction::packed_bytes() const {
 }
 
 std::int64_t CudaContraction::partial_bytes() const {
+  const std::int64_t value = dtype == DType::float64 ? 8 : 4;
+  if (folds()) return value * fold.count();
   if (splits == 1) return 0;
-  if (!is_direct) return splits * result_count * (dtype == DType::float64 ? 8 : 4);
+  if (!is_direct) return splits * result_count * value;
   const ContractionCut cut = cut_of(*this, parts.front());
   return 4 * splits * batch * cut.row_tiles * tile.rows() * up_to_multiple(cut.columns, tile.columns());
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "croton/codegen/cuda_contraction.h"
@@ -38,10 +39,13 @@ bool has_channel_chunks(const CudaContraction& contraction);
 /// So many taps have a bit each in a mask of those whose elements exist.
 inline constexpr std::int64_t most_masked_taps = 32;
 
-/// Sums are made of the sums of tiles outside of tensor cores, which cut where float32 rounds.
-inline bool adds_up_tiles(ContractionArithmetic a) {
+/// Of 24 bits: three products each, added up with less loss than tensor cores have, which cut where float32
+/// rounds.
+inline bool has_three_products(ContractionArithmetic a) {
   return a == ContractionArithmetic::tf32x3 || a == ContractionArithmetic::fp16x3;
 }
+/// Sums are made of the sums of tiles outside of tensor cores; a single tile's are the sums.
+bool adds_up_tiles(const CudaContraction& contraction);
 
 /// Of 16 x 8 factors of the packed operand.
 int words_of_unit(ContractionArithmetic arithmetic);
@@ -62,5 +66,13 @@ std::string_view warpgroup_device_prelude();
 std::string_view contraction_gathering();
 std::string_view contraction_products();
 std::string_view contraction_warpgroups();
+std::string_view contraction_folding();
+
+/// Threads that fold.
+std::int64_t fold_threads(const CudaContraction& contraction);
+/// What contraction_folding wants to know of the axes.
+std::string fold_declarations(const ContractionFold& fold);
+/// On the host: the matrix, folded.
+std::vector<double> folded(const ContractionFold& fold, const std::vector<double>& matrix);
 
 }  // namespace croton

@@ -68,7 +68,7 @@ std::optional<NodeCode> lower_product_on_tensor_cores(const LowerContext& contex
 }
 
 /// Attributes beside those of the convolution: `arithmetic` (ContractionArithmetic by name), `cut` (the cut
-/// that the estimate puts behind so many others).
+/// that the estimate puts behind so many others), `folded` (1: folded_contraction_of).
 std::optional<NodeCode> lower_corr_mm(const LowerContext& context) {
   if (!context.is_gpu()) return std::nullopt;  // a library's, there
   for (const Layout& input : context.inputs) {
@@ -84,7 +84,9 @@ std::optional<NodeCode> lower_corr_mm(const LowerContext& context) {
     if (!said) throw ValueError(fmt::format("no arithmetic of contractions is called '{}'", name));
     arithmetic = *said;
   }
-  std::optional<CudaContraction> c = contraction_of(problem, arithmetic);
+  const bool folds = attributes.get_or<std::int64_t>("folded", 0) != 0;
+  std::optional<CudaContraction> c =
+      folds ? folded_contraction_of(problem, arithmetic) : contraction_of(problem, arithmetic);
   if (!c) return std::nullopt;
   cut_contraction(*c, context.gpu, static_cast<int>(attributes.get_or<std::int64_t>("cut", 0)));
 

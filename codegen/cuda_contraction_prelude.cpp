@@ -44,7 +44,8 @@ DEVICE u32 fp16_pair(float x, float y) { u32 z; asm("cvt.rn.f16x2.f32 %0, %1, %2
 
 std::string_view contraction_prelude() {
   static const std::string text = std::string(contraction_gathering()) +
-                                  std::string(contraction_warpgroups()) + std::string(contraction_products());
+                                  std::string(contraction_warpgroups()) +
+                                  std::string(contraction_products()) + std::string(contraction_folding());
   return text;
 }
 
@@ -64,7 +65,6 @@ DEVICE u32 tf32_near(float x) { return (bits_of_float(x) + 0x1000u) & 0xffffe000
 // other operand's 16 x 8 it has column lane / 4 at the same depths: y[0..3]. Sums at rows r, r + 8, columns d, d + 1.
 struct Tf32 {
   static constexpr int planes = 1, words = 4, passes = 1;
-  static constexpr bool promotes = false;
   struct Factors { u32 large[2][4]; };
   static DEVICE Factors split(const float (&x)[8]) {
     Factors f;
@@ -88,7 +88,6 @@ struct Tf32 {
 // The product of the small halves is less than what float32 keeps.
 struct Tf32x3 {
   static constexpr int planes = 2, words = 4, passes = 3;
-  static constexpr bool promotes = true;
   struct Factors { u32 large[2][4], small[2][4]; };
   static DEVICE Factors split(const float (&x)[8]) {
     Factors f;
@@ -119,7 +118,6 @@ struct Tf32x3 {
 };
 struct Bf16 {
   static constexpr int planes = 1, words = 2, passes = 1;
-  static constexpr bool promotes = false;
   struct Factors { u32 large[4]; };
   static DEVICE Factors split(const float (&x)[8]) {
     Factors f;
@@ -141,7 +139,6 @@ DEVICE u32 fp16_halves(float x) {
 // The gathered operand is split before it is gathered.
 struct Fp16x3 {
   static constexpr int planes = 1, words = 4, passes = 3;
-  static constexpr bool promotes = true;
   struct Factors { u32 large[4], small[4]; };
   static DEVICE Factors split(const float (&x)[8]) {
     Factors f;
@@ -168,7 +165,6 @@ struct Fp16x3 {
 };
 struct Fp16 {
   static constexpr int planes = 1, words = 2, passes = 1;
-  static constexpr bool promotes = false;
   struct Factors { u32 large[4]; };
   static DEVICE Factors split(const float (&x)[8]) {
     Factors f;

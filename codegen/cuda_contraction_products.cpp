@@ -127,7 +127,7 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
       for (int k = 0; k < 4; ++k) to[j][k] += part[j][k];
   }
   // fetch() begins copies of another tile, where the first products hide that.
-  // (Tensor cores cut what they add up, always toward zero: long sums are made outside of them where A::promotes.)
+  // (Tensor cores cut what they add up, always toward zero: sums of tiles are added up outside of them where C::adds_up_tiles.)
   template <class Fetch> DEVICE void multiply(const float* gathered, const u32* packed, const Fetch& fetch) {
     constexpr int steps = C::tile_depth / 16, words = A::words;
     const int first = first_row + lane / 4, d = lane % 4 * 2;
@@ -150,9 +150,9 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
         if (k == 0) fetch();
 #pragma unroll
         for (int i = 0; i < C::row_units; ++i)
-          add_products(A::promotes ? part[i] : sum[i], gathered_factors(gathered, first + 16 * i, 16 * k + d), y);
+          add_products(C::adds_up_tiles ? part[i] : sum[i], gathered_factors(gathered, first + 16 * i, 16 * k + d), y);
       }
-      if constexpr (A::promotes) {
+      if constexpr (C::adds_up_tiles) {
 #pragma unroll
         for (int i = 0; i < C::row_units; ++i) add(sum[i], part[i]);
       }
@@ -179,8 +179,8 @@ template <class C, bool is_tensor_core = C::is_tensor_core> struct Sums {
       float part[C::column_units][4];
       clear(part);
 #pragma unroll
-      for (int k = 0; k < steps; ++k) add_products(A::promotes ? part : sum[i], x[k], y[k]);
-      if constexpr (A::promotes) add(sum[i], part);
+      for (int k = 0; k < steps; ++k) add_products(C::adds_up_tiles ? part : sum[i], x[k], y[k]);
+      if constexpr (C::adds_up_tiles) add(sum[i], part);
     }
   }
 };

@@ -109,12 +109,12 @@ DEVICE void multiply_by_groups(S& s, const Factors& factors, const u32* packed, 
 #pragma unroll
   for (int k = 0; k < steps; ++k) x[k] = factors(k);
   float part[C::column_units][4];
-  float(&to)[C::column_units][4] = A::promotes ? part : s.sum[0];
+  float(&to)[C::column_units][4] = C::adds_up_tiles ? part : s.sum[0];
   const auto unit = [&](int k) { return columns + k * P::row_words * 4; };
   group_begins();
   // Products of small halves before those of large ones: what is cut from a sum is cut from a small one.
 #pragma unroll
-  for (int k = 0; k < steps; ++k) group_products<0>(to, x[k], unit(k), !A::promotes || k > 0);
+  for (int k = 0; k < steps; ++k) group_products<0>(to, x[k], unit(k), !C::adds_up_tiles || k > 0);
   if constexpr (A::passes == 3) {
 #pragma unroll
     for (int k = 0; k < steps; ++k) group_products<1>(to, x[k], unit(k), true);
@@ -127,7 +127,7 @@ DEVICE void multiply_by_groups(S& s, const Factors& factors, const u32* packed, 
 #pragma unroll
   for (int k = 0; k < steps; ++k) group_keep_factors(x[k]);
   group_keep(to);
-  if constexpr (A::promotes) S::add(s.sum[0], part);
+  if constexpr (C::adds_up_tiles) S::add(s.sum[0], part);
 }
 
 // The part of the padded images that the rows of a block reach, a channel behind the other in shared memory: every

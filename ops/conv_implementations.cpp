@@ -82,6 +82,7 @@ class ConcreteConv final : public Op {
       if (!options.empty()) options += ", ";
       options += std::get<std::string>(*arithmetic);
     }
+    if (node.attributes().contains("folded")) options += ", folded";
     for (const char* name : {"algo", "compute_precision"}) {
       const AttributeValue* said = node.attributes().find(name);
       if (said == nullptr) continue;

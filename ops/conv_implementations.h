@@ -18,8 +18,9 @@ namespace croton {
 /// the fastest of the engines that cuDNN has for a graph of one convolution.
 CROTON_API const Op& dnn_conv_op();
 /// The Toeplitz matrix of the image (im2col) and matrix products; on a GPU one product that gathers its
-/// operands, where the attribute `arithmetic` says how factors are multiplied ("tf32x3"; see
-/// codegen/cuda_contraction.h) and `cut` which of several cuts into tiles is taken.
+/// operands. There the attribute `arithmetic` says how factors are multiplied ("tf32x3"; see
+/// codegen/cuda_contraction.h), `cut` which of several cuts into tiles is taken, and with `folded` the
+/// inputs' gradient is made of products for every output and tap, which are added up (col2im).
 CROTON_API const Op& corr_mm_op();
 /// Direct loops, generated for the problem.
 CROTON_API const Op& direct_conv_op();

@@ -58,6 +58,7 @@ struct ConvCandidate {
 
 extern CROTON_API const ConvCandidate conv_dnn;
 extern CROTON_API const ConvCandidate conv_gemm;
+extern CROTON_API const ConvCandidate conv_gemm_folded;
 extern CROTON_API const ConvCandidate conv_gemm_halves;
 extern CROTON_API const ConvCandidate conv_gemm_second;
 extern CROTON_API const ConvCandidate conv_legacy;

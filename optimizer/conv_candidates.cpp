@@ -16,9 +16,9 @@ namespace {
 /// The order is the default priority.
 std::vector<const ConvCandidate*> built_in() {
   std::vector<const ConvCandidate*> all = {
-      &conv_dnn,          &conv_gemm,      &conv_legacy,  &conv_fft,      &conv_fft_tiling,
-      &conv_winograd_4x4, &conv_winograd,  &conv_c01b,    &conv_conv3d2d, &conv_gemm_halves,
-      &conv_gemm_second,  &conv_dnn_graph, &conv_dnn_b01c};
+      &conv_dnn,         &conv_gemm,         &conv_gemm_folded, &conv_legacy,  &conv_fft,
+      &conv_fft_tiling,  &conv_winograd_4x4, &conv_winograd,    &conv_c01b,    &conv_conv3d2d,
+      &conv_gemm_halves, &conv_gemm_second,  &conv_dnn_graph,   &conv_dnn_b01c};
   for (const ConvCandidate& candidate : cudnn_algorithm_candidates()) all.push_back(&candidate);
   return all;
 }

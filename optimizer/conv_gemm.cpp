@@ -177,6 +177,48 @@ std::size_t halves_workspace(const ConvProblem& p) {
   return gemm_workspace(p) + static_cast<std::size_t>(gathered - packed) * sizeof(float);
 }
 
+/// Elements of the products that are folded.
+std::int64_t folded_products(const ConvProblem& p) {
+  return p.channels * p.kernel.count() * p.batch * p.out.count();
+}
+
+Support folded_support(const ConvProblem& p) {
+  if (p.direction != ConvDirection::backward_inputs)
+    return refuse("it adds products up to the gradient with respect to the inputs, nothing else");
+  // Beside what has to be read and written in any case.
+  constexpr std::int64_t most_products = 8;
+  const std::int64_t products = folded_products(p), others = p.out_shape().count() + p.image_shape().count();
+  if (products > std::numeric_limits<std::int32_t>::max() || products > most_products * others) {
+    return refuse(
+        fmt::format("{} products for {} elements of the output's gradient to be written and added up",
+                    products, p.out_shape().count()));
+  }
+  if (std::max(p.filter_shape().count(), others) > std::numeric_limits<std::int32_t>::max())
+    return refuse("an operand has more than 2^31 elements");
+  const std::int64_t columns = p.channels / p.groups * p.kernel.count(), depth = p.filters / p.groups;
+  if (p.batch * p.out.count() < least_gpu_rows || columns < least_gpu_columns || depth < least_gpu_depth) {
+    return poor(fmt::format("a product of {} x {} with sums of {} a group is too thin",
+                            p.batch * p.out.count(), columns, depth));
+  }
+  return accept();
+}
+
+/// Measured on an H200 (float32, 128 images, 128 filters over 3 channels, 3 x 3 with dilation 2): 0.45 of the
+/// library's time, 0.6 of that of direct loops.
+std::string folded_favoured(const ConvProblem& p) {
+  if (p.device.is_host() || p.dtype != DType::float32 || folded_support(p).kind != Support::Kind::accept)
+    return {};
+  // Both sides of the product fill tensor cores.
+  constexpr std::int64_t least_columns = 24, least_filters = 64, most_share = 4;
+  const std::int64_t columns = p.channels / p.groups * p.kernel.count(), filters = p.filters / p.groups;
+  if (columns < least_columns || filters < least_filters || columns * most_share > filters ||
+      p.batch * p.out.count() < least_favoured_positions)
+    return {};
+  return fmt::format(
+      "ahead of others on a GPU: {} products an element of the output's gradient, of {} filters", columns,
+      filters);
+}
+
 template <std::int64_t cut>
 Variable build_gemm(const ConvProblem& p, const Variable& first, const Variable& second,
                     const Attributes& attributes) {
@@ -228,6 +270,27 @@ const ConvCandidate conv_gemm_halves = {
     .workspace = halves_workspace,
     .error = [](const ConvProblem& p) { return halves_error(p, cut_of_fp16x3); },
     .build = build_halves,
+};
+
+/// The inputs' gradient of few channels on a GPU: every element of the output's gradient is a factor once,
+/// not once a tap; the products of all taps are added up where they belong behind that (col2im).
+const ConvCandidate conv_gemm_folded = {
+    .name = "gemm_folded",
+    .tag = "conv_gemm",
+    .place = ConvPlace::gpu,
+    .opt_in = true,
+    .favoured = folded_favoured,
+    .support = folded_support,
+    .workspace = [](const ConvProblem& p) -> std::size_t {
+      const std::size_t value = p.dtype == DType::float64 ? 8 : 4;
+      return static_cast<std::size_t>(folded_products(p) + 2 * p.filter_shape().count()) * value;
+    },
+    .error = gemm_error,
+    .build =
+        [](const ConvProblem& p, const Variable& first, const Variable& second,
+           const Attributes& attributes) {
+          return build_gemm<0>(p, first, second, attributes.with("folded", std::int64_t{1}));
+        },
 };
 
 /// gemm on a GPU, cut into other tiles: what the estimate of the time puts second.

@@ -34,9 +34,12 @@ struct ContractionCase {
   Tensor result, packed, partial;
 
   ContractionCase(ConcreteConvCase c, Arithmetic arithmetic, int variant, std::int64_t splits,
-                  const std::string& name, const std::optional<ContractionTile>& tile = {})
+                  const std::string& name, const std::optional<ContractionTile>& tile = {},
+                  bool folds = false)
       : conv(std::move(c)) {
-    CudaContraction made = contraction_of(conv.problem, arithmetic).value();
+    CudaContraction made =
+        (folds ? folded_contraction_of(conv.problem, arithmetic) : contraction_of(conv.problem, arithmetic))
+            .value();
     cut_contraction(made, {.multiprocessors = 4}, variant);
     if (splits > 0) made.splits = splits;
     if (tile) {
@@ -212,6 +215,36 @@ TEST_CASE("contractions that keep a part of the images for all taps", "[codegen]
     if (c.problem.direction == ConvDirection::backward_weights) continue;
     cases.emplace_back(uniform_case(random, std::move(c)), Arithmetic::tf32x3, 0, 1,
                        "random" + std::to_string(i), i % 2 == 0 ? small : wide);
+  }
+  check_on_host(cases);
+}
+
+TEST_CASE("contractions that are folded compute the inputs' gradients", "[codegen][cuda][contraction]") {
+  std::mt19937 random(69);
+  std::vector<ContractionCase> cases;
+  const auto add = [&](ConcreteConvCase c, Arithmetic arithmetic,
+                       const std::optional<ContractionTile>& tile = {}) {
+    cases.emplace_back(uniform_case(random, std::move(c)), arithmetic, 0, 0,
+                       "folded" + std::to_string(cases.size()), tile, true);
+  };
+  constexpr ConvDirection d = ConvDirection::backward_inputs;
+  constexpr ContractionTile groups{8, 1, 1, 4, 32, 3, true};
+  add(concrete_conv(d, {2, 3, 12, 13}, {24, 3, 3, 3}, 2, 1, 2), Arithmetic::tf32x3, groups);
+  add(concrete_conv(d, {2, 3, 21, 17}, {9, 3, 5, 5}, 2, 4), Arithmetic::tf32x3);
+  add(concrete_conv(d, {1, 6, 14, 15}, {20, 3, 3, 2}, 1, 4, 6, 2), Arithmetic::fp16x3);
+  add(concrete_conv(d, {1, 2, 14, 15}, {20, 2, 4, 3}, 0, 6, 4), Arithmetic::tf32, groups);
+  add(concrete_conv(d, {2, 3, 8, 9}, {20, 3, 3, 3}, 1, 1, 2, 1, true, DType::float16), Arithmetic::fp16);
+  add(concrete_conv(d, {2, 3, 8, 9}, {20, 3, 3, 3}, 1, 2, 1, 1, false, DType::float64), Arithmetic::fp64);
+  while (cases.size() < static_cast<std::size_t>(random_cases(24))) {
+    const Arithmetic arithmetic = arithmetics[cases.size() % std::size(arithmetics)];
+    ConcreteConvCase c =
+        random_concrete_conv(random, dtype_for(arithmetic), static_cast<int>(cases.size() % 3) + 1);
+    if (c.problem.direction == d) add(std::move(c), arithmetic);
+  }
+  for (ContractionCase& c : cases) {
+    INFO(to_string(c.conv.problem));
+    evaluate_contraction(*c.kernel.contraction, c.buffers().data());
+    CHECK(c.error() < 1e-6 + (size_of(c.conv.problem.dtype) == 2 ? 2e-3 : 0));
   }
   check_on_host(cases);
 }

@@ -11,6 +11,7 @@ struct croton_conv_backward_inputs_cut {
   static constexpr bool is_tensor_core = true;
   static constexpr bool is_staged = false;
   static constexpr bool is_scaled = false;
+  static constexpr bool adds_up_tiles = true;
   static constexpr bool by_groups = false;
   static constexpr bool has_patch = false;
   static constexpr i32 warps_rows = 2;
