@@ -280,7 +280,7 @@ void CudaPhaseWriter::groups() {
     }
   }
   std::set<std::int32_t> neighbours;
-  neighbour_buffers(phase_.body, neighbours);
+  for (const auto& [body, count] : s_.loop_lanes) neighbour_buffers(body, neighbours);
   packed.insert(neighbours.begin(), neighbours.end());
   if (packed.empty()) {
     block(phase_.body);

@@ -11,8 +11,10 @@ namespace croton {
 
 namespace {
 
-// A group that works on an index has so many neighbouring elements a thread, where there are enough.
-constexpr std::int64_t elements_per_thread = 32;
+// A group that works on an index has so many neighbouring elements a thread, where there are enough; fewer
+// where an element takes more instructions than a short body has.
+constexpr std::int64_t elements_per_thread = 32, long_elements_per_thread = 8;
+constexpr std::int64_t most_short_body = 64;
 // Threads side by side on one row, so that what they access together fills lines of the cache.
 constexpr std::int64_t least_group = 16;
 // Threads that keep a multiprocessor busy.
@@ -142,14 +144,18 @@ class Scheduler {
       if (s.kind == Statement::Kind::store_array) use_array(s.target, s.index, vector_loop);
       if (s.kind == Statement::Kind::transpose) {
         longest_ = std::max(longest_, s.tile[0] * s.tile[1]);
+        roomy_ = std::max(roomy_, (longest_ + elements_per_thread - 1) / elements_per_thread);
         has_transpose_ = true;
       }
       const bool is_outer_vector =
           s.kind == Statement::Kind::loop && s.mark.kind == LoopKind::vectorize && vector_loop == nullptr;
       if (is_outer_vector) {
         loops_.push_back(&s);
-        const std::int64_t trips = cuda_trip_count(k_, s);
-        longest_ = std::max(longest_, trips >= 0 ? trips : bounded_trip_count(s));
+        const std::int64_t known = cuda_trip_count(k_, s), trips = known >= 0 ? known : bounded_trip_count(s);
+        longest_ = std::max(longest_, trips);
+        const std::int64_t elements =
+            code_of(s.body) > most_short_body ? long_elements_per_thread : elements_per_thread;
+        roomy_ = std::max(roomy_, (trips + elements - 1) / elements);
       }
       scan(s.body, is_outer_vector ? &s : vector_loop);
       scan(s.other, vector_loop);
@@ -305,10 +311,9 @@ class Scheduler {
     s_.mode = CudaSchedule::Mode::group;
     // Threads a group: by the longest loop, more where there are few indices.
     const std::int64_t indices = s_.one_after_other ? 1 : phase_.extent;
-    const std::int64_t roomy = (longest_ + elements_per_thread - 1) / elements_per_thread;
     const std::int64_t crowded = std::min(longest_, many_threads_ / std::max<std::int64_t>(indices, 1));
     const std::int64_t least = std::min<std::int64_t>(longest_ / 4, least_group);
-    const std::int64_t wanted = std::clamp<std::int64_t>(std::max({roomy, crowded, least}), 1, 1024);
+    const std::int64_t wanted = std::clamp<std::int64_t>(std::max({roomy_, crowded, least}), 1, 1024);
     s_.group = 1;
     while (s_.group < wanted) s_.group *= 2;
     if (s_.group == 1) return false;
@@ -410,6 +415,7 @@ class Scheduler {
   std::map<std::int32_t, ArrayUse> array_uses_;
   std::int64_t many_threads_;
   std::int64_t longest_ = 0;
+  std::int64_t roomy_ = 0;  // threads that have enough elements each
   bool has_transpose_ = false;
 };
 

@@ -12,12 +12,12 @@ namespace croton {
 
 namespace {
 
-// Loops of a thread no longer than this, and of so many operations in all, are written out; of others so many
-// rounds side by side, fewer where the body is long.
+// Loops of a thread no longer than this, and of so many operations in all, are written out; of others some
+// rounds, fewer where the body has many operations.
 constexpr std::int64_t most_unrolled = 32;
-constexpr std::int64_t most_operations_unrolled = 1024;
-constexpr std::int64_t rounds_side_by_side = 4;
-constexpr int long_body = 32;
+constexpr std::int64_t most_operations_unrolled = 512;
+constexpr int rounds_together = 4, long_rounds_together = 2;
+constexpr std::int64_t long_body = 32;
 constexpr int warp = 32;
 
 }  // namespace
@@ -137,34 +137,42 @@ void CudaPhaseWriter::constant_trips(const Statement& s, std::int64_t trips, int
   const std::int64_t rounds = (trips + at_once - 1) / at_once;
   const std::int64_t whole = trips / at_once;
   slot_ = step;
-  const bool has_registers = touches_registers(s.body);
+  const std::int64_t operations = rounds * count * uses_.blocks[static_cast<std::size_t>(s.body)].operations;
+  const bool is_written_out =
+      touches_registers(s.body) || (rounds <= most_unrolled && operations <= most_operations_unrolled);
   const std::string_view type =
       begin + trips + at_once > std::numeric_limits<std::int32_t>::max() ? "i64" : "i32";
-  if (rounds > 1) {
-    const std::int64_t operations =
-        std::int64_t{uses_.blocks[static_cast<std::size_t>(s.body)].operations} * count;
-    const bool is_short = rounds <= most_unrolled && rounds * operations <= most_operations_unrolled;
-    line(has_registers || is_short
-             ? "#pragma unroll"
-             : fmt::format("#pragma unroll {}",
-                           operations > long_body ? rounds_side_by_side / 2 : rounds_side_by_side));
-    open(fmt::format("for (i32 {0} = 0; {0} < {1}; ++{0})", step, rounds));
-  } else {
+  const std::string first =
+      count == 1 ? fmt::format("t + {}", begin) : fmt::format("t * {} + {}", count, begin);
+  const auto round = [&](const std::string& condition) {
+    line(fmt::format("const {0} {1} = ({0}){2} * {3} + {4};", type, variable, step, at_once, first));
+    declare_thread_arrays();
+    if (!condition.empty()) open(fmt::format("if ({})", condition));
+    block(s.body);
+    if (!condition.empty()) close();
+    close();
+  };
+  const std::string exists = fmt::format("{} < {}", variable, begin + trips);
+  // Whole rounds by themselves, so that nothing stands between what some of them wait for.
+  const std::int64_t together = is_written_out ? rounds : whole;
+  if (together > 1) {
+    const bool is_long = operations > rounds * long_body;
+    line(is_written_out ? "#pragma unroll"
+                        : fmt::format("#pragma unroll {}", is_long ? long_rounds_together : rounds_together));
+    open(fmt::format("for (i32 {0} = 0; {0} < {1}; ++{0})", step, together));
+    round(whole == rounds || !is_written_out ? std::string()
+          : whole == 0                       ? exists
+                                             : fmt::format("{} < {} || {}", step, whole, exists));
+  } else if (together == 1) {
     open("");
     line(fmt::format("const i32 {} = 0;", step));
+    round(whole == 1 ? std::string() : exists);
   }
-  line(fmt::format("const {0} {1} = ({0}){2} * {3} + {4};", type, variable, step, at_once,
-                   count == 1 ? fmt::format("t + {}", begin) : fmt::format("t * {} + {}", count, begin)));
-  declare_thread_arrays();
-  if (whole == rounds) {
-    block(s.body);
-  } else {
-    open(whole == 0 ? fmt::format("if ({} < {})", variable, begin + trips)
-                    : fmt::format("if ({} < {} || {} < {})", step, whole, variable, begin + trips));
-    block(s.body);
-    close();
+  if (together < rounds) {
+    open("");
+    line(fmt::format("const i32 {} = {};", step, together));
+    round(exists);
   }
-  close();
 }
 
 void CudaPhaseWriter::open_trips(const Statement& s, int count) {

@@ -14,12 +14,13 @@ namespace croton {
 
 namespace {
 
-// Accumulators of a thread: few enough for many threads, which wait for memory in turns, on a multiprocessor.
-constexpr std::int64_t most_gpu_sums = 32;
+// Accumulators of a thread: few enough for many threads, which wait for memory in turns, on a multiprocessor,
+// and enough that what is read of an image serves several filters: reading is what takes the time.
+constexpr std::int64_t most_gpu_sums = 64;
 constexpr std::int64_t gpu_groups_per_multiprocessor = 8;
 // Rows of a thread's piece of a column, and its products, which are written out.
 constexpr std::int64_t most_gpu_piece_rows = 12;
-constexpr std::int64_t most_gpu_piece_products = 320;
+constexpr std::int64_t most_gpu_piece_products = 640;
 // Threads of a group, and in all on a multiprocessor, that the schedule gives an index of its own.
 constexpr std::int64_t most_gpu_group = 128;
 constexpr std::int64_t gpu_threads_per_multiprocessor = 1024;

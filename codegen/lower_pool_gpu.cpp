@@ -253,7 +253,7 @@ class GpuPoolGradient {
 
 /// pool_2d: a thread has some windows below each other, and folds the rows that they share once.
 NodeCode lower_pool_on_gpu(const LowerContext& context, const Pooling& pool) {
-  constexpr std::int64_t most_windows = 6;
+  constexpr std::int64_t most_windows = 4;
   constexpr std::int64_t most_elements = 48;  // of memory that a thread waits for together
   constexpr std::int64_t threads_per_multiprocessor = 2048;
   const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
