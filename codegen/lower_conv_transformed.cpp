@@ -288,6 +288,37 @@ class TransformedConv {
       return;
     }
     write_table();
+    const auto transform_channel = [&](Index channel, Index begin, Index lanes, const Planes& to, Index at) {
+      b_.loop("p", 0, lanes, vectorize.by(1), [&](Index p) { transform(channel, begin + p, to, at + p); });
+    };
+    const auto finish_channel = [&](Index channel, Index begin, Index lanes, const Planes& from, Index at) {
+      b_.loop("p", 0, lanes, vectorize.by(1), [&](Index p) { finish(channel, begin + p, from, at + p); });
+    };
+    const auto multiply = [&](Index f, Index group, const Planes& transformed, Index source_base,
+                              const Planes& sums, Index sums_base, Index lanes, std::int64_t width) {
+      products_.multiply({filters, group * Index(c.results * c.sources), c.sources, 1},
+                         {transformed, source_base + group * Index(c.sources * width), 0, width},
+                         {sums, sums_base + group * Index(c.results * width), width, 0}, f, c.results, lanes,
+                         width, c.sources);
+    };
+    if (has_stages_of_all_tiles(t_, p_)) {
+      const Planes transformed = planes(sources * count_), sums = planes(results * count_);
+      b_.parallel(
+          "channel", sources,
+          [&](Index channel) { transform_channel(channel, 0, count_, transformed, channel * Index(count_)); },
+          serial, 1);
+      b_.parallel(
+          "f", t_.frequencies() * c.groups,
+          [&](Index f) {
+            multiply(floor_div(f, c.groups), mod(f, c.groups), transformed, 0, sums, 0, count_, count_);
+          },
+          serial, 1);
+      b_.parallel(
+          "channel", results,
+          [&](Index channel) { finish_channel(channel, 0, count_, sums, channel * Index(count_)); }, serial,
+          1);
+      return;
+    }
     // A task works on some tiles of all channels, in memory of its thread.
     const std::int64_t most = tiles_at_once(p_.dtype);
     const std::int64_t rounds = (count_ + most * context_.threads - 1) / (most * context_.threads);
@@ -305,22 +336,15 @@ class TransformedConv {
           const Index source_base = b_.worker() * Index(transformed.pitch * t_.planes());
           const Index sums_base = b_.worker() * Index(sums.pitch * t_.planes());
           b_.loop("channel", 0, sources, [&](Index channel) {
-            b_.loop("p", 0, lanes, vectorize.by(1), [&](Index p) {
-              transform(channel, begin + p, transformed, source_base + channel * Index(width) + p);
-            });
+            transform_channel(channel, begin, lanes, transformed, source_base + channel * Index(width));
           });
           b_.loop("f", 0, t_.frequencies(), [&](Index f) {
             b_.loop("group", 0, c.groups, [&](Index group) {
-              products_.multiply({filters, group * Index(c.results * c.sources), c.sources, 1},
-                                 {transformed, source_base + group * Index(c.sources * width), 0, width},
-                                 {sums, sums_base + group * Index(c.results * width), width, 0}, f, c.results,
-                                 lanes, width, c.sources);
+              multiply(f, group, transformed, source_base, sums, sums_base, lanes, width);
             });
           });
           b_.loop("channel", 0, results, [&](Index channel) {
-            b_.loop("p", 0, lanes, vectorize.by(1), [&](Index p) {
-              finish(channel, begin + p, sums, sums_base + channel * Index(width) + p);
-            });
+            finish_channel(channel, begin, lanes, sums, sums_base + channel * Index(width));
           });
         },
         serial, 1);

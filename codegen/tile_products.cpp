@@ -68,7 +68,20 @@ void TileProducts::multiply(const Factor& row_factor, const Factor& lane_factor,
       static_cast<std::uint64_t>(std::clamp<std::int64_t>(most_lanes / vector, 1, most_vectors / parts))));
   const std::int64_t height = std::min(most_tile_rows, most_sums / (vectors * parts));
   const auto part_of_terms = [&](Index begin, Index end, bool is_first) {
+    // A row's terms of a part are few cache lines: too few for the processor to see where it goes on.
+    const auto fetch = [&](Index first) {
+      const std::int64_t line = 64 / static_cast<std::int64_t>(size_of(dtype_));
+      for (std::int64_t i = 0; i < height * parts; ++i) {
+        for (std::int64_t s = 0; s < partial_terms; s += line) {
+          const Index plane = frequency * Index(parts) + Index(i % parts);
+          b_.prefetch(row_factor.planes.buffer, row_factor.base + plane * Index(row_factor.planes.pitch) +
+                                                    (first + Index(i / parts)) * Index(row_factor.row) +
+                                                    begin + Index(s));
+        }
+      }
+    };
     const auto tile = [&](Index first, std::int64_t count) {
+      if (row_factor.sum == 1) fetch(first + Index(count));
       b_.loop("lane", 0, lanes, vectorize.by(static_cast<int>(vectors)), [&](Index lane) {
         const Sums sums = zero_sums(count);
         accumulate(

@@ -123,12 +123,17 @@ double operations(const ConvTiles& t, const ConvProblem& p) {
   return products + a_transform * (tiles * (channels + filters) + pairs);
 }
 
+bool has_stages_of_all_tiles(const ConvTiles& t, const ConvProblem& p) {
+  constexpr std::int64_t most_of_filters = 2;
+  return t.count() * (p.channels + p.filters) <= most_of_filters * (p.channels / p.groups * p.filters);
+}
+
 double transformed_bytes(const ConvTiles& t, const ConvProblem& p, int threads) {
   const auto bytes =
       static_cast<double>(size_of(p.dtype == DType::float64 ? DType::float64 : DType::float32));
   const double plane_of_pairs = static_cast<double>(p.channels / p.groups) * static_cast<double>(p.filters);
   double tiles = static_cast<double>(t.count());
-  if (!p.device.is_cuda() && p.direction != ConvDirection::backward_weights)
+  if (!p.device.is_cuda() && p.direction != ConvDirection::backward_weights && !has_stages_of_all_tiles(t, p))
     tiles = std::min(tiles, static_cast<double>(threads) * static_cast<double>(tiles_at_once(p.dtype)));
   return bytes * static_cast<double>(t.planes()) *
          (plane_of_pairs + tiles * static_cast<double>(p.channels + p.filters));

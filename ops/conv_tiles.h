@@ -61,6 +61,11 @@ CROTON_API double operations(const ConvTiles& tiles, const ConvProblem& problem)
 /// Bytes that the transformed operands take when `threads` threads of a CPU, or a GPU, work on them.
 CROTON_API double transformed_bytes(const ConvTiles& tiles, const ConvProblem& problem, int threads);
 
+/// Whether a CPU takes all tiles of a forward or backward_inputs problem through each stage at once, and
+/// shares out the products by frequencies: where the transformed filters take as much memory as the tiles,
+/// they had better be read only once. Elsewhere a thread takes some tiles through all stages.
+CROTON_API bool has_stages_of_all_tiles(const ConvTiles& tiles, const ConvProblem& problem);
+
 /// The tiles of a winograd_conv or fft_conv node, by its attribute `tile`: the m of a winograd one, the sides
 /// of a Fourier one.
 CROTON_API ConvTiles conv_tiles(const Node& node);

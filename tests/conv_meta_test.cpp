@@ -215,7 +215,8 @@ TEST_CASE("winograd and fft are taken by themselves where they are known to be f
   };
   CHECK(chosen(problem(256, 3)) == "winograd_4x4");
   CHECK(chosen(problem(96, 3)) == "dnn");  // its error is not allowed
-  CHECK(chosen(problem(128, 5)) == "dnn");
+  CHECK(chosen(problem(128, 5)) == "fft_tiling");
+  CHECK(chosen(problem(16, 5)) == "dnn");
   CHECK(chosen(problem(128, 9)) == "fft_tiling");
   CHECK(chosen(problem(16, 9)) == "dnn");
   CHECK(chosen(problem(128, 9), Query().excluding("conv_fft")) == "dnn");
