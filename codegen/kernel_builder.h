@@ -13,6 +13,11 @@
 
 namespace croton {
 
+/// The dtype that values of `dtype` are computed in: float32 for float16 and bfloat16, itself otherwise.
+inline DType compute_dtype(DType dtype) {
+  return dtype == DType::float16 || dtype == DType::bfloat16 ? DType::float32 : dtype;
+}
+
 /// Handles of a kernel being built.
 struct Buffer {
   std::int32_t id = -1;

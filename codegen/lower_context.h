@@ -52,11 +52,6 @@ class NodeKernel {
   std::optional<Buffer> fault_;
 };
 
-/// The dtype that values of `dtype` are computed in: float32 for float16 and bfloat16, itself otherwise.
-inline DType compute_dtype(DType dtype) {
-  return dtype == DType::float16 || dtype == DType::bfloat16 ? DType::float32 : dtype;
-}
-
 /// A 0-d constant as a value.
 ScalarValue emit_constant(KernelBuilder& b, const Tensor& value);
 /// One elementwise node on values (as loads give them: float32 for float16 and bfloat16, rounded again).
