@@ -97,6 +97,12 @@ inline ScalarValue as_mean(KernelBuilder& b, const Pooling& pool, ScalarValue su
   return b.emit(ScalarOp::div, sum, divisor(b, pool, i, j, sum.dtype));
 }
 
+inline std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
+
+/// Asks for rows of a plane, a few rows before they are used; past the last row, those of the next plane.
+void prefetch_rows(KernelBuilder& b, Buffer tensor, DType dtype, const PlaneAccess& at,
+                   std::span<const Index> plane, Index row, std::int64_t rows, std::int64_t columns);
+
 /// pool_2d and pool_2d_grad on a GPU.
 NodeCode lower_pool_on_gpu(const LowerContext& context, const Pooling& pool);
 NodeCode lower_pool_grad_on_gpu(const LowerContext& context, const Pooling& pool);
