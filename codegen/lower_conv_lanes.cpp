@@ -12,6 +12,10 @@ constexpr std::int64_t chunks_per_thread = 4;
 // thread.
 constexpr std::int64_t most_scratch = 16 * 1024 * 1024;
 
+// Elements that are fetched ahead of each image while it is moved: so many streams are too many for the
+// processor to follow by itself.
+constexpr std::int64_t prefetch_distance = 64;
+
 std::pair<Index, Index> part_of(const ConvTasks& tasks, Index part, std::int64_t count) {
   const std::int64_t share = (count + tasks.parts - 1) / tasks.parts;
   const Index begin = part * Index(share);
@@ -45,7 +49,7 @@ void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_
       l.channels = 1;
     }
   }
-  const std::int64_t lanes = l.lanes, image = l.between;
+  const std::int64_t lanes = l.lanes, between = l.between;
   const std::int64_t whole = l.columns / lanes * lanes;
   b.loop("channel", 0, l.channels, [&](Index channel) {
     b.loop("row", 0, l.rows, [&](Index row) {
@@ -56,12 +60,14 @@ void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_
         b.loop(
             "i", 0, whole, serial,
             [&](Index i) {
-              b.transpose_tile(to, goal + i * Index(lanes), lanes, from, source + i, image, images, lanes);
+              for (std::int64_t image = 0; image < images; ++image)
+                b.prefetch(from, source + i + Index(image * between + prefetch_distance));
+              b.transpose_tile(to, goal + i * Index(lanes), lanes, from, source + i, between, images, lanes);
             },
             lanes);
       }
       if (whole < l.columns) {
-        b.transpose_tile(to, goal + Index(whole * lanes), lanes, from, source + Index(whole), image, images,
+        b.transpose_tile(to, goal + Index(whole * lanes), lanes, from, source + Index(whole), between, images,
                          l.columns - whole);
       }
     });
