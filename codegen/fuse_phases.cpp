@@ -20,13 +20,17 @@ class PhaseFuser {
       : k_(kernel), first_(kernel.phases[second - 1]), second_(kernel.phases[second]), places_(places) {}
 
   bool fuse() {
-    const auto is_rows = [](const Phase& p) { return p.mark.kind == LoopKind::serial && p.is_parallel; };
-    if (first_.extent != second_.extent || !is_rows(first_) || !is_rows(second_)) return false;
+    if (first_.extent != second_.extent || first_.mark.kind != second_.mark.kind || !first_.is_parallel ||
+        !second_.is_parallel) {
+      return false;
+    }
     Accesses before, after;
     collect(first_.body, before);
     collect(second_.body, after);
-    if (before.is_strange || after.is_strange || !before.has_vector_loop || !after.has_vector_loop)
-      return false;
+    if (before.is_strange || after.is_strange) return false;
+    // Rows are worked on by groups of threads, elements by a thread each.
+    const bool are_rows = first_.mark.kind == LoopKind::serial;
+    if (before.has_vector_loop != are_rows || after.has_vector_loop != are_rows) return false;
     if (!independent(before, after)) return false;
     for (const auto& [load, value] : known_) replace(load, value);
     rename_variable();
@@ -80,11 +84,46 @@ class PhaseFuser {
     return index(id).op == IndexOp::variable && index(id).operands[0] == variable;
   }
 
-  /// The index of a phase; of a phase of one index it is the constant 0.
+  /// The index of a phase, also when it is put together from its digits; of a phase of one index it is the
+  /// constant 0.
   bool is_own(std::int32_t id, const Phase& phase) const {
     const IndexNode& n = index(id);
     const bool is_zero = n.op == IndexOp::affine && n.terms.empty() && n.constant == 0;
-    return is_variable(id, phase.variable) || (phase.extent == 1 && is_zero);
+    return is_variable(id, phase.variable) || (phase.extent == 1 && is_zero) || is_sum_of_digits(n, phase);
+  }
+
+  /// floor(i / divisor) mod base of a phase's index i; without a base the whole quotient.
+  struct Digit {
+    std::int64_t divisor = 1, base = 0;
+  };
+
+  std::optional<Digit> digit(std::int32_t id, const Phase& phase) const {
+    const IndexNode& n = index(id);
+    if (is_variable(id, phase.variable)) return Digit{};
+    if (n.op != IndexOp::floor_div && n.op != IndexOp::mod) return std::nullopt;
+    const IndexNode& by = index(n.operands[1]);
+    const std::optional<Digit> whole = digit(n.operands[0], phase);
+    if (!whole || by.op != IndexOp::affine || !by.terms.empty() || by.constant <= 0) return std::nullopt;
+    if (whole->base % by.constant != 0) return std::nullopt;
+    if (n.op == IndexOp::mod) return Digit{whole->divisor, by.constant};
+    return Digit{whole->divisor * by.constant, whole->base / by.constant};
+  }
+
+  /// Whether a sum is i because its terms are i's digits, each times its divisor.
+  bool is_sum_of_digits(const IndexNode& n, const Phase& phase) const {
+    if (n.op != IndexOp::affine || n.constant != 0) return false;
+    std::map<std::int64_t, std::int64_t> bases;  // by divisor
+    for (const auto& [term, coefficient] : n.terms) {
+      const std::optional<Digit> d = digit(term, phase);
+      if (!d || d->divisor != coefficient || !bases.emplace(d->divisor, d->base).second) return false;
+    }
+    // From the lowest digit on each begins where the one before ends; the highest has no base.
+    std::int64_t next = 1;
+    for (const auto& [divisor, base] : bases) {
+      if (next != divisor) return false;
+      next = divisor * base;
+    }
+    return next == 0;
   }
 
   /// The value that the first phase stores in the element of its index, where that is all it stores there.

@@ -272,8 +272,9 @@ NodeCode lower_pool_on_gpu(const LowerContext& context, const Pooling& pool) {
   const std::int64_t out_columns = std::max<std::int64_t>(pool.out_columns, 1);
   const std::int64_t outputs = planes.count() * pool.out_rows * pool.out_columns;
 
-  std::int64_t below = 1;  // windows a thread
-  for (std::int64_t k = 2; k <= most_windows; ++k) {
+  // Windows a thread: several where they share rows. Of others one, to whose element work behind it can join.
+  std::int64_t below = 1;
+  for (std::int64_t k = 2; k <= most_windows && ws[0] > stride[0]; ++k) {
     const bool is_light = ((k - 1) * stride[0] + ws[0]) * ws[1] <= most_elements;
     const bool are_enough = outputs / k >= threads_per_multiprocessor * context.gpu.multiprocessors;
     if (pool.out_rows % k == 0 && is_light && are_enough) below = k;

@@ -322,6 +322,78 @@ Kernel row_exp_sum(std::int64_t rows, std::int64_t columns, DType dtype) {
 
 }  // namespace
 
+namespace {
+
+/// The larger element of each pair, put where rows and columns say, or columns and rows.
+Kernel largest_of_pairs(std::int64_t planes, std::int64_t rows, std::int64_t columns,
+                        bool is_turned = false) {
+  KernelBuilder b("pairs");
+  const std::int64_t n = planes * rows * columns;
+  const Buffer x = b.input("x", DType::float32, 2 * n), y = b.output("y", DType::float32, n);
+  b.parallel(
+      "e", n,
+      [&](Index e) {
+        const Index j = mod(e, columns), i = mod(floor_div(e, columns), rows),
+                    p = floor_div(e, rows * columns);
+        const Index at = is_turned ? j * Index(rows) + i : i * Index(columns) + j;
+        b.store(y, p * Index(rows * columns) + at,
+                b.emit(ScalarOp::max, b.load(x, 2 * e), b.load(x, 2 * e + 1)));
+      },
+      vectorize);
+  return b.build();
+}
+/// Every plane plus a number of its own.
+Kernel add_to_planes(std::int64_t planes, std::int64_t elements) {
+  KernelBuilder b("add");
+  const std::int64_t n = planes * elements;
+  const Buffer y = b.input("y", DType::float32, n), shift = b.input("shift", DType::float32, planes);
+  const Buffer z = b.output("z", DType::float32, n);
+  b.parallel(
+      "i", n,
+      [&](Index i) {
+        const Index p = floor_div(i, elements), at = p * Index(elements) + mod(i, elements);
+        b.store(z, at, b.emit(ScalarOp::add, b.load(y, at), b.load(shift, p)));
+      },
+      vectorize);
+  return b.build();
+}
+
+}  // namespace
+
+TEST_CASE("phases over the same elements become one", "[codegen][cuda][merge]") {
+  std::vector<Kernel> kernels;
+  for (const auto& [planes, rows, columns] :
+       {std::tuple{3, 5, 7}, {1, 4, 6}, {40, 1, 3}, {2, 9, 1}, {7, 33, 65}}) {
+    const Kernel parts[] = {largest_of_pairs(planes, rows, columns), add_to_planes(planes, rows * columns)};
+    Kernel merged = merge_kernels(parts, "shifted_pairs");
+    // x, largest; largest, shift, result
+    const BufferPlace places[] = {{0, 0}, {1, 0}, {1, 0}, {2, 0}, {3, 0}};
+    Kernel fused = merged;
+    REQUIRE(fuse_phases(fused, 1, places));
+    REQUIRE(fused.phases.size() == 1);
+    const auto n = static_cast<std::size_t>(planes * rows * columns);
+    std::vector<float> x(2 * n), y(n), shift(static_cast<std::size_t>(planes)), apart(n), together(n);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 7919 % 1000);
+    for (std::size_t i = 0; i < shift.size(); ++i) shift[i] = static_cast<float>(i) + 0.5f;
+    void* of_two[] = {x.data(), y.data(), y.data(), shift.data(), apart.data()};
+    void* of_one[] = {x.data(), y.data(), y.data(), shift.data(), together.data()};
+    interpret(merged, of_two);
+    interpret(fused, of_one);
+    CHECK(apart == together);
+    kernels.push_back(std::move(fused));
+    // What another element has written.
+    const BufferPlace shifted[] = {{0, 0}, {1, 0}, {1, 4}, {2, 0}, {3, 0}};
+    CHECK_FALSE(fuse_phases(merged, 1, shifted));
+    if (rows == 1 || columns == 1) continue;
+    const Kernel turned[] = {largest_of_pairs(planes, rows, columns, true),
+                             add_to_planes(planes, rows * columns)};
+    Kernel other = merge_kernels(turned, "other");
+    CHECK_FALSE(fuse_phases(other, 1, places));
+  }
+  if (!has_host_compiler()) return;
+  compare_all(kernels, /*with_specials=*/true, /*is_exact=*/true);
+}
+
 TEST_CASE("phases over the same rows become one, and keep the row", "[codegen][cuda][merge]") {
   std::vector<Kernel> kernels;
   for (const auto& [rows, columns] : {std::pair{1, 1}, {3, 5}, {9, 64}, {7, 300}, {2, 2052}, {5, 40000}}) {

@@ -342,6 +342,22 @@ TEST_CASE("a logarithm of a sum of exponentials is one kernel", "[.fake_cuda][ru
   CHECK_THAT(f.plan_text(), Contains("CUDA kernel of 2 nodes"));
 }
 
+TEST_CASE("a pooling, what follows it element by element, and their gradients are one kernel",
+          "[.fake_cuda][runtime][cuda]") {
+  const Variable x = ftensor4("x"), b = fvector("b");
+  const Variable y = tanh(pool_2d(x, {2, 2}) + b.dimshuffle({'x', 0, 'x', 'x'}));
+  const Variable gx = grad(sum(sqr(y)), x);
+  const Tensor images = ramp({40, 8, 24, 24}, 1e-5), shifts = ramp({8}, -0.1);
+  const Outputs expected = function({x, b}, std::vector{y, gx}).call_all(std::vector{images, shifts});
+  const OnFakeDevice fake;
+  const Function f = function({x, b}, std::vector{y, gx});
+  const Outputs got = f.call_all(std::vector{images, shifts});
+  INFO(f.plan_text());
+  CHECK(allclose(got[0], expected[0]));
+  CHECK(allclose(got[1], expected[1]));
+  CHECK_THAT(f.plan_text(), Contains("CUDA kernel of 4 nodes, from GpuPool"));
+}
+
 TEST_CASE("NVTX is told of functions and steps when it is asked to", "[.fake_cuda][runtime][cuda][profile]") {
   const OnFakeDevice fake;
   const Variable x = matrix("x");
