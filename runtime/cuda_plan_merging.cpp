@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
 #include <unordered_set>
 #include <utility>
 
@@ -36,9 +38,64 @@ std::vector<BufferPlace> PlanBuilder::buffer_places(std::span<const Pointer> poi
   return places;
 }
 
+/// Moves a kernel over the elements that the one before has computed up to it, past a few that have nothing
+/// to do with it: a gradient that is summed before it is handed on.
+void PlanBuilder::bring_together_kernels() {
+  constexpr std::size_t farthest = 4;
+  struct Touched {
+    std::set<std::int32_t> read, written;
+  };
+  const auto kernel_step = [&](std::size_t at) {
+    return dynamic_cast<const CudaKernelStep*>(drafts_[at].step.get());
+  };
+  const auto touched = [&](std::size_t at) {
+    const Kernel& kernel = device_kernels_[kernel_step(at)->kernel_position];
+    const std::vector<BufferPlace> places = buffer_places(drafts_[at].pointers);
+    Touched blocks;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const bool is_read = kernel.buffers[i].role == BufferInfo::Role::in;
+      (is_read ? blocks.read : blocks.written).insert(places[i].block);
+    }
+    return blocks;
+  };
+  const auto meet = [](const std::set<std::int32_t>& a, const std::set<std::int32_t>& b) {
+    return std::ranges::any_of(a, [&](std::int32_t block) { return b.contains(block); });
+  };
+  const auto elements = [](const std::vector<Phase>& phases, bool at_end) -> std::int64_t {
+    if (phases.empty()) return -1;
+    const Phase& phase = at_end ? phases.back() : phases.front();
+    return phase.mark.kind == LoopKind::vectorize ? phase.extent : -1;
+  };
+  for (std::size_t at = 0; at < drafts_.size(); ++at) {
+    if (kernel_step(at) == nullptr) continue;
+    const std::int64_t computed = elements(device_kernels_[kernel_step(at)->kernel_position].phases, true);
+    if (computed < 0) continue;
+    const Touched own = touched(at);
+    Touched between;
+    for (std::size_t next = at + 1; next < drafts_.size() && next <= at + farthest; ++next) {
+      const auto* step = kernel_step(next);
+      if (step == nullptr || &step->device() != &kernel_step(at)->device()) break;
+      if (device_kernels_[step->kernel_position].contraction != nullptr) break;
+      const Touched other = touched(next);
+      const bool follows = elements(device_kernels_[step->kernel_position].phases, false) == computed &&
+                           meet(other.read, own.written);
+      if (follows && !meet(other.read, between.written) && !meet(other.written, between.written) &&
+          !meet(other.written, between.read)) {
+        const auto first = drafts_.begin() + static_cast<std::ptrdiff_t>(at) + 1;
+        std::rotate(first, drafts_.begin() + static_cast<std::ptrdiff_t>(next),
+                    drafts_.begin() + static_cast<std::ptrdiff_t>(next) + 1);
+        break;
+      }
+      between.read.insert(other.read.begin(), other.read.end());
+      between.written.insert(other.written.begin(), other.written.end());
+    }
+  }
+}
+
 void PlanBuilder::merge_device_kernels() {
   // Who measures or looks for a failure wants to see every node by itself.
   if (devices_.empty() || request_.profile || config().gpu_sync()) return;
+  bring_together_kernels();
   std::vector<Draft> drafts;
   std::vector<Kernel> kernels;
   std::vector<Draft> group;       // of the kernel at the end of `kernels`

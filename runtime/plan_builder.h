@@ -134,6 +134,7 @@ class PlanBuilder {
   Place place_in_join(const Node& node);
   bool is_joined_already(const Node& join);
   void order_drafts();
+  void bring_together_kernels();
   void merge_device_kernels();
   std::vector<BufferPlace> buffer_places(std::span<const Pointer> pointers) const;
   void compile_device_kernels();

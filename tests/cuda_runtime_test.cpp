@@ -346,16 +346,21 @@ TEST_CASE("a pooling, what follows it element by element, and their gradients ar
           "[.fake_cuda][runtime][cuda]") {
   const Variable x = ftensor4("x"), b = fvector("b");
   const Variable y = tanh(pool_2d(x, {2, 2}) + b.dimshuffle({'x', 0, 'x', 'x'}));
-  const Variable gx = grad(sum(sqr(y)), x);
+  const Variable cost = sum(sqr(y));
   const Tensor images = ramp({40, 8, 24, 24}, 1e-5), shifts = ramp({8}, -0.1);
-  const Outputs expected = function({x, b}, std::vector{y, gx}).call_all(std::vector{images, shifts});
-  const OnFakeDevice fake;
-  const Function f = function({x, b}, std::vector{y, gx});
-  const Outputs got = f.call_all(std::vector{images, shifts});
-  INFO(f.plan_text());
-  CHECK(allclose(got[0], expected[0]));
-  CHECK(allclose(got[1], expected[1]));
-  CHECK_THAT(f.plan_text(), Contains("CUDA kernel of 4 nodes, from GpuPool"));
+  const auto check = [&](const std::vector<Variable>& outputs, const std::string& kernels) {
+    const std::vector<Tensor> arguments{images, shifts};
+    const Outputs expected = function({x, b}, outputs).call_all(arguments);
+    const OnFakeDevice fake;
+    const Function f = function({x, b}, outputs);
+    const Outputs got = f.call_all(arguments);
+    INFO(f.plan_text());
+    for (std::size_t i = 0; i < outputs.size(); ++i) CHECK(allclose(got[i], expected[i]));
+    CHECK_THAT(f.plan_text(), Contains(kernels));
+  };
+  check({y, grad(cost, x)}, "CUDA kernel of 4 nodes, from GpuPool");
+  // The gradient of b, which stands between the others, is summed behind them.
+  check({y, grad(cost, b), grad(cost, x)}, "CUDA kernel of 4 nodes, from GpuPool");
 }
 
 TEST_CASE("NVTX is told of functions and steps when it is asked to", "[.fake_cuda][runtime][cuda][profile]") {
