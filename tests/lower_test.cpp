@@ -22,31 +22,6 @@ using namespace croton::test;
 
 namespace {
 
-/// A tensor of that shape whose memory lies some other way: transposed, with gaps, or backwards.
-Tensor with_strange_strides(const Tensor& t, int kind) {
-  switch (kind % 4) {
-    case 1: {
-      Shape axes;
-      for (std::int64_t axis = t.rank(); axis-- > 0;) axes.push_back(axis);
-      return t.transpose(axes).copy().transpose(axes);
-    }
-    case 2: {
-      if (t.rank() == 0) return t;
-      Shape wide = t.shape();
-      wide.push_back(2);
-      if (wide.size() > 6) return t;
-      Tensor twice = Tensor::zeros(wide, t.dtype());
-      Shape strides = twice.strides();
-      strides.erase(strides.size() - 1);
-      Tensor view(twice.storage(), t.dtype(), t.shape(), strides);
-      view.assign(t);
-      return view;
-    }
-    default:
-      return t;
-  }
-}
-
 Shape random_shape(std::mt19937& engine, int rank, std::int64_t most) {
   Shape shape;
   for (int i = 0; i < rank; ++i)
@@ -115,8 +90,7 @@ TEST_CASE("elementwise nodes broadcast over any strides", "[codegen][lower][elem
       for (std::int64_t& extent : own) {
         if (operand > 0 && engine() % 3 == 0) extent = 1;
       }
-      tensors.push_back(
-          with_strange_strides(random_tensor(own, DType::float32, engine()), static_cast<int>(engine() % 4)));
+      tensors.push_back(laid_out(random_tensor(own, DType::float32, engine()), engine()));
     }
     const auto node = make_node(*find_elementwise("add"), inputs_like(tensors));
     check_lowered(*node, tensors);
@@ -156,8 +130,7 @@ TEST_CASE("reductions over any axes of any layout", "[codegen][lower][reduce]") 
     bool empty = false;
     for (std::int64_t axis : axes) empty = empty || shape[static_cast<std::size_t>(axis)] == 0;
     if (empty && !op.row().has_identity) continue;
-    const Tensor x =
-        with_strange_strides(random_tensor(shape, dtype, engine()), static_cast<int>(engine() % 4));
+    const Tensor x = laid_out(random_tensor(shape, dtype, engine()), engine());
     const auto node = make_node(op, {input_like(x)}, Attributes{{"axes", axes}});
     check_lowered(*node, {x}, dtype == DType::float16 ? 1e-2 : 2e-4, dtype == DType::float16 ? 1e-1 : 2e-4);
   }
@@ -223,8 +196,8 @@ TEST_CASE("argmax and argmin take the first of equals", "[codegen][lower][reduce
   for (int i = 0; i < random_cases(60); ++i) {
     const Shape shape = random_shape(engine, 3, 20);
     if (shape.count() == 0) continue;
-    const Tensor x =
-        with_strange_strides(random_tensor(shape, i % 2 == 0 ? DType::int8 : DType::float32, engine()), i);
+    const Tensor x = laid_out(random_tensor(shape, i % 2 == 0 ? DType::int8 : DType::float32, engine()),
+                              static_cast<unsigned>(i));
     std::vector<std::int64_t> axes;
     for (int axis = 0; axis < 3; ++axis) {
       if (engine() % 2 == 0) axes.push_back(axis);
@@ -256,8 +229,7 @@ TEST_CASE("softmax and its relatives", "[codegen][lower][nnet]") {
     for (std::int64_t& extent : shape) extent += 1;
     const auto axis = static_cast<std::int64_t>(engine() % static_cast<unsigned>(rank));
     const Attributes attributes{{"axis", axis}};
-    const Tensor x =
-        with_strange_strides(random_tensor(shape, DType::float32, engine()), static_cast<int>(engine()));
+    const Tensor x = laid_out(random_tensor(shape, DType::float32, engine()), engine());
     const Tensor g = random_tensor(shape, DType::float32, engine());
     check_lowered(*make_node(softmax_op(), {input_like(x)}, attributes), {x});
     check_lowered(*make_node(log_softmax_op(), {input_like(x)}, attributes), {x});
@@ -303,7 +275,7 @@ TEST_CASE("pooling and its gradient", "[codegen][lower][pool]") {
     const Shape shape{1 + draw(3), 2, 1 + draw(30), 1 + draw(40)};
     Tensor x = random_tensor(shape, i % 5 == 0 ? DType::int8 : DType::float32, engine())
                    .astype(DType::float32);  // ties too
-    x = with_strange_strides(x, static_cast<int>(engine()));
+    x = laid_out(x, engine());
     const Variable pooled = pool_2d(input_like(x), ws, options);
     INFO("window " << ws[0] << "x" << ws[1] << " stride " << options.stride[0] << "x" << options.stride[1]
                    << " pad " << options.pad[0] << "x" << options.pad[1] << " " << options.mode
@@ -323,8 +295,7 @@ TEST_CASE("joins, ranges and broadcasts", "[codegen][lower]") {
     Shape shape = random_shape(engine, 3, 12);
     for (int part = 0; part < 3; ++part) {
       shape[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(engine() % 9);
-      parts.push_back(
-          with_strange_strides(random_tensor(shape, DType::float32, engine()), static_cast<int>(engine())));
+      parts.push_back(laid_out(random_tensor(shape, DType::float32, engine()), engine()));
     }
     check_lowered(*make_node(join_op(), inputs_like(parts), Attributes{{"axis", axis}}), parts, 0, 0);
   }

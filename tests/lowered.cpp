@@ -148,4 +148,19 @@ Tensor random_tensor(const Shape& shape, DType dtype, unsigned seed) {
   return wide.astype(dtype);
 }
 
+Tensor laid_out(const Tensor& t, unsigned kind) {
+  if (t.rank() == 0 || kind % 4 == 0) return t;
+  if (kind % 4 == 1) {
+    Shape axes;
+    for (std::int64_t axis = t.rank(); axis-- > 0;) axes.push_back(axis);
+    return t.transpose(axes).copy().transpose(axes);
+  }
+  Shape wide = t.shape();
+  const std::size_t axis = kind % 4 == 2 ? wide.size() - 1 : 0;
+  wide[axis] *= 2;
+  Tensor view = Tensor::zeros(wide, t.dtype()).slice(static_cast<int>(axis), 0, wide[axis], 2);
+  view.assign(t);
+  return view;
+}
+
 }  // namespace croton::test

@@ -21,4 +21,8 @@ void check_lowered(const Node& node, const std::vector<Tensor>& inputs, double r
 /// Standard normal numbers of that dtype (integers: rounded 3 times that), the same for the same seed.
 Tensor random_tensor(const Shape& shape, DType dtype, unsigned seed);
 
+/// The same values laid out, by `kind` % 4: as they are, transposed, as every second element or as every
+/// second row of something larger.
+Tensor laid_out(const Tensor& tensor, unsigned kind);
+
 }  // namespace croton::test

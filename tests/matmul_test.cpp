@@ -14,20 +14,6 @@ using namespace croton::test;
 
 namespace {
 
-/// The values of a tensor laid out as it is, transposed, as every second element of something larger, or as
-/// every second row.
-Tensor laid_out(const Tensor& t, unsigned kind) {
-  if (t.rank() == 0) return t;
-  if (kind % 4 == 1) return t.transpose().copy().transpose();
-  if (kind % 4 < 2) return t;
-  Shape wide = t.shape();
-  const std::size_t axis = kind % 4 == 2 ? wide.size() - 1 : 0;
-  wide[axis] *= 2;
-  Tensor view = Tensor::zeros(wide, t.dtype()).slice(static_cast<int>(axis), 0, wide[axis], 2);
-  view.assign(t);
-  return view;
-}
-
 struct Case {
   Variable node;
   std::vector<Tensor> operands;
