@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "croton/codegen/conv_kernel.h"
 #include "croton/codegen/lower_conv_gpu.h"
 #include "croton/codegen/lower_conv_lanes.h"
 #include "croton/ops/conv_implementations.h"
@@ -18,18 +19,9 @@ constexpr std::int64_t channels_at_once = 4, sums_at_once = 16;
 // Parts of the sums over positions that keep a GPU and the threads of a CPU busy.
 constexpr std::int64_t groups_per_multiprocessor = 4, tasks_per_thread = 4;
 
-class C01bConv {
+class C01bConv : ConvKernel {
  public:
-  C01bConv(const LowerContext& context, const ConvProblem& p)
-      : p_(p),
-        context_(context),
-        kernel_(context, "conv_c01b"),
-        b_(kernel_.builder()),
-        first_(kernel_.input(0)),
-        second_(kernel_.input(1)),
-        result_(kernel_.output(0)),
-        channels_(p.channels / p.groups),
-        filters_(p.filters / p.groups) {}
+  C01bConv(const LowerContext& context, const ConvProblem& p) : ConvKernel(context, p, "conv_c01b") {}
 
   NodeCode lower() {
     if (p_.direction == ConvDirection::backward_weights)
@@ -238,12 +230,6 @@ class C01bConv {
         vectorize);
   }
 
-  const ConvProblem& p_;
-  const LowerContext& context_;
-  NodeKernel kernel_;
-  KernelBuilder& b_;
-  const Buffer first_, second_, result_;
-  const std::int64_t channels_, filters_;
   std::int64_t chunks_ = 1;
   Buffer partial_;
 };

@@ -1,6 +1,7 @@
 // Convolutions whose filters differ from one position of the output to the next: each filter element serves
 // one position only, so that there is nothing to keep in registers; plain sums, an index of the result each.
 
+#include "croton/codegen/conv_kernel.h"
 #include "croton/codegen/lower_conv_gpu.h"
 #include "croton/codegen/lower_conv_lanes.h"
 
@@ -8,17 +9,9 @@ namespace croton {
 
 namespace {
 
-class UnsharedConv {
+class UnsharedConv : ConvKernel {
  public:
-  UnsharedConv(const LowerContext& context, const ConvProblem& p)
-      : p_(p),
-        kernel_(context, "conv_unshared"),
-        b_(kernel_.builder()),
-        first_(kernel_.input(0)),
-        second_(kernel_.input(1)),
-        result_(kernel_.output(0)),
-        channels_(p.channels / p.groups),
-        filters_(p.filters / p.groups) {}
+  UnsharedConv(const LowerContext& context, const ConvProblem& p) : ConvKernel(context, p, "conv_unshared") {}
 
   NodeCode lower() {
     switch (p_.direction) {
@@ -130,12 +123,6 @@ class UnsharedConv {
     });
     return b_.get(sum);
   }
-
-  const ConvProblem& p_;
-  NodeKernel kernel_;
-  KernelBuilder& b_;
-  const Buffer first_, second_, result_;
-  const std::int64_t channels_, filters_;
 };
 
 }  // namespace
