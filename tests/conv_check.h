@@ -28,6 +28,8 @@ class ConvCheck {
   /// second.
   ConvCheck(ConcreteConvCase c, std::mt19937& random, bool measures = true);
 
+  /// Leaves out candidates that have `enough` problems of this direction in the tallies.
+  void leave_out(const ConvTallies& tallies, int enough);
   /// By the reference, in float64. May run on any thread.
   void compute_expected();
   /// Of candidates that generate code; those of a library are compiled when they run. May run on any thread.

@@ -65,21 +65,36 @@ void compile_for_claimed_gpu() {
   });
 }
 
+/// What networks are full of, and what minimal filtering and a library's fastest algorithms are for: 3 x 3,
+/// no strides.
+ConcreteConvCase plain_conv(std::mt19937& random, DType dtype) {
+  const auto pick = [&](std::uint32_t low, std::uint32_t high) {
+    return static_cast<std::int64_t>(low + random() % (high - low + 1));
+  };
+  const auto direction = static_cast<ConvDirection>(pick(0, 2));
+  const std::int64_t groups = pick(1, 5) == 1 ? 2 : 1, channels = pick(1, 40);
+  return concrete_conv(direction, {pick(1, 12), groups * channels, pick(3, 30), pick(3, 30)},
+                       {groups * pick(1, 40), channels, 3, 3}, pick(0, 2), 1, 1, groups, pick(0, 1) == 1,
+                       dtype);
+}
+
 /// CROTON_CONV_PROBLEMS problems (1000), or as many of them as CROTON_CONV_SECONDS (3600) allow, from
-/// CROTON_CONV_SEED on (1): some at a time, what can be done on all cores, then `rest`.
+/// CROTON_CONV_SEED on (1): some at a time, what can be done on all cores, then `rest`. Every eighth is
+/// plain. With CROTON_CONV_EACH a candidate is left out that has had so many of a direction.
 class ConvProblems {
  public:
   template <class AtOnce, class Rest>
-  void each(const AtOnce& at_once, const Rest& rest) {
-    constexpr int together = 64;
+  void each(const ConvTallies& tallies, const AtOnce& at_once, const Rest& rest) {
+    const int together = enough_ < problems_ ? 16 : 64;
     const auto begin = std::chrono::steady_clock::now();
     int done = 0;
     while (done < problems_ && std::chrono::steady_clock::now() - begin < most_) {
       std::vector<ConvCheck> checks;
       for (int i = 0; i < together && done < problems_; ++i, ++done) {
-        const ConcreteConvCase c = draw();
-        ConvCheck check(c, random_, done % 4 == 0);
-        if (done % shares_ != share_) continue;
+        const ConcreteConvCase c = draw(done);
+        ConvCheck check(c, random_, enough_ >= problems_ && done % 4 == 0);
+        if (done / 8 % shares_ != share_) continue;  // as many plain ones for all
+        check.leave_out(tallies, enough_);
         if (folder_ != nullptr && done % every_ == 0) save_problem(folder_, done, c);
         checks.push_back(std::move(check));
       }
@@ -91,7 +106,8 @@ class ConvProblems {
   }
 
  private:
-  ConcreteConvCase draw() {
+  ConcreteConvCase draw(int number) {
+    if (number % 8 == 7) return plain_conv(random_, random_floating(random_));
     const int rank = random_() % 6 == 0 ? 3 : random_() % 8 == 0 ? 1 : 2;
     const DType dtype = random_floating(random_);
     return random_concrete_conv(random_, dtype, rank);
@@ -102,10 +118,12 @@ class ConvProblems {
   /// Every CROTON_CONV_EVERY-th goes there (all), for tests/conv_agreement.py.
   const char* const folder_ = std::getenv("CROTON_CONV_FOLDER");
   const int every_ = number_from_environment("CROTON_CONV_EVERY", 1);
-  /// Of several processes at once: each does every CROTON_CONV_SHARES-th, from the CROTON_CONV_SHARE-th on.
+  /// Of several processes at once: each does every CROTON_CONV_SHARES-th eight, from the CROTON_CONV_SHARE-th
+  /// on.
   const int shares_ = number_from_environment("CROTON_CONV_SHARES", 1),
             share_ = number_from_environment("CROTON_CONV_SHARE", 0);
   const int problems_ = number_from_environment("CROTON_CONV_PROBLEMS", 1000);
+  const int enough_ = number_from_environment("CROTON_CONV_EACH", problems_);
 };
 
 }  // namespace
@@ -115,6 +133,7 @@ class ConvProblems {
 TEST_CASE("many random problems of convolutions", "[.][conv_problems]") {
   ConvTallies tallies;
   ConvProblems().each(
+      tallies,
       [](ConvCheck& check) {
         check.compute_expected();
         check.compile_candidates();
@@ -131,6 +150,6 @@ TEST_CASE("the kernels of many random problems of convolutions", "[.][conv_kerne
   REQUIRE(config().device() != "cpu");
   const bool is_fake = cuda_device_info(0).name == "Fake GPU";
   if (is_fake) compile_for_claimed_gpu();
-  ConvProblems().each([](ConvCheck& check) { check.compile_candidates(); }, [](ConvCheck&) {});
+  ConvProblems().each({}, [](ConvCheck& check) { check.compile_candidates(); }, [](ConvCheck&) {});
   if (is_fake) set_cuda_compiler({});
 }

@@ -52,7 +52,7 @@ def library_folders():
 
 
 def croton(folder, names, precision, layouts, deadline):
-    """Milliseconds and algorithm by (row, pass), in the better of the layouts."""
+    """Milliseconds and algorithm by (layout, row, pass)."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         environment = dict(os.environ, SKIP="default,legacy,gemm,fft,winograd,c01b,dnn", FLIP="0")
         environment["LD_LIBRARY_PATH"] = os.pathsep.join(library_folders() + [environment.get("LD_LIBRARY_PATH", "")])
@@ -67,9 +67,9 @@ def croton(folder, names, precision, layouts, deadline):
                            "--repeat", "5", "--calls", "40", "--output", os.devnull]
                 subprocess.run(command, env=dict(environment, LAYOUT=layout), stdout=subprocess.DEVNULL, check=False)
                 for one in map(json.loads, open(file.name, encoding="utf-8")):
-                    key = name, one["pass"]
-                    if "microseconds" in one and one["microseconds"] / 1e3 < result.get(key, (math.inf,))[0]:
-                        result[key] = (one["microseconds"] / 1e3, f"{layout}: {one.get('algorithm', '')}")
+                    if "microseconds" in one:
+                        result[layout, name, one["pass"]] = (one["microseconds"] / 1e3,
+                                                             f"{layout}: {one.get('algorithm', '')}")
         return result
 
 
@@ -95,12 +95,12 @@ def milliseconds(call, calls=10, trials=5):
 
 
 def pytorch(row):
-    """The least time of both layouts by pass."""
+    """Milliseconds by (layout, pass)."""
     batch, channels, image, filters, kernel, stride, pad, dilation, groups = row
     axes = len(image)
-    best = {}
+    result = {}
     last = torch.channels_last if axes == 2 else torch.channels_last_3d
-    for layout in (torch.contiguous_format, last):
+    for name, layout in (("bc01", torch.contiguous_format), ("b01c", last)):
         x = torch.rand((batch, channels, *image), device="cuda").to(memory_format=layout)
         w = torch.rand((filters, channels // groups, *kernel), device="cuda").to(memory_format=layout)
         options = ([stride] * axes, [pad] * axes, [dilation] * axes, False, [0] * axes, groups)
@@ -113,9 +113,21 @@ def pytorch(row):
             "bprop weights": lambda: torch.ops.aten.convolution_backward(gy, x, w, None, *options,
                                                                          [False, True, False]),
         }
-        for name, call in calls.items():
-            best[name] = min(best.get(name, math.inf), milliseconds(call))
-    return best
+        for direction, call in calls.items():
+            result[name, direction] = milliseconds(call)
+    return result
+
+
+def row_of(name, ours, theirs, layouts):
+    """The row of a table, each side in the better of the layouts, and the ratios."""
+    cells, ratios = [], []
+    for one in PASSES:
+        mine, algorithm = min(ours.get((layout, name, one), (math.inf, "failed")) for layout in layouts)
+        peer = min(theirs[layout, one] for layout in layouts)
+        if math.isfinite(mine):
+            ratios.append(mine / peer)
+        cells.append(f"{mine:.4f} / {peer:.4f} ({mine / peer:.2f}, {algorithm})")
+    return f"| {name} | " + " | ".join(cells) + " |", ratios
 
 
 def main():
@@ -136,17 +148,14 @@ def main():
         print(f"\nprecision={precision}: milliseconds of Croton / of PyTorch {torch.__version__} (ratio, algorithm)")
         ratios = []
         for name in names:
-            if not any(key[0] == name for key in ours):
+            if not any(key[1] == name for key in ours):
                 continue
             theirs = pytorch(ROWS[name])
-            cells = []
-            for one in PASSES:
-                mine, algorithm = ours.get((name, one), (math.nan, "failed"))
-                ratio = mine / theirs[one]
-                if not math.isnan(ratio):
-                    ratios.append(ratio)
-                cells.append(f"{mine:.4f} / {theirs[one]:.4f} ({ratio:.2f}, {algorithm})")
-            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+            row, of_row = row_of(name, ours, theirs, ["bc01", "b01c"])
+            print(row, flush=True)
+            ratios += of_row
+            if name == "DW":  # which is another matter where channels do not lie last
+                print(row_of(name, ours, theirs, ["bc01"])[0].replace("DW", "DW in bc01, not counted", 1))
         if ratios:
             mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
             print(f"{len(ratios)} instances, geometric mean {mean:.3f}, worst {max(ratios):.2f}, "
