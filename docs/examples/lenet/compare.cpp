@@ -38,7 +38,9 @@ void compare_convolutions(const Options& options, const Digits& digits) {
       "|\n|---|---|---|---|---|\n");
   const std::string before = config().get("optimizer_including");
   double of_default = 0;
-  for (const std::string& name : conv_names()) {
+  const std::string& first = conv_names().front();
+  const auto names = options.conv == first ? conv_names() : std::vector{first, options.conv};
+  for (const std::string& name : names) {
     const std::string tags = including(name, before);
     const ConfigScope scope({{"optimizer_including", tags}});
     const auto begin = std::chrono::steady_clock::now();

@@ -116,7 +116,7 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   options.data = example_data("mnist");
-  std::string flags, conv = "default";
+  std::string flags;
   CLI::App app{"Trains LeNet on the MNIST digits.", "lenet"};
   app.add_option("--data", options.data, "folder with the four IDX files, gzipped or not")
       ->capture_default_str();
@@ -141,11 +141,12 @@ int main(int argc, char** argv) {
   app.add_option("--resume", options.resume, "go on from this .npz, bit for bit");
   app.add_option("--graph", options.graph,
                  "write the training step as it is built to this file, in the text form, and end");
-  app.add_option("--conv", conv, "implementation of the convolutions, where it can be used")
+  app.add_option("--conv", options.conv, "implementation of the convolutions, where it can be used")
       ->capture_default_str()
       ->check(CLI::IsMember(conv_names()));
   app.add_flag("--compare-conv", options.compare_conv,
-               "measure a training step with every implementation, print a table and end");
+               "measure a training step with every implementation, or with that of --conv beside the "
+               "default, print a table and end");
   app.add_flag(
       "--no-transfers", options.no_transfers,
       "end with an error when a training step behind the first one waits for a copy from the GPU, or "
@@ -154,7 +155,7 @@ int main(int argc, char** argv) {
   if (const auto code = read_arguments(app, argc, argv)) return *code;
   try {
     config().read_string(flags);
-    use_convolution(conv);
+    if (!options.compare_conv) use_convolution(options.conv);
     (void)default_mode();  // throws now, not minutes later, where a tag in the flags is unknown
     if (!std::isfinite(options.learning_rate) || options.learning_rate <= 0) {
       throw ValueError(

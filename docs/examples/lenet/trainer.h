@@ -15,6 +15,7 @@ struct Options {
   std::string output = "lenet-results";
   std::string resume;
   std::string graph;
+  std::string conv = "default";  // of conv_names()
   bool compare_conv = false;
   bool no_transfers = false;
   std::int64_t epochs = 200;
