@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """conv_bench with optimizer_including=conv_meta beside PyTorch with cudnn.benchmark, on the same GPU in the same run:
 fifteen convolutions in three directions, in float32 and with TF32 allowed, each side in the better of the layouts bc01
-and b01c (channels last), with the same libraries. Prints a table in milliseconds and the geometric mean of the ratios.
+and b01c (channels last; Croton only where that lets cuDNN use tensor cores), with the same libraries. Prints a table in milliseconds and the geometric mean of the ratios.
 
     tools/bench/conv_instances.py FOLDER_OF_CONV_BENCH [--precision ieee|tf32|both] [--only L1,DW] [--seconds N] [--layout bc01|b01c|both]
 """
@@ -51,6 +51,12 @@ def library_folders():
     return sorted(glob.glob(os.path.join(packages, "nvidia", "*", "lib")))
 
 
+def takes_tensor_cores(row):
+    """Whether cuDNN has kernels for tensor cores where the channels lie last: what a layout is tried for."""
+    _, channels, _, filters, _, _, _, _, groups = row
+    return groups == 1 and channels % 8 == 0 and filters % 8 == 0
+
+
 def croton(folder, names, precision, layouts, deadline):
     """Milliseconds and algorithm by (layout, row, pass)."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
@@ -63,6 +69,8 @@ def croton(folder, names, precision, layouts, deadline):
             if time.monotonic() > deadline:
                 break
             for layout in layouts:
+                if layout == "b01c" and not (precision == "tf32" and takes_tensor_cores(ROWS[name])):
+                    continue
                 command = [os.path.join(folder, "conv_bench"), configuration(ROWS[name]), "--json", file.name,
                            "--repeat", "5", "--calls", "40", "--output", os.devnull]
                 subprocess.run(command, env=dict(environment, LAYOUT=layout), stdout=subprocess.DEVNULL, check=False)
