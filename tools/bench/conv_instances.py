@@ -17,6 +17,7 @@ import time
 
 import torch
 
+ROWS_AT_ONCE = 5  # in a process, which loads libraries once
 PASSES = ["fprop", "bprop inputs", "bprop weights"]
 # Name: batch, channels, image, filters, kernel, stride, padding, dilation, groups.
 ROWS = {
@@ -59,26 +60,26 @@ def takes_tensor_cores(row):
 
 def croton(folder, names, precision, layouts, deadline):
     """Milliseconds and algorithm by (layout, row, pass)."""
-    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
-        environment = dict(os.environ, SKIP="default,legacy,gemm,fft,winograd,c01b,dnn", FLIP="0")
-        environment["LD_LIBRARY_PATH"] = os.pathsep.join(library_folders() + [environment.get("LD_LIBRARY_PATH", "")])
-        flags = [environment.get("CROTON_FLAGS", ""), "device=cuda", f"precision={precision}"]
-        environment["CROTON_FLAGS"] = ",".join(filter(None, flags))
-        result = {}
-        for name in names:
-            if time.monotonic() > deadline:
-                break
-            for layout in layouts:
-                if layout == "b01c" and not (precision == "tf32" and takes_tensor_cores(ROWS[name])):
-                    continue
-                command = [os.path.join(folder, "conv_bench"), configuration(ROWS[name]), "--json", file.name,
-                           "--repeat", "5", "--calls", "40", "--output", os.devnull]
+    environment = dict(os.environ, SKIP="default,legacy,gemm,fft,winograd,c01b,dnn", FLIP="0")
+    environment["LD_LIBRARY_PATH"] = os.pathsep.join(library_folders() + [environment.get("LD_LIBRARY_PATH", "")])
+    flags = [environment.get("CROTON_FLAGS", ""), "device=cuda", f"precision={precision}"]
+    environment["CROTON_FLAGS"] = ",".join(filter(None, flags))
+    result = {}
+    for layout in layouts:
+        rows = [name for name in names if layout == "bc01" or (precision == "tf32" and takes_tensor_cores(ROWS[name]))]
+        while rows and time.monotonic() < deadline:
+            some, rows = rows[:ROWS_AT_ONCE], rows[ROWS_AT_ONCE:]
+            with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+                command = [os.path.join(folder, "conv_bench"), *(configuration(ROWS[name]) for name in some), "--json",
+                           file.name, "--repeat", "5", "--calls", "30", "--output", os.devnull]
                 subprocess.run(command, env=dict(environment, LAYOUT=layout), stdout=subprocess.DEVNULL, check=False)
-                for one in map(json.loads, open(file.name, encoding="utf-8")):
+                # A line for every pass, in the order of the configurations.
+                for number, one in enumerate(map(json.loads, open(file.name, encoding="utf-8"))):
                     if "microseconds" in one:
+                        name = some[number // len(PASSES)]
                         result[layout, name, one["pass"]] = (one["microseconds"] / 1e3,
                                                              f"{layout}: {one.get('algorithm', '')}")
-        return result
+    return result
 
 
 def milliseconds(call, calls=10, trials=5):
@@ -144,7 +145,7 @@ def main():
     parser.add_argument("--precision", choices=["ieee", "tf32", "both"], default="both")
     parser.add_argument("--only", default="")
     parser.add_argument("--layout", choices=["bc01", "b01c", "both"], default="both", help="of Croton's operands")
-    parser.add_argument("--seconds", type=float, default=300, help="no further row begins after so long")
+    parser.add_argument("--seconds", type=float, default=300, help="no further rows begin after so long")
     options = parser.parse_args()
     names = [name for name in ROWS if not options.only or name in options.only.split(",")]
     deadline = time.monotonic() + options.seconds
