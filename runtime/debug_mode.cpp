@@ -83,7 +83,7 @@ std::shared_ptr<const FunctionGraph> DebugChecker::check_rewrites(const Tensor* 
                       definition_.name, at, line(trace_.lines()), line(rewrites.lines())));
     }
     std::unique_ptr<FunctionGraph> typed = typed_graph(*general, inputs, cells_.data());
-    const Extents extents(*typed);
+    const Extents extents(*typed, definition_.name);
     if (!extents.empty()) {
       std::unique_ptr<FunctionGraph> resolved = extents.resolve(inputs, cells_.data());
       typed = std::move(resolved);

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 
+#include "croton/graph/flags.h"
 #include "croton/graph/op.h"
+#include "croton/graph/order_until.h"
 #include "croton/ops/evaluate.h"
+#include "croton/ops/shape_ops.h"
 #include "croton/ops/static_value.h"
+#include "croton/runtime/cuda_plan.h"
 
 namespace croton {
 
@@ -39,10 +43,19 @@ std::unordered_map<Variable, Tensor> values_of_call(const FunctionGraph& graph, 
   return values;
 }
 
-Extents::Extents(const FunctionGraph& typed) : typed_(typed), program_(typed) {
+Extents::Extents(const FunctionGraph& typed, std::string function)
+    : typed_(typed), function_(std::move(function)), program_(typed) {
   for (const Node* node : typed.topological_order()) {
+    const std::span<const Variable> inputs = node->inputs();
+    if (&node->op() == &shape_op() || &node->op() == &shape_i_op() ||
+        std::ranges::all_of(inputs, [&](const Variable& v) { return follows_from_shapes(v); }))
+      of_shapes_.insert(node);
     if (has_unknown_extents(*node) && !open_shape_inputs(*node).empty()) add(*node);
   }
+}
+
+bool Extents::follows_from_shapes(const Variable& variable) const {
+  return variable.is_constant() || of_shapes_.contains(variable.node());
 }
 
 std::vector<Extents::Source> Extents::sources_of(const Variable& variable) {
@@ -58,6 +71,11 @@ std::vector<Extents::Source> Extents::sources_of(const Variable& variable) {
 
 void Extents::add(const Node& node) {
   ValueNode entry{&node, {}, {}};
+  const std::vector<Variable> open = open_shape_inputs(node);
+  if (std::ranges::all_of(open, [&](const Variable& v) { return follows_from_shapes(v); })) {
+    nodes_.push_back(std::move(entry));
+    return;
+  }
   if (&node.op() == &subtensor_op()) {
     for (std::size_t i = 1; i < node.input_count(); ++i) {
       const std::vector<Source> number = sources_of(node.input(i));
@@ -79,8 +97,9 @@ void Extents::add(const Node& node) {
     }
     if (!slices) return;  // integers only shift where the result lies
   } else {
-    for (const Variable& open : open_shape_inputs(node)) {
-      const std::vector<Source> numbers = sources_of(open);
+    for (const Variable& variable : open) {
+      if (follows_from_shapes(variable)) continue;
+      const std::vector<Source> numbers = sources_of(variable);
       entry.sources.insert(entry.sources.end(), numbers.begin(), numbers.end());
     }
   }
@@ -90,7 +109,23 @@ void Extents::add(const Node& node) {
 std::vector<Tensor> Extents::evaluate(std::span<const Variable> variables, const Tensor* const* inputs,
                                       SharedCell* const* shared) const {
   if (variables.empty()) return {};
-  return croton::evaluate(variables, values_of_call(typed_, inputs, shared));
+  std::unordered_set<Variable> leaves;
+  for (const Node* node : order_until(variables, [](const Variable&) { return false; })) {
+    for (const Variable& input : node->inputs()) leaves.insert(input);
+  }
+  leaves.insert(variables.begin(), variables.end());
+  std::unordered_map<Variable, Tensor> values;
+  const auto add = [&](const Variable& variable, const Tensor& value) {
+    if (!leaves.contains(variable)) return;
+    if (value.device().is_cuda() && config().transfers() != Transfers::allow) {
+      CudaPlan::report_transfers(function_,
+                                 "\n  the value of " + describe(variable) + ", on which shapes depend");
+    }
+    values.emplace(variable, value.to_host());
+  };
+  for (std::size_t i = 0; i < typed_.inputs().size(); ++i) add(typed_.inputs()[i], *inputs[i]);
+  for (std::size_t i = 0; i < typed_.shared().size(); ++i) add(typed_.shared()[i], shared[i]->value());
+  return croton::evaluate(variables, values);
 }
 
 void Extents::find(const Tensor* const* inputs, SharedCell* const* shared, ExtentKey& key) const {
@@ -130,7 +165,9 @@ std::unique_ptr<FunctionGraph> Extents::resolve(const Tensor* const* inputs,
                                                 SharedCell* const* shared) const {
   std::vector<Variable> wanted;
   for (const ValueNode& entry : nodes_) {
-    for (const Variable& open : open_shape_inputs(*entry.node)) wanted.push_back(open);
+    for (const Variable& open : open_shape_inputs(*entry.node)) {
+      if (!follows_from_shapes(open)) wanted.push_back(open);  // the others are known where shapes are
+    }
   }
   const std::vector<Tensor> found = evaluate(wanted, inputs, shared);
   std::unordered_map<Variable, Variable> constants;

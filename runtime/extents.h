@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "croton/graph/function_graph.h"
@@ -39,13 +41,14 @@ class ExtentKey {
 /// x[i*n:(i+1)*n] has one key for all i.
 class Extents {
  public:
-  explicit Extents(const FunctionGraph& typed);
+  /// `function`: what is told where values have to be copied from a device.
+  Extents(const FunctionGraph& typed, std::string function);
 
   /// All shapes follow from those of the arguments.
   bool empty() const { return nodes_.empty(); }
   /// The numbers that decide the extents of this call. Cheap when they follow from scalar arguments by
-  /// elementwise arithmetic, else the reference evaluator computes what they depend on. `inputs` (contiguous
-  /// host tensors) and `shared` (locked) are in the graph's order.
+  /// elementwise arithmetic, else the reference evaluator computes what they depend on, from values that are
+  /// copied to the host where they lie on a device. `inputs` and `shared` (locked) are in the graph's order.
   void find(const Tensor* const* inputs, SharedCell* const* shared, ExtentKey& key) const;
   /// A copy of the typed graph in which those extents are known.
   std::unique_ptr<FunctionGraph> resolve(const Tensor* const* inputs, SharedCell* const* shared) const;
@@ -67,12 +70,16 @@ class Extents {
     std::vector<SlicedAxis> axes;  // empty: every number is part of the key
   };
 
+  /// Shapes alone decide it: those of the arguments, and what stands in the key already.
+  bool follows_from_shapes(const Variable& variable) const;
   void add(const Node& node);
   std::vector<Source> sources_of(const Variable& variable);
   std::vector<Tensor> evaluate(std::span<const Variable> variables, const Tensor* const* inputs,
                                SharedCell* const* shared) const;
 
   const FunctionGraph& typed_;
+  const std::string function_;
+  std::unordered_set<const Node*> of_shapes_;  // whose results follow from shapes
   ScalarProgram program_;
   std::vector<Variable> evaluated_;  // what the program cannot compute
   std::vector<ValueNode> nodes_;

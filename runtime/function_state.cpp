@@ -212,7 +212,7 @@ std::shared_ptr<Plan> Function::State::make_plan(const Tensor* const* inputs, bo
     }
     for (SharedCell* cell : cells_) signature->shared.push_back(cell->value().shape());
     graph = typed_graph(*definition.graph, inputs, cells_.data());
-    auto extents = std::make_unique<Extents>(*graph);
+    auto extents = std::make_unique<Extents>(*graph, definition.name);
     if (!extents->empty()) {
       signature->extents = std::move(extents);
       signature->typed = std::move(graph);

@@ -156,6 +156,33 @@ TEST_CASE("batches of data on the device by a run-time index", "[.fake_cuda][run
   CHECK(fake_calls("cuGraphExecKernelNodeSetParams") > 0);
 }
 
+TEST_CASE("a training step over slices of a data set reads back its cost and nothing else",
+          "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const Variable start = lscalar("start"), stop = lscalar("stop");
+  const SharedVariable data = shared(ramp({400, 30}, 1e-5), "data"), w = shared(ramp({30, 7}, 1e-3), "w");
+  const SharedVariable labels = shared(Tensor::full({400}, 3, DType::int64), "labels");
+  const Variable x = data(slice(start, stop)), y = labels(slice(start, stop));
+  // The mean and its gradient divide by the number of labels: an extent of a slice.
+  const Variable cost = mean(categorical_crossentropy(softmax(dot(tanh(x), w)), y));
+  const Function step = function({start, stop}, cost, {.updates = {{w, w - 0.1 * grad(cost, w)}}});
+  for (int i = 0; i < 3; ++i) step(100 * i, 100 * (i + 1));
+  const long downloads = fake_calls("cuMemcpyDtoHAsync_v2"), waits = fake_calls("cuStreamSynchronize");
+  for (int i = 0; i < 20; ++i) step(100 * (i % 4), 100 * (i % 4 + 1));
+  CHECK(fake_calls("cuMemcpyDtoHAsync_v2") <= downloads + 2 * 20);  // the cost, and whether a label was wrong
+  CHECK(fake_calls("cuStreamSynchronize") <= waits + 20);
+}
+
+TEST_CASE("shapes that depend on values on the device are transfers", "[.fake_cuda][runtime][cuda]") {
+  const OnFakeDevice fake;
+  const SharedVariable w = shared(Tensor::ones({2, 2}), "w");
+  const Function f = function({}, {dot(w, w), zeros({sum(w).astype(DType::int64)})});
+  CHECK(f()[1].shape() == Shape{4});
+  CHECK(w.cell()->value().device().is_cuda());
+  const ConfigScope strict({{"transfers", "raise"}});
+  CHECK_THROWS_WITH(f(), Contains("w") && Contains("on which shapes depend"));
+}
+
 TEST_CASE("a shared variable that is only written gets its value on the device",
           "[.fake_cuda][runtime][cuda]") {
   const OnFakeDevice fake;
