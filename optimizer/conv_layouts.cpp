@@ -46,6 +46,15 @@ bool is_spread(const Variable& x, const Node& node) {
   return x.type().shape.count() < node.type().shape.count();
 }
 
+/// An operand that is spread, transposed. Constants stay constants: on a GPU one that lies on the host is
+/// taken from there, what is computed of it is not.
+Variable spread_into(const Variable& x, ConvLayout layout) {
+  const std::vector<std::int64_t> axes = axes_into(layout, x.type().shape.size());
+  if (x.type().shape.count() == 1) return x;
+  if (x.is_constant()) return constant(x.node()->value().transpose(Shape(axes)).contiguous());
+  return dimshuffle(x, axes);
+}
+
 /// What a pool_2d node gives, of x whose rows and columns are the two axes in the middle, as they are in b01c
 /// and c01b. Nothing where windows reach outside, or have many elements.
 std::optional<Variable> pooled_in_middle(const Variable& x, const Node& node) {
@@ -132,12 +141,10 @@ class LayoutKeeper {
       layout = known->second.layout;
     }
     if (!layout) return;
-    const std::size_t axes = node.type().shape.size();
     std::vector<Variable> operands;
     for (const Variable& x : node.inputs()) {
       const auto known = lying_.find(x);
-      operands.push_back(known != lying_.end() ? known->second.value
-                                               : dimshuffle(x, axes_into(*layout, axes)));
+      operands.push_back(known != lying_.end() ? known->second.value : spread_into(x, *layout));
     }
     put(node, *layout, apply_op(node.op(), std::move(operands), node.attributes()));
   }

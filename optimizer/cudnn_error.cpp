@@ -26,9 +26,10 @@ double atomic_sum_error(const ConvProblem& p) {
   return ordered_sum_error(p) + storage_roundoff(p.dtype) * 0.8 * std::sqrt(parts);
 }
 
-/// As measured on an H200 (cuDNN 9.14), whose Winograd gradient of 3 x 3 filters rounds worst.
+/// As measured on an H200 (cuDNN 9.14), by hundreds of random problems: the largest took 235 roundings for
+/// the gradient of 3 x 3 filters, 105 otherwise.
 double winograd_error(const ConvProblem& p) {
-  constexpr double roundings = 90;
+  const double roundings = p.direction == ConvDirection::backward_weights ? 280 : 125;
   return std::max(ordered_sum_error(p), roundings * arithmetic_roundoff(p.dtype) + storage_roundoff(p.dtype));
 }
 

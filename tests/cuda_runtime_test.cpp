@@ -173,6 +173,21 @@ TEST_CASE("a training step over slices of a data set reads back its cost and not
   CHECK(fake_calls("cuStreamSynchronize") <= waits + 20);
 }
 
+TEST_CASE("constants behind a convolution in another layout stay on the host",
+          "[.fake_cuda][runtime][cuda]") {
+  const Variable x = tensor(DType::float32, {32, 2, 8, 7});
+  const SharedVariable w = shared(ramp({3, 2, 3, 3}), "w"), v = shared(ramp({2, 3, 2, 2}), "v");
+  const Variable bias = constant(ramp({1, 3, 1, 1}));
+  const Variable y = conv2d(1 - sqr(conv2d(x, w) + bias), v);
+  const FunctionOptions options{.mode = default_mode().including("conv_c01b")};
+  const Tensor image = ramp({32, 2, 8, 7}), expected = function({x}, y, options)(image).tensor();
+  const OnFakeDevice fake;
+  const ConfigScope strict({{"on_opt_error", "raise"}});
+  const Function f = function({x}, y, options);
+  CHECK(allclose(f(image).tensor(), expected));
+  CHECK_THAT(debugprint_text(*f.plan_graph()), Contains("C01bConv"));
+}
+
 TEST_CASE("shapes that depend on values on the device are transfers", "[.fake_cuda][runtime][cuda]") {
   const OnFakeDevice fake;
   const SharedVariable w = shared(Tensor::ones({2, 2}), "w");
