@@ -179,8 +179,7 @@ std::vector<ContractionTile> tiles_for(const CudaContraction& c, const GpuTraits
   add(4, 1, 4, 4);
   add(2, 2, 4, 6);
   const int units = static_cast<int>(quotient_up(std::max<std::int64_t>(1, columns), 8));
-  constexpr int architecture_of_groups = 90;
-  if (gpu.architecture == architecture_of_groups) add_group_tiles(c, columns, tiles);
+  if (has_warpgroup_products(gpu.architecture)) add_group_tiles(c, columns, tiles);
   for (const int row_units : {2, 4}) {
     if (units <= 8 && static_cast<std::size_t>(units * row_units) <= most_units) add(4, 1, row_units, units);
   }

@@ -30,6 +30,9 @@ struct CudaKernel {
   std::vector<CompiledKernel::ScratchBuffer> scratch;
 };
 
+/// Whether warps of this architecture multiply together (wgmma). Its code runs on this one alone.
+inline bool has_warpgroup_products(int architecture) { return architecture == 90; }
+
 struct CudaTarget {
   int architecture = 90;      ///< compute capability, major * 10 + minor
   int multiprocessors = 132;  ///< of the GPU: how work is cut, never what it gives

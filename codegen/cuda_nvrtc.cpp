@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <span>
 
+#include "croton/codegen/cuda_kernel.h"
 #include "croton/codegen/cuda_library.h"
 #include "croton/graph/error.h"
 
@@ -138,7 +139,7 @@ std::vector<std::string> options_for(std::string architecture) {
 /// With the instructions that only this architecture has, where there are such: code is compiled for the GPU
 /// that runs it.
 std::string name_of_architecture(int architecture) {
-  return fmt::format("{}{}", architecture, architecture == 90 ? "a" : "");
+  return fmt::format("{}{}", architecture, has_warpgroup_products(architecture) ? "a" : "");
 }
 
 }  // namespace
