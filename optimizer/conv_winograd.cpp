@@ -29,13 +29,13 @@ std::size_t winograd_workspace(const ConvProblem& p) {
 }
 
 /// Sums are made of partial sums of 32 terms, so that the errors of the transforms prevail: their factors
-/// grow with m. The largest of hundreds of random problems took 7 and 36 roundings; the gradient of the
+/// grow with m. The largest of thousands of random problems took 8 and 44 roundings; the gradient of the
 /// filters sums over more.
 template <std::int64_t m>
 double winograd_error(const ConvProblem& p) {
   const std::int64_t in_a_tile = p.direction == ConvDirection::backward_weights ? m * m : 9;
   const double parts = static_cast<double>(conv_terms(p)) / static_cast<double>(32 * in_a_tile);
-  return arithmetic_roundoff(p.dtype) * ((m == 2 ? 8 : 38) + 0.5 * std::sqrt(parts)) +
+  return arithmetic_roundoff(p.dtype) * ((m == 2 ? 8 : 44) + 0.5 * std::sqrt(parts)) +
          storage_roundoff(p.dtype);
 }
 
