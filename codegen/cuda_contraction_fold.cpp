@@ -18,8 +18,8 @@ namespace {
 /// …, outputs fewer by `outputs_step` from tap to tap; none where i + pad is not a multiple of `divisor`.
 struct FoldSteps {
   std::int64_t divisor = 1, step = 1, outputs_step = 1;
-  std::int64_t inverse =
-      0;  ///< of dilation / divisor modulo step: first = (i + pad) / divisor * inverse % step
+  /// Of dilation / divisor modulo step: first = (i + pad) / divisor * inverse % step.
+  std::int64_t inverse = 0;
 
   explicit FoldSteps(const ContractionFold::Axis& a) {
     divisor = std::gcd(a.stride, a.dilation);
