@@ -16,7 +16,7 @@ std::vector<int> integers(const Shape& shape) {
 
 }  // namespace
 
-std::optional<CudnnProblem> cudnn_problem(const ConvProblem& p, std::string& reason, CudnnPadding padding) {
+std::optional<CudnnProblem> cudnn_problem(const ConvProblem& p, std::string& reason) {
   const Shape shapes[] = {p.image_shape(), p.filter_shape(), p.out_shape()};
   for (const Shape& shape : shapes) {
     if (shape.count() == 0) {
@@ -32,28 +32,23 @@ std::optional<CudnnProblem> cudnn_problem(const ConvProblem& p, std::string& rea
     reason = fmt::format("{} spatial axes; cuDNN has 1 to 3", p.rank);
     return std::nullopt;
   }
-  std::vector<int> pad_behind = integers(p.pad_lo);
   for (int axis = 0; axis < p.rank; ++axis) {
-    // Alike where that will do: what the last window does not reach does not matter.
+    // cuDNN pads both ends alike. What the last window does not reach does not matter.
     const std::int64_t padded = p.image[axis] + 2 * p.pad_lo[axis] - p.dilated_kernel(axis);
-    if (padded >= 0 && padded / p.stride[axis] + 1 == p.out[axis]) continue;
-    if (padding == CudnnPadding::alike) {
+    if (padded < 0 || padded / p.stride[axis] + 1 != p.out[axis]) {
       reason = fmt::format("padding of {} in front of an axis and {} behind it; cuDNN pads both alike",
                            p.pad_lo[axis], p.pad_hi[axis]);
       return std::nullopt;
     }
-    pad_behind[static_cast<std::size_t>(axis)] = static_cast<int>(p.pad_hi[axis]);
   }
   CudnnProblem result{
       integers(shapes[0]), integers(shapes[1]),  integers(shapes[2]),        integers(p.pad_lo),
-      integers(p.stride),  integers(p.dilation), static_cast<int>(p.groups), p.flip,
-      pad_behind};
+      integers(p.stride),  integers(p.dilation), static_cast<int>(p.groups), p.flip};
   if (p.rank == 1) {
     for (std::vector<int>* shape : {&result.image, &result.filters, &result.output}) {
       shape->insert(shape->begin() + 2, 1);
     }
     result.pad.insert(result.pad.begin(), 0);
-    result.pad_behind.insert(result.pad_behind.begin(), 0);
     result.stride.insert(result.stride.begin(), 1);
     result.dilation.insert(result.dilation.begin(), 1);
   }

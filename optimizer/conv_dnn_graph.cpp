@@ -11,7 +11,7 @@ namespace {
 
 Support graph_support(const ConvProblem& p) {
   std::string reason;
-  return cudnn_problem(p, reason, CudnnPadding::apart) ? accept() : refuse(reason);
+  return cudnn_problem(p, reason) ? accept() : refuse(reason);
 }
 
 /// Copies of operands and result in another order.
@@ -68,9 +68,7 @@ std::string b01c_favour(const ConvProblem& p) {
   const bool has_tensor_cores =
       p.dtype == DType::float16 || p.dtype == DType::bfloat16 || allowed_factor_roundoff(p.dtype) > 0;
   const bool fits = p.groups == 1 && p.channels % vector == 0 && p.filters % vector == 0;
-  // Not every version of the library has engines for other padding behind than in front.
-  std::string reason;
-  if (!p.device.is_cuda() || !is_lying || !has_tensor_cores || !fits || !cudnn_problem(p, reason)) return {};
+  if (!p.device.is_cuda() || !is_lying || !has_tensor_cores || !fits) return {};
   return "and its operands lie channels last, as tensor cores take them";
 }
 

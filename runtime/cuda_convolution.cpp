@@ -346,15 +346,13 @@ std::unique_ptr<CudaLibraryStep> make_cuda_convolution(CudaDevice& device, const
   for (const std::span<const Layout>& layouts : {inputs, outputs}) {
     if (!std::all_of(layouts.begin(), layouts.end(), is_contiguous)) return nullptr;
   }
-  const bool is_graph =
-      &node.op() == &dnn_b01c_conv_op() || node.attributes().get_or<std::string>("algo", "") == "graph";
   std::string reason;
-  const std::optional<CudnnProblem> p =
-      cudnn_problem(problem, reason, is_graph ? CudnnPadding::apart : CudnnPadding::alike);
+  const std::optional<CudnnProblem> p = cudnn_problem(problem, reason);
   if (!p) return nullptr;
   const std::lock_guard guard(device.mutex());
   device.make_current();
-  if (is_graph) return make_graph_convolution(device, node, *p, *type);
+  if (&node.op() == &dnn_b01c_conv_op() || node.attributes().get_or<std::string>("algo", "") == "graph")
+    return make_graph_convolution(device, node, *p, *type);
   const CudnnRequest request = CudnnRequest::of(node, *type);
   auto step = std::make_unique<CudaConvolution>(device, problem.direction, *p, *type, request);
   return step->choose(device, *p, *type, request) ? std::move(step) : nullptr;

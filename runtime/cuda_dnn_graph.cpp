@@ -115,7 +115,7 @@ std::vector<Descriptor> convolution_operation(const GraphConvolution& c) {
   convolution.set(convolution_mode, type_convolution_mode,
                   static_cast<int>(p.flip ? cudnn::convolution : cross_correlation));
   convolution.set(convolution_pad_before, wide(p.pad));
-  convolution.set(convolution_pad_behind, wide(p.pad_behind));
+  convolution.set(convolution_pad_behind, wide(p.pad));
   convolution.set(convolution_dilation, wide(p.dilation));
   convolution.set(convolution_stride, wide(p.stride));
   convolution.finalize();

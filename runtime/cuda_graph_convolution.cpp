@@ -129,11 +129,10 @@ class CudaGraphConvolution final : public CudaLibraryStep {
         "cuDNN {} graph on {}\ndirection {} type {} sums {} precision {} layout {} workspace {}\nimage {} "
         "filters {} "
         "output "
-        "{} pad {}{} stride {} dilation {} flip {}",
+        "{} pad {} stride {} dilation {} flip {}",
         cudnn::library().version, device.info().name, static_cast<int>(c.direction), c.type, c.sum_type,
         static_cast<int>(config().precision()), name_of_layout(c), config().metaopt_max_workspace(),
         fmt::join(p.image, "x"), fmt::join(p.filters, "x"), fmt::join(p.output, "x"), fmt::join(p.pad, "x"),
-        p.pad_behind == p.pad ? "" : fmt::format("..{}", fmt::join(p.pad_behind, "x")),
         fmt::join(p.stride, "x"), fmt::join(p.dilation, "x"), p.flip);
   }
   static std::string_view name_of_layout(const cudnn::GraphConvolution& c) {

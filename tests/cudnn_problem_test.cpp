@@ -54,10 +54,6 @@ TEST_CASE("what cuDNN cannot compute is refused with the reason", "[runtime][cud
   p.out = {8, 8};
   CHECK_FALSE(cudnn_problem(p, reason));
   CHECK(reason == "padding of 1 in front of an axis and 2 behind it; cuDNN pads both alike");
-  const auto apart = cudnn_problem(p, reason, CudnnPadding::apart);
-  REQUIRE(apart);
-  CHECK(apart->pad == std::vector<int>{1, 1});
-  CHECK(apart->pad_behind == std::vector<int>{2, 2});
   CHECK_FALSE(
       cudnn_problem(concrete_conv(ConvDirection::forward, {0, 3, 8, 8}, {4, 3, 4, 4}).problem, reason));
   CHECK(reason == "an operand has no elements");
