@@ -74,7 +74,8 @@ class Writer {
     places("result_column", &Part::result, &Part::columns, &AffineIndex::columns, result_bounds_, 0, false);
     within("is_stored", &Part::result, result_bounds_);
     if (c_.tile.patch > 0) patch();
-    if (c_.folds()) body_ += fold_declarations(c_.fold);
+    if (c_.folds()) body_ += fold_declarations(c_);
+    if (c_.fold.is_in_blocks()) body_ += fold_block_declarations(c_);
     choice_of_part();
     return assemble();
   }
@@ -361,6 +362,7 @@ class Writer {
   /// The tiles, and the tables of places behind them.
   std::uint32_t shared_bytes() const {
     const ContractionTile& t = c_.tile;
+    if (c_.fold.is_in_blocks()) return static_cast<std::uint32_t>(fold_block_bytes(c_));
     const bool by_rows = c_.lanes == Lanes::rows;
     std::int64_t depths = 0;  // in a table
     for (const Cut& cut : cuts_) {
@@ -379,7 +381,7 @@ class Writer {
     CudaSource source;
     std::int64_t blocks = 0, packing = 0;
     for (const Cut& cut : cuts_) {
-      blocks += blocks_of(cut);
+      blocks += c_.fold.is_in_blocks() ? fold_blocks(c_) : blocks_of(cut);
       packing += up_to_multiple(cut.packed_threads, threads_of_copies) / threads_of_copies;
     }
     if (std::max(blocks, packing) > std::numeric_limits<std::int32_t>::max())
@@ -467,8 +469,10 @@ class Writer {
           has_halves ? fmt::format("const u32* packed, {}* result", result)
                      : fmt::format("const {}* gathered, const u32* packed, {}* result", element, result),
           fmt::format(
-              "contract<{}_cut>({}, packed, result, SumsThemselves());", name,
-              has_halves ? fmt::format("reinterpret_cast<const float*>(packed + {})", words) : "gathered"),
+              "{}<{}_cut>({}, packed, result{});", c_.fold.is_in_blocks() ? "contract_and_fold" : "contract",
+              name,
+              has_halves ? fmt::format("reinterpret_cast<const float*>(packed + {})", words) : "gathered",
+              c_.fold.is_in_blocks() ? "" : ", SumsThemselves()"),
           blocks, threads, shared, bounds,
           has_halves ? std::vector<std::int32_t>{3, to} : std::vector<std::int32_t>{0, 3, to});
     }

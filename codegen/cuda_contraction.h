@@ -26,7 +26,8 @@ struct Product;  // lower_product.h
 /// compute a convolution: one brings the packed operand into the order in which tensor cores take it, one
 /// multiplies, and where the depth is cut into parts (`splits`) the third adds up their results, always in
 /// the same order. A product of matrices is one launch: both operands are fetched as they lie. Where a
-/// contraction folds, its result is a matrix in memory, and the last launch adds up what lies on each other.
+/// contraction folds, its result is a matrix in memory, and the last launch adds up what lies on each other;
+/// or blocks do both, and the matrix stays in their shared memory.
 
 /// An affine function of the loop indices: base + sum of strides * indices, in elements.
 struct AffineIndex {
@@ -111,6 +112,19 @@ struct ContractionFold {
   };
   std::vector<Axis> axes;
   std::int64_t images = 0, channels = 0;  ///< of all groups
+  bool flip = false;                      ///< the first tap is the last element of a filter
+  /// Blocks that fold what they multiply, in shared memory: the channels and images of a block, its shares of
+  /// four warps each (of the outputs along the first axis where a block has one image, else of the images),
+  /// and the outputs of a tile by axis, which are neighbours in memory. No channels: the products are a
+  /// matrix in memory.
+  struct Blocks {
+    std::int64_t channels = 0, images = 1;
+    int shares = 0;
+    std::vector<std::int64_t> outputs;
+  } blocks;
+
+  bool is_in_blocks() const { return blocks.channels > 0; }
+  std::int64_t product_of(std::int64_t Axis::* extent) const;
   /// Elements of the matrix: by channel, tap, image and output, in C order.
   std::int64_t count() const;
 };
@@ -145,7 +159,7 @@ struct CROTON_API CudaContraction {
   bool is_scaled() const { return arithmetic == ContractionArithmetic::fp16x3; }
   bool folds() const { return !fold.axes.empty(); }
   /// Whether products go to memory of partial_bytes, from where another launch adds them up.
-  bool has_partial() const { return folds() || (splits > 1 && !is_direct); }
+  bool has_partial() const { return folds() ? !fold.is_in_blocks() : splits > 1 && !is_direct; }
   /// Bytes of the packed operand in its new order (and of the gathered one in halves), and of the results of
   /// splits, or of the matrix to be folded.
   std::int64_t packed_bytes() const;

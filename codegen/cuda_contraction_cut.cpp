@@ -275,6 +275,7 @@ void cut_direct(CudaContraction& c, int multiprocessors, int variant) {
 
 void cut_contraction(CudaContraction& c, const GpuTraits& gpu, int variant) {
   if (c.is_direct) return cut_direct(c, gpu.multiprocessors, variant);
+  if (c.folds() && variant == 0 && fold_in_blocks(c, gpu)) return;
   struct Choice {
     double clocks;
     ContractionTile tile;

@@ -29,29 +29,34 @@ struct FoldSteps {
   }
 };
 
-/// Places of tap and output number 1 of each axis in the matrix.
+/// Places of tap and output number 1 of each axis, and of tap 0, among products whose taps are `of_tap`
+/// apart.
 struct FoldStrides {
   std::vector<std::int64_t> taps, outputs;
+  std::int64_t base = 0;
 
-  explicit FoldStrides(const ContractionFold& fold) : taps(fold.axes.size()), outputs(fold.axes.size()) {
+  FoldStrides(const ContractionFold& fold, std::int64_t of_tap)
+      : taps(fold.axes.size()), outputs(fold.axes.size()) {
     std::int64_t stride = 1;
     for (std::size_t axis = fold.axes.size(); axis-- > 0; stride *= fold.axes[axis].outputs)
       outputs[axis] = stride;
-    stride *= fold.images;
-    for (std::size_t axis = fold.axes.size(); axis-- > 0; stride *= fold.axes[axis].taps) taps[axis] = stride;
+    for (std::size_t axis = fold.axes.size(); axis-- > 0; of_tap *= fold.axes[axis].taps) {
+      taps[axis] = fold.flip ? -of_tap : of_tap;
+      if (fold.flip) base += (fold.axes[axis].taps - 1) * of_tap;
+    }
   }
 };
 
-std::int64_t product_of(const ContractionFold& fold, std::int64_t ContractionFold::Axis::* extent) {
+}  // namespace
+
+std::int64_t ContractionFold::product_of(std::int64_t Axis::* extent) const {
   std::int64_t product = 1;
-  for (const ContractionFold::Axis& a : fold.axes) product *= a.*extent;
+  for (const Axis& a : axes) product *= a.*extent;
   return product;
 }
 
-}  // namespace
-
 std::int64_t ContractionFold::count() const {
-  return channels * product_of(*this, &Axis::taps) * images * product_of(*this, &Axis::outputs);
+  return channels * product_of(&Axis::taps) * images * product_of(&Axis::outputs);
 }
 
 std::optional<CudaContraction> folded_contraction_of(const ConvProblem& p, ContractionArithmetic arithmetic) {
@@ -65,6 +70,7 @@ std::optional<CudaContraction> folded_contraction_of(const ConvProblem& p, Contr
   c.packed_count = p.filter_shape().count();
   c.result_count = p.image_shape().count();
   c.gathered_input = 1;
+  c.fold.flip = p.flip;
   c.fold.images = p.batch;
   c.fold.channels = p.channels;
   for (std::size_t axis = 0; axis < static_cast<std::size_t>(p.rank); ++axis) {
@@ -81,11 +87,7 @@ std::optional<CudaContraction> folded_contraction_of(const ConvProblem& p, Contr
   part.columns = {channels, taps};
   part.depth = {filters};
   part.gathered.place = {0, filters * outputs, {p.filters * outputs, 1}, {}, {outputs}};
-  part.packed.place = {p.flip ? std::max<std::int64_t>(0, taps - 1) : 0,
-                       filters * channels * taps,
-                       {},
-                       {taps, p.flip ? -1 : 1},
-                       {channels * taps}};
+  part.packed.place = {0, filters * channels * taps, {}, {taps, 1}, {channels * taps}};
   part.result.place = {0, channels * taps * of_tap, {outputs, 1}, {taps * of_tap, of_tap}, {}};
   c.parts = {std::move(part)};
   return c;
@@ -97,29 +99,31 @@ std::int64_t fold_threads(const CudaContraction& c) {
   return c.result_count / last.inputs * ((last.inputs + last.stride - 1) / last.stride);
 }
 
-std::string fold_declarations(const ContractionFold& fold) {
-  const FoldStrides matrix(fold);
-  const std::int64_t outputs = product_of(fold, &ContractionFold::Axis::outputs);
+std::string fold_declarations(const CudaContraction& c) {
+  const ContractionFold& fold = c.fold;
+  const std::int64_t outputs = fold.product_of(&ContractionFold::Axis::outputs);
+  const std::int64_t of_tap = fold.is_in_blocks() ? fold_block_pitch(c) : fold.images * outputs;
+  const FoldStrides products(fold, of_tap);
   std::string text = fmt::format(
       "  static constexpr int fold_axes = {};\n"
-      "  static constexpr i32 fold_image = {}, fold_channel = {}, fold_channels = {};\n"
+      "  static constexpr i32 fold_image = {}, fold_channel = {}, fold_channels = {}, fold_base = {};\n"
       "  static DEVICE constexpr FoldAxis fold_axis(int axis) {{\n",
-      fold.axes.size(), outputs, product_of(fold, &ContractionFold::Axis::taps) * fold.images * outputs,
-      fold.channels);
+      fold.axes.size(), outputs, fold.product_of(&ContractionFold::Axis::taps) * of_tap, fold.channels,
+      products.base);
   for (std::size_t axis = 0; axis < fold.axes.size(); ++axis) {
     const ContractionFold::Axis& a = fold.axes[axis];
     const FoldSteps s(a);
     text += fmt::format("    if (axis == {}) return {{{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}}};\n",
                         axis, a.inputs, a.outputs, a.taps, a.stride, a.dilation, a.pad, s.divisor, s.step,
-                        s.outputs_step, s.inverse, matrix.taps[axis], matrix.outputs[axis]);
+                        s.outputs_step, s.inverse, products.taps[axis], products.outputs[axis]);
   }
   return text + "    return {};\n  }\n";
 }
 
 std::vector<double> folded(const ContractionFold& fold, const std::vector<double>& matrix) {
-  const std::int64_t inputs = product_of(fold, &ContractionFold::Axis::inputs);
-  const std::int64_t outputs = product_of(fold, &ContractionFold::Axis::outputs);
-  const std::int64_t taps = product_of(fold, &ContractionFold::Axis::taps);
+  using Axis = ContractionFold::Axis;
+  const std::int64_t inputs = fold.product_of(&Axis::inputs), outputs = fold.product_of(&Axis::outputs);
+  const std::int64_t taps = fold.product_of(&Axis::taps);
   std::vector<double> result(static_cast<std::size_t>(fold.images * fold.channels * inputs));
   for (std::int64_t i = 0; i < fold.count(); ++i) {
     std::int64_t output = i % outputs, image = i / outputs % fold.images;
@@ -127,8 +131,9 @@ std::vector<double> folded(const ContractionFold& fold, const std::vector<double
     std::int64_t to = 0, stride = 1;
     bool exists = true;
     for (std::size_t axis = fold.axes.size(); axis-- > 0;) {
-      const ContractionFold::Axis& a = fold.axes[axis];
-      const std::int64_t at = output % a.outputs * a.stride + tap % a.taps * a.dilation - a.pad;
+      const Axis& a = fold.axes[axis];
+      const std::int64_t k = fold.flip ? a.taps - 1 - tap % a.taps : tap % a.taps;
+      const std::int64_t at = output % a.outputs * a.stride + k * a.dilation - a.pad;
       exists = exists && at >= 0 && at < a.inputs;
       to += at * stride;
       stride *= a.inputs;
@@ -151,25 +156,35 @@ struct FoldAxis {
   i32 tap_stride, output_stride;
 };
 
-// The sum over this axis' taps, and those of the axes behind it, for input stride * quotient + rest.
-template <class C, int axis>
-DEVICE typename C::Value folded_sum(const typename C::Value* from, const i32 (&quotient)[C::fold_axes], const i32 (&rest)[C::fold_axes]) {
+// Outputs of which there are products.
+template <int axes> struct FoldRange { i32 first[axes], count[axes]; };
+
+// f(products of a tap, at the output that belongs to it) for this axis' taps of input stride * quotient + rest.
+template <class C, int axis, class F>
+DEVICE void for_taps(const typename C::Value* from, const FoldRange<C::fold_axes>& range, i32 quotient, i32 rest, const F& f) {
   constexpr FoldAxis a = C::fold_axis(axis);
   constexpr int most = (a.taps + a.step - 1) / a.step;
-  typename C::Value sum = 0;
-  const i32 at = rest[axis] + a.pad;
-  if (at % a.divisor != 0) return sum;
-  const i32 first = at / a.divisor * a.inverse % a.step, output = quotient[axis] + (at - first * a.dilation) / a.stride;
+  const i32 at = rest + a.pad;
+  if (at % a.divisor != 0) return;
+  const i32 first = at / a.divisor * a.inverse % a.step, output = quotient + (at - first * a.dilation) / a.stride;
 #pragma unroll (most > 0 && (axis + 1 == C::fold_axes || most <= 4) ? most : 1)
   for (int i = 0; i < most; ++i) {
     const i32 tap = first + i * a.step, q = output - i * a.outputs_step;
-    if (tap >= a.taps || (u32)q >= (u32)a.outputs) continue;
-    const typename C::Value* const part = from + (tap * a.tap_stride + q * a.output_stride);
+    if (tap < a.taps && (u32)(q - range.first[axis]) < (u32)range.count[axis]) f(from + (tap * a.tap_stride + q * a.output_stride));
+  }
+}
+
+// The sum over this axis' taps, and those of the axes behind it.
+template <class C, int axis>
+DEVICE typename C::Value folded_sum(const typename C::Value* from, const FoldRange<C::fold_axes>& range, const i32 (&quotient)[C::fold_axes],
+                                    const i32 (&rest)[C::fold_axes]) {
+  typename C::Value sum = 0;
+  for_taps<C, axis>(from, range, quotient[axis], rest[axis], [&](const typename C::Value* part) {
     if constexpr (axis + 1 == C::fold_axes)
       sum += *part;
     else
-      sum += folded_sum<C, axis + 1>(part, quotient, rest);
-  }
+      sum += folded_sum<C, axis + 1>(part, range, quotient, rest);
+  });
   return sum;
 }
 
@@ -182,6 +197,12 @@ template <class C> DEVICE void fold_taps(const typename C::Value* matrix, typena
   if (index >= lines * of_line) return;
   const u32 thread = lines * of_line - 1 - index;  // what was written last is still in the cache
   i32 quotient[C::fold_axes], rest[C::fold_axes];
+  FoldRange<C::fold_axes> range;
+#pragma unroll
+  for (int axis = 0; axis < C::fold_axes; ++axis) {
+    range.first[axis] = 0;
+    range.count[axis] = C::fold_axis(axis).outputs;
+  }
   const i32 line = (i32)(thread / of_line);
   u32 left = (u32)line;
 #pragma unroll
@@ -193,14 +214,14 @@ template <class C> DEVICE void fold_taps(const typename C::Value* matrix, typena
     rest[axis] = input - quotient[axis] * a.stride;
   }
   const i32 channel = (i32)(left % (u32)C::fold_channels), image = (i32)(left / (u32)C::fold_channels);
-  const typename C::Value* const from = matrix + (channel * C::fold_channel + image * C::fold_image);
+  const typename C::Value* const from = matrix + (channel * C::fold_channel + image * C::fold_image + C::fold_base);
   const i32 input = (i32)(thread % of_line) * last.stride;
   quotient[C::fold_axes - 1] = (i32)(thread % of_line);
 #pragma unroll (last.stride <= 8 ? last.stride : 1)
   for (i32 i = 0; i < last.stride; ++i) {
     rest[C::fold_axes - 1] = i;
     if (last.inputs % last.stride == 0 || input + i < last.inputs)
-      result[line * last.inputs + input + i] = C::element_of(folded_sum<C, 0>(from, quotient, rest));
+      result[line * last.inputs + input + i] = C::element_of(folded_sum<C, 0>(from, range, quotient, rest));
   }
 }
 )cuda";

@@ -166,7 +166,7 @@ std::int64_t CudaContraction::packed_bytes() const {
 
 std::int64_t CudaContraction::partial_bytes() const {
   const std::int64_t value = dtype == DType::float64 ? 8 : 4;
-  if (folds()) return value * fold.count();
+  if (folds()) return has_partial() ? value * fold.count() : 0;
   if (splits == 1) return 0;
   if (!is_direct) return splits * result_count * value;
   const ContractionCut cut = cut_of(*this, parts.front());

@@ -67,11 +67,22 @@ std::string_view contraction_gathering();
 std::string_view contraction_products();
 std::string_view contraction_warpgroups();
 std::string_view contraction_folding();
+std::string_view contraction_folding_in_blocks();
 
-/// Threads that fold.
+/// Threads that fold a matrix in memory.
 std::int64_t fold_threads(const CudaContraction& contraction);
 /// What contraction_folding wants to know of the axes.
-std::string fold_declarations(const ContractionFold& fold);
+std::string fold_declarations(const CudaContraction& contraction);
+/// Cuts a contraction that folds into blocks that keep their products in shared memory; false where these do
+/// not fit there, or are too few for this GPU.
+bool fold_in_blocks(CudaContraction& contraction, const GpuTraits& gpu);
+/// Floats from a tap's products to the next one's in shared memory; the blocks of a launch, and their shared
+/// memory.
+std::int64_t fold_block_pitch(const CudaContraction& contraction);
+std::int64_t fold_blocks(const CudaContraction& contraction);
+std::int64_t fold_block_bytes(const CudaContraction& contraction);
+/// What contraction_folding_in_blocks wants to know.
+std::string fold_block_declarations(const CudaContraction& contraction);
 /// On the host: the matrix, folded.
 std::vector<double> folded(const ContractionFold& fold, const std::vector<double>& matrix);
 

@@ -32,6 +32,8 @@ std::string group_product(std::string_view type, int depth, int units, std::stri
 
 std::string device_text() {
   std::string text = R"cuda(
+// For the four warps of this number.
+DEVICE void warpgroup_barrier(i32 number) { asm volatile("bar.sync %0, 128;" ::"r"(number + 1) : "memory"); }
 // Registers of products that are waited for: neither read nor given to others before.
 template <int count, class T> DEVICE void group_keep(T (&x)[count]) {
   if constexpr (sizeof(T) == 4) {

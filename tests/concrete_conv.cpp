@@ -46,9 +46,12 @@ Variable ConcreteConvCase::node(const Op& implementation) const {
 ConcreteConvCase concrete_conv(ConvDirection direction, const Shape& image, const Shape& filters,
                                std::int64_t pad, std::int64_t stride, std::int64_t dilation,
                                std::int64_t groups, bool flip, DType dtype) {
-  return make_case(direction, image, filters,
-                   attributes_of({pad, pad, pad, pad}, {stride, stride}, {dilation, dilation}, groups, flip),
-                   dtype, 3);
+  const std::size_t rank = image.size() - 2;
+  using Numbers = std::vector<std::int64_t>;
+  return make_case(
+      direction, image, filters,
+      attributes_of(Numbers(2 * rank, pad), Numbers(rank, stride), Numbers(rank, dilation), groups, flip),
+      dtype, 3);
 }
 
 ConcreteConvCase random_concrete_conv(std::mt19937& random, DType dtype, int rank) {

@@ -60,7 +60,7 @@ TEST_CASE("on a GPU the library goes first, then generated products, then loops"
   ConvProblem few_channels = problem(500, 20, 50);
   few_channels.device = Device::cuda(0);
   for (const auto& [direction, expected] :
-       {std::pair{ConvDirection::forward, "gemm"}, std::pair{ConvDirection::backward_inputs, "dnn"},
+       {std::pair{ConvDirection::forward, "gemm"}, std::pair{ConvDirection::backward_inputs, "gemm_folded"},
         std::pair{ConvDirection::backward_weights, "gemm"}}) {
     few_channels.direction = direction;
     CHECK(chosen(few_channels) == expected);
@@ -124,6 +124,8 @@ TEST_CASE("on a GPU generated products go before the library for few channels un
     p.direction = ConvDirection::backward_weights;
     CHECK(chosen(p) == "gemm");
     p.direction = ConvDirection::backward_inputs;
+    CHECK(chosen(p) == "gemm_folded");
+    p.batch = 32;  // fewer images than multiprocessors
     CHECK(chosen(p) == "dnn");
   }
 }

@@ -35,12 +35,12 @@ struct ContractionCase {
 
   ContractionCase(ConcreteConvCase c, Arithmetic arithmetic, int variant, std::int64_t splits,
                   const std::string& name, const std::optional<ContractionTile>& tile = {},
-                  bool folds = false)
+                  bool folds = false, const GpuTraits& gpu = {.multiprocessors = 4})
       : conv(std::move(c)) {
     CudaContraction made =
         (folds ? folded_contraction_of(conv.problem, arithmetic) : contraction_of(conv.problem, arithmetic))
             .value();
-    cut_contraction(made, {.multiprocessors = 4}, variant);
+    cut_contraction(made, gpu, variant);
     if (splits > 0) made.splits = splits;
     if (tile) {
       made.tile = *tile;
@@ -249,26 +249,61 @@ TEST_CASE("contractions that are folded compute the inputs' gradients", "[codege
   check_on_host(cases);
 }
 
+TEST_CASE("blocks that fold what they multiply compute the inputs' gradients",
+          "[codegen][cuda][contraction]") {
+  std::mt19937 random(70);
+  std::vector<ContractionCase> cases;
+  int in_shares = 0, of_images = 0;
+  const auto add = [&](ConcreteConvCase c, Arithmetic arithmetic) {
+    ContractionCase made(uniform_case(random, std::move(c)), arithmetic, 0, 0,
+                         "blocks" + std::to_string(cases.size()), {}, true,
+                         {.multiprocessors = 1, .architecture = 90});
+    if (!made.kernel.contraction->fold.is_in_blocks()) return;
+    const ContractionFold::Blocks& blocks = made.kernel.contraction->fold.blocks;
+    (blocks.images > 1 ? of_images : in_shares) += blocks.shares > 1;
+    cases.push_back(std::move(made));
+  };
+  constexpr ConvDirection d = ConvDirection::backward_inputs;
+  add(concrete_conv(d, {1, 3, 61, 57}, {40, 3, 11, 11}, 2, 4), Arithmetic::tf32x3);
+  add(concrete_conv(d, {1, 3, 31, 150}, {20, 3, 5, 5}, 2), Arithmetic::fp16x3);  // parts of a line
+  add(concrete_conv(d, {1, 8, 40, 9}, {17, 8, 3, 3}, 0, 5), Arithmetic::tf32);   // lines that nothing reaches
+  add(concrete_conv(d, {1, 5, 30, 35}, {9, 5, 4, 5}, 1, 9), Arithmetic::tf32);
+  add(concrete_conv(d, {2, 8, 18, 9}, {20, 8, 3, 3}, 1, 1, 2, 1, true, DType::float16), Arithmetic::fp16);
+  CHECK(cases.size() == 5);
+  const auto pick = [&](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(random() % static_cast<std::uint32_t>(high - low + 1));
+  };
+  for (int i = 0;
+       cases.size() < static_cast<std::size_t>(random_cases(30)) || std::min(in_shares, of_images) < 3; ++i) {
+    REQUIRE(i < 2000);
+    const int rank = i % 3 + 1;
+    const std::int64_t groups = pick(1, 2), channels = pick(2, 8), stride = pick(1, 4), dilation = pick(1, 2);
+    Shape image{pick(1, 5), groups * channels}, filters{groups * pick(1, 40), channels};
+    for (int axis = 0; axis < rank; ++axis) {
+      filters.push_back(rank == 1 ? pick(9, 20) : rank == 2 ? pick(3, 6) : pick(2, 4));
+      image.push_back((filters.back() - 1) * dilation + pick(1, rank == 1 ? 200 : rank == 2 ? 30 : 8));
+    }
+    const Arithmetic arithmetic = arithmetics[static_cast<std::size_t>(i) % std::size(arithmetics)];
+    add(concrete_conv(d, image, filters, pick(0, 3), stride, dilation, groups, pick(0, 1) == 0,
+                      dtype_for(arithmetic)),
+        arithmetic);
+  }
+  for (ContractionCase& c : cases) {
+    INFO(to_string(c.conv.problem));
+    evaluate_contraction(*c.kernel.contraction, c.buffers().data());
+    CHECK(c.error() < 1e-6 + (size_of(c.conv.problem.dtype) == 2 ? 2e-3 : 0));
+    c.result = Tensor::full({c.result.size()}, 77.0, c.conv.problem.dtype);
+  }
+  check_on_host(cases);
+}
+
 TEST_CASE("convolutions of one and of three axes as contractions", "[codegen][cuda][contraction]") {
   std::mt19937 random(65);
   std::vector<ContractionCase> cases;
   const auto add = [&](ConvDirection direction, const Shape& image, const Shape& filters, std::int64_t pad,
                        std::int64_t stride, Arithmetic arithmetic) {
-    const std::size_t rank = image.size() - 2;
-    using Numbers = std::vector<std::int64_t>;
-    ConcreteConvCase c;
-    c.attributes = Attributes({{"border_mode", AttributeValue(Numbers(2 * rank, pad))},
-                               {"subsample", AttributeValue(Numbers(rank, stride))},
-                               {"dilation", AttributeValue(Numbers(rank, 1))},
-                               {"num_groups", AttributeValue(std::int64_t{1})},
-                               {"filter_flip", AttributeValue(true)}});
-    c.problem = conv_problem(ConvDirection::forward, c.attributes, image, filters, {}, DType::float32);
-    c.problem.direction = direction;
-    const Shape out = c.problem.out_shape();
-    c.first =
-        uniform_tensor(direction == ConvDirection::backward_inputs ? filters : image, DType::float32, random);
-    c.second = uniform_tensor(direction == ConvDirection::forward ? filters : out, DType::float32, random);
-    cases.emplace_back(std::move(c), arithmetic, 0, 1, "case" + std::to_string(cases.size()));
+    cases.emplace_back(uniform_case(random, concrete_conv(direction, image, filters, pad, stride)),
+                       arithmetic, 0, 1, "case" + std::to_string(cases.size()));
   };
   for (const ConvDirection d :
        {ConvDirection::forward, ConvDirection::backward_inputs, ConvDirection::backward_weights}) {
@@ -401,6 +436,13 @@ TEST_CASE("contractions compile for every architecture", "[codegen][cuda][contra
             arithmetic, architecture / 10 - 8, 2, "c" + std::to_string(number++));
         text += emit_contraction(*c.kernel.contraction, c.kernel.name).text;
       }
+      const ContractionCase c(concrete_conv(ConvDirection::backward_inputs, {4, 5, 17, 16}, {40, 5, 4, 5}, 1,
+                                            2, 1, 1, true, dtype_for(arithmetic)),
+                              arithmetic, 0, 0, "c" + std::to_string(number++), {}, true,
+                              {.multiprocessors = 4, .architecture = architecture});
+      const bool can_fold = architecture == 90 && c.kernel.contraction->is_tensor_core();
+      CHECK(c.kernel.contraction->fold.is_in_blocks() == can_fold);
+      text += emit_contraction(*c.kernel.contraction, c.kernel.name).text;
     }
     CHECK_FALSE(compile_cuda_source(text, "contractions.cu", architecture).empty());
   }

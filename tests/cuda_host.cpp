@@ -68,6 +68,7 @@ CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
           body.find("shuffle(") != std::string::npos || body.find("group_barrier(") != std::string::npos ||
           body.find("block_barrier(") != std::string::npos ||
           body.find("is_last_block(") != std::string::npos || body.find("contract<") != std::string::npos ||
+          body.find("contract_and_fold<") != std::string::npos ||
           body.find("find_scales<") != std::string::npos;
       callers += caller(p, i, phase, has_barriers);
     }
