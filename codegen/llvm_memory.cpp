@@ -163,7 +163,9 @@ llvm::Value* PhaseEmitter::load(const Place& place, llvm::Value* mask, llvm::Val
     loaded = gather(place, element, allowed);
   }
   llvm::Value* const value = from_memory(loaded, place.dtype);
-  if (mask == nullptr) return value;
+  const auto* const known = llvm::dyn_cast<llvm::Constant>(otherwise == nullptr ? value : otherwise);
+  // A masked load gives zeros where it loads nothing.
+  if (mask == nullptr || (known != nullptr && known->isNullValue())) return value;
   return b_.CreateSelect(splat(b_, mask, width), value, splat(b_, otherwise, width));
 }
 

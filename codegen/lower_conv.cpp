@@ -36,6 +36,9 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
                : lower_conv_on_gpu(context, correlation_of(problem));
   }
   const ConvTuning tuning = read_tuning(context.node.attributes());
+  const bool is_free = !tuning.unroll_batch && !tuning.unroll_kern && tuning.unroll_patch.value_or(true);
+  if (is_free && has_depthwise_loops(problem, context.threads))
+    return lower_conv_depthwise(context, problem, tuning);
   // unroll_batch: how many images are worked on at once.
   const bool is_said = tuning.unroll_batch.has_value();
   const bool is_batch_said = is_said && *tuning.unroll_batch >= least_batch_lanes;

@@ -90,6 +90,12 @@ double flat_lanes_cycles(const Correlation& correlation, const ConvTuning& tunin
 NodeCode lower_conv_weights_flat_lanes(const LowerContext& context, const ConvProblem& problem,
                                        const ConvTuning& tuning);
 
+/// One channel and one filter a group, stride 1: every plane by itself, in all directions. Only what
+/// has_depthwise_loops says.
+bool has_depthwise_loops(const ConvProblem& problem, int threads);
+NodeCode lower_conv_depthwise(const LowerContext& context, const ConvProblem& problem,
+                              const ConvTuning& tuning);
+
 /// With filters of its own for every position of the output, in all directions, on a CPU and on a GPU.
 NodeCode lower_conv_unshared(const LowerContext& context, const ConvProblem& problem);
 

@@ -58,6 +58,10 @@ Shape ConvProblem::filter_shape() const {
 }
 Shape ConvProblem::out_shape() const { return with_leading(batch, filters, out); }
 
+bool ConvProblem::has_strides() const {
+  return !std::ranges::all_of(stride, [](std::int64_t n) { return n == 1; });
+}
+
 double ConvProblem::flops() const {
   double product = 2.0 * static_cast<double>(batch) * static_cast<double>(filters) *
                    static_cast<double>(channels / groups);

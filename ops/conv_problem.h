@@ -55,6 +55,9 @@ struct CROTON_API ConvProblem {
   Shape out_shape() const;     // [batch, filters, out…]
   /// Where filter_shape() has the channels of a group.
   int channel_axis_of_filters() const { return unshared ? 1 + rank : 1; }
+  /// Every channel by itself: one channel and one filter a group.
+  bool is_depthwise() const { return groups > 1 && channels == groups && filters == groups; }
+  bool has_strides() const;
   /// Multiplications and additions, counted as two.
   double flops() const;
 

@@ -9,7 +9,7 @@ namespace croton {
 
 namespace {
 
-// The lanes of the vectors are images.
+// The lanes of the vectors are images, but for depthwise convolutions.
 constexpr std::int64_t least_batch = 8;
 
 // On a GPU direct loops read each operand about once while the kernels of a group's channels are so small:
@@ -60,6 +60,7 @@ const ConvCandidate conv_legacy = {
         return refuse(fmt::format("{} spatial axes; direct loops are generated for 2", p.rank));
       if (p.unshared) return accept();
       if (p.device.is_cuda()) return support_of_loops_on_gpu(p);
+      if (p.is_depthwise() && !p.has_strides()) return accept();
       if (p.batch < least_batch) return poor(fmt::format("a batch of {} leaves most lanes empty", p.batch));
       return accept();
     },
