@@ -43,6 +43,11 @@ TEST_CASE("every implementation of convolutions stays within the error that it s
     check_all(concrete_conv(direction, {2, 40, 5, 4}, {20, 40, 1, 1}), random, counts);
     check_all(concrete_conv(direction, {3, 20, 14, 13}, {17, 20, 3, 3}, 1), random, counts);
   }
+  // On a GPU blocks fold where there are many images: one image a block, and several.
+  constexpr ConvDirection of_inputs = ConvDirection::backward_inputs;
+  check_all(concrete_conv(of_inputs, {150, 3, 22, 19}, {33, 3, 5, 6}, 2, 2), random, counts);
+  check_all(concrete_conv(of_inputs, {700, 8, 9, 10}, {20, 4, 5, 5}, 1, 1, 1, 2), random, counts);
+  check_all(concrete_conv(of_inputs, {120, 3, 40, 9}, {18, 3, 11, 5}, 3, 3, 1, 1, false), random, counts);
   for (const ConvCandidate* candidate : conv_candidates()) {
     INFO(candidate->name);
     const bool is_of_this_place = candidate->place == ConvPlace::anywhere || config().device() != "cpu";

@@ -225,6 +225,15 @@ TEST_CASE("a share of the implementations of convolutions", "[runtime][device][g
   }
 }
 
+TEST_CASE("a share of gradients that blocks fold", "[runtime][device][gpu_share]") {
+  // As many images and filters as the default wants for it on a GPU.
+  const Variable y = tensor(DType::float32, {128, 32, 9, 8}), w = tensor(DType::float32, {32, 3, 5, 5});
+  check(
+      {y, w},
+      {random_tensor({128, 32, 9, 8}, DType::float32, 23), random_tensor({32, 3, 5, 5}, DType::float32, 24)},
+      conv2d_grad_wrt_inputs(y, w, {128, 3, 13, 12}), 2e-5, 1e-4);
+}
+
 TEST_CASE("a share of pooling in every floating dtype", "[runtime][device][gpu_share]") {
   for (const DType dtype : floating) {
     INFO(name_of(dtype));
