@@ -95,6 +95,8 @@ struct CudaMemcpy3d {
   C(cuStreamGetCaptureInfo, "cuStreamGetCaptureInfo_v2",                                                    \
     (CUstream stream, int* status, std::uint64_t* id, CUgraph* graph, const CUgraphNode** nodes,            \
      std::size_t* count))                                                                                   \
+  C(cuStreamUpdateCaptureDependencies, "cuStreamUpdateCaptureDependencies",                                 \
+    (CUstream stream, CUgraphNode * nodes, std::size_t count, unsigned flags))                              \
   C(cuEventCreate, "cuEventCreate", (CUevent * event, unsigned flags))                                      \
   C(cuEventDestroy, "cuEventDestroy_v2", (CUevent event))                                                   \
   C(cuEventRecord, "cuEventRecord", (CUevent event, CUstream stream))                                       \

@@ -48,29 +48,68 @@ void CudaPlan::find_stretches(const std::vector<std::unique_ptr<Step>>& steps, s
   if (config().gpu_sync()) not_replayed_ = "gpu.sync waits behind every step";
   if (!config().gpu_graphs()) not_replayed_ = "gpu.graphs is off";
   if (!not_replayed_.empty()) return;
+  std::vector<Stretch> stretches;
   for (std::size_t i = 0; i < steps.size();) {
-    Stretch stretch{.steps = {}, .first = i, .end_slot = slot_count};
+    Stretch stretch{.steps = {}, .end_slots = {}, .checks = {}, .first = i};
     for (; i < steps.size(); ++i) {
       const auto* step = dynamic_cast<const CudaStep*>(steps[i].get());
       const bool belongs =
           step != nullptr && (stretch.steps.empty() || &stretch.steps.front()->device() == &step->device());
       if (!belongs) break;
       stretch.steps.push_back(step);
+      stretch.end_slots.push_back(i + 1 < steps.size() ? steps[i + 1]->first_slot : slot_count);
     }
-    if (i < steps.size()) stretch.end_slot = steps[i]->first_slot;
+    stretch.end = i;
     if (stretch.steps.empty()) {
       ++i;
-    } else if (stretch.steps.size() >= least_steps_of_a_graph) {
-      stretches_.push_back(std::move(stretch));
+    } else {
+      stretches.push_back(std::move(stretch));
     }
   }
+  find_long_stretches(steps, stretches);
+  for (Stretch& stretch : stretches) {
+    if (stretch.steps.size() >= least_steps_of_a_graph) stretches_.push_back(std::move(stretch));
+  }
+}
+
+/// Stretches with nothing between them but checks that are left out while what they check is known.
+void CudaPlan::find_long_stretches(const std::vector<std::unique_ptr<Step>>& steps,
+                                   const std::vector<Stretch>& stretches) {
+  for (const Stretch& stretch : stretches) {
+    std::vector<const CudaFaultCheck*> checks;
+    if (!long_stretches_.empty()) {
+      for (std::size_t i = long_stretches_.back().end; i < stretch.first; ++i) {
+        const auto* check = dynamic_cast<const CudaFaultCheck*>(steps[i].get());
+        if (check != nullptr && check->has_fixed_sources()) checks.push_back(check);
+      }
+    }
+    const bool continues =
+        !checks.empty() && long_stretches_.back().end + checks.size() == stretch.first &&
+        &long_stretches_.back().steps.front()->device() == &stretch.steps.front()->device();
+    if (!continues) {
+      long_stretches_.push_back(stretch);
+      continue;
+    }
+    Stretch& whole = long_stretches_.back();
+    whole.steps.insert(whole.steps.end(), stretch.steps.begin(), stretch.steps.end());
+    whole.end_slots.insert(whole.end_slots.end(), stretch.end_slots.begin(), stretch.end_slots.end());
+    whole.checks.insert(whole.checks.end(), checks.begin(), checks.end());
+    whole.end = stretch.end;
+  }
+  std::erase_if(long_stretches_, [](const Stretch& stretch) {
+    return stretch.checks.empty() || stretch.steps.size() < least_steps_of_a_graph;
+  });
+}
+
+std::unique_ptr<CudaReplay> CudaPlan::replay_of(const Stretch& stretch) {
+  return std::make_unique<CudaReplay>(stretch.steps.front()->device(), stretch.steps, stretch.end_slots);
 }
 
 void CudaPlan::name_ranges(std::vector<std::string> names) {
   ranges_ = std::move(names);
-  for (const Stretch& stretch : stretches_) {
-    const std::size_t last = stretch.first + stretch.steps.size() - 1;
-    ranges_.push_back(fmt::format("{} … {}", ranges_[stretch.first], ranges_[last]));
+  for (const std::vector<Stretch>* stretches : {&stretches_, &long_stretches_}) {
+    for (const Stretch& stretch : *stretches)
+      ranges_.push_back(fmt::format("{} … {}", ranges_[stretch.first], ranges_[stretch.end - 1]));
   }
 }
 
@@ -93,10 +132,8 @@ void CudaPlan::prepare(Instance& instance, void** slots) const {
     auto* first = static_cast<std::byte*>(instance.arenas.back()->data());
     for (const ArenaPointer& pointer : arena.pointers) slots[pointer.slot] = first + pointer.offset;
   }
-  for (const Stretch& stretch : stretches_) {
-    instance.replays.push_back(
-        std::make_unique<CudaReplay>(stretch.steps.front()->device(), stretch.steps, stretch.end_slot));
-  }
+  for (const Stretch& stretch : stretches_) instance.replays.push_back(replay_of(stretch));
+  for (const Stretch& stretch : long_stretches_) instance.long_replays.push_back(replay_of(stretch));
 }
 
 void CudaPlan::run(const std::vector<std::unique_ptr<Step>>& steps, Instance& instance, void** slots,
@@ -111,20 +148,33 @@ void CudaPlan::run(const std::vector<std::unique_ptr<Step>>& steps, Instance& in
     }
     return;
   }
-  std::size_t stretch = 0;
+  const auto replay = [&](const Stretch& stretch, CudaReplay& recorded, std::size_t range_number) {
+    const NvtxRange steps_together(range(steps.size() + range_number));
+    try {
+      recorded.run(slots);
+    } catch (const DeviceError& error) {
+      throw DeviceError(
+          fmt::format("{}\n  in one of steps {} to {}, which may run as one CUDA graph "
+                      "(CROTON_FLAGS=gpu.sync=true runs them one by one and names it)",
+                      error.what(), stretch.first, stretch.end - 1));
+    }
+    at = stretch.end;
+  };
+  std::size_t next = 0, next_long = 0;  // stretches
   while (at < steps.size()) {
-    if (stretch < stretches_.size() && stretches_[stretch].first == at) {
-      const NvtxRange steps_together(range(steps.size() + stretch));
-      try {
-        instance.replays[stretch]->run(slots);
-      } catch (const DeviceError& error) {
-        throw DeviceError(
-            fmt::format("{}\n  in one of steps {} to {}, which may run as one CUDA graph "
-                        "(CROTON_FLAGS=gpu.sync=true runs them one by one and names it)",
-                        error.what(), at, at + stretches_[stretch].steps.size() - 1));
+    while (next < stretches_.size() && stretches_[next].first < at) ++next;
+    while (next_long < long_stretches_.size() && long_stretches_[next_long].first < at) ++next_long;
+    if (next_long < long_stretches_.size() && long_stretches_[next_long].first == at) {
+      const Stretch& stretch = long_stretches_[next_long];
+      const auto is_known = [&](const CudaFaultCheck* check) { return check->is_known_good(slots); };
+      if (std::ranges::all_of(stretch.checks, is_known)) {
+        for (const CudaFaultCheck* check : stretch.checks) check->note_skipped();
+        replay(stretch, *instance.long_replays[next_long], stretches_.size() + next_long);
+        continue;
       }
-      at += stretches_[stretch].steps.size();
-      ++stretch;
+    }
+    if (next < stretches_.size() && stretches_[next].first == at) {
+      replay(stretches_[next], *instance.replays[next], next);
     } else {
       const NvtxRange step(range(at));
       steps[at]->run(slots);
@@ -196,12 +246,17 @@ std::string CudaPlan::to_text(const Instance* instance) const {
     text += i == 0 ? fmt::format(", {} for constants\n", constant_bytes_) : "\n";
   }
   if (!not_replayed_.empty()) return text + fmt::format("not recorded in CUDA graphs: {}\n", not_replayed_);
-  for (std::size_t i = 0; i < stretches_.size(); ++i) {
-    const Stretch& stretch = stretches_[i];
-    const std::string reason = instance == nullptr ? std::string() : instance->replays[i]->reason();
-    text += fmt::format("steps {} to {}: ", stretch.first, stretch.first + stretch.steps.size() - 1);
-    text += reason.empty() ? std::string("one CUDA graph\n") : fmt::format("no CUDA graph, {}\n", reason);
-  }
+  const auto add = [&](const std::vector<Stretch>& stretches, auto replays, std::string_view when) {
+    for (std::size_t i = 0; i < stretches.size(); ++i) {
+      const Stretch& stretch = stretches[i];
+      const std::string reason = instance == nullptr ? std::string() : (instance->*replays)[i]->reason();
+      text += fmt::format("steps {} to {}: ", stretch.first, stretch.end - 1);
+      text += reason.empty() ? fmt::format("one CUDA graph{}\n", when)
+                             : fmt::format("no CUDA graph, {}\n", reason);
+    }
+  };
+  add(stretches_, &Instance::replays, "");
+  add(long_stretches_, &Instance::long_replays, ", where what the checks look at is known to be good");
   return text;
 }
 

@@ -32,7 +32,8 @@ class CudaPlan {
   struct Instance {
     std::vector<StorageRef> arenas;                    // one a device
     std::vector<std::unique_ptr<CudaReplay>> replays;  // one a stretch
-    std::vector<std::unique_ptr<CudaEvent>> events;    // around every step, when the function is profiled
+    std::vector<std::unique_ptr<CudaReplay>> long_replays;
+    std::vector<std::unique_ptr<CudaEvent>> events;  // around every step, when the function is profiled
   };
 
   /// `devices`: by ordinal.
@@ -87,8 +88,13 @@ class CudaPlan {
  private:
   struct Stretch {
     std::vector<const CudaStep*> steps;
-    std::size_t first = 0, end_slot = 0;
+    std::vector<std::size_t> end_slots;  // of their pointers
+    std::vector<const CudaFaultCheck*> checks;
+    std::size_t first = 0, end = 0;  // in the plan
   };
+  static std::unique_ptr<CudaReplay> replay_of(const Stretch& stretch);
+  void find_long_stretches(const std::vector<std::unique_ptr<Step>>& steps,
+                           const std::vector<Stretch>& stretches);
 
   void synchronize() const;
   const char* range(std::size_t number) const { return ranges_.empty() ? nullptr : ranges_[number].c_str(); }
@@ -101,6 +107,7 @@ class CudaPlan {
   std::size_t constant_bytes_ = 0;
   std::vector<Arena> arenas_;  // one a device
   std::vector<Stretch> stretches_;
+  std::vector<Stretch> long_stretches_;  // over fault checks that may know values to be good
   std::vector<std::string> ranges_;  // of steps and, behind them, of stretches; empty: no profiler is told
   std::string waits_;                // one a line
   std::string not_replayed_;         // why none is

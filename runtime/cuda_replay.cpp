@@ -9,11 +9,13 @@
 
 namespace croton {
 
-CudaReplay::CudaReplay(CudaDevice& device, std::vector<const CudaStep*> steps, std::size_t end_slot)
+CudaReplay::CudaReplay(CudaDevice& device, std::vector<const CudaStep*> steps,
+                       std::vector<std::size_t> end_slots)
     : device_(device),
       steps_(std::move(steps)),
+      end_slots_(std::move(end_slots)),
       first_slot_(steps_.front()->first_slot),
-      end_slot_(end_slot) {}
+      end_slot_(end_slots_.back()) {}
 
 CudaReplay::~CudaReplay() = default;
 
@@ -45,6 +47,19 @@ void CudaReplay::run(void** slots) {
   for (const CudaStep* step : steps_) step->enqueue(slots + step->first_slot, nullptr);
 }
 
+/// What comes next in the captured stream waits for the steps that this one waits for, and for nothing else.
+void CudaReplay::continue_behind(const CudaStep& step, std::span<const std::vector<CUgraphNode>> ends) const {
+  if (step.waits_for == std::vector<std::uint32_t>{1}) return;
+  std::vector<CUgraphNode> nodes;
+  for (const std::uint32_t before : step.waits_for) {
+    if (before > ends.size()) continue;  // what ran before the graph
+    const std::vector<CUgraphNode>& end = ends[ends.size() - before];
+    nodes.insert(nodes.end(), end.begin(), end.end());
+  }
+  constexpr unsigned instead = 1;
+  CROTON_CUDA(cuStreamUpdateCaptureDependencies, (device_.stream(), nodes.data(), nodes.size(), instead));
+}
+
 /// Null, with a reason, where the driver does not take it.
 std::unique_ptr<CudaReplay::Recorded> CudaReplay::record(void** slots) {
   constexpr int relaxed = 2;  // other threads may call what they like
@@ -52,10 +67,14 @@ std::unique_ptr<CudaReplay::Recorded> CudaReplay::record(void** slots) {
   CROTON_CUDA(cuStreamBeginCapture, (device_.stream(), relaxed));
   std::string problem;
   try {
+    std::vector<std::vector<CUgraphNode>> ends;  // of the steps
     for (const CudaStep* step : steps_) {
       const std::size_t first = fresh->nodes.size();
+      if (!ends.empty() && steps_.size() >= least_steps_of_branches) continue_behind(*step, ends);
       step->enqueue(slots + step->first_slot, &fresh->nodes);
       fresh->of_step.push_back({first, fresh->nodes.size() - first});
+      const std::span<const CUgraphNode> end = captured_end(device_.stream());
+      ends.emplace_back(end.begin(), end.end());
     }
   } catch (const Error& error) {
     problem = error.what();
@@ -81,8 +100,8 @@ std::unique_ptr<CudaReplay::Recorded> CudaReplay::record(void** slots) {
 bool CudaReplay::fit(Recorded& recorded, void** slots) const {
   if (std::equal(recorded.pointers.begin(), recorded.pointers.end(), slots + first_slot_)) return true;
   const auto range = [&](std::size_t step) {
-    const std::size_t end = step + 1 < steps_.size() ? steps_[step + 1]->first_slot : end_slot_;
-    return std::pair<std::size_t, std::size_t>(steps_[step]->first_slot, end - steps_[step]->first_slot);
+    const std::size_t first = steps_[step]->first_slot;
+    return std::pair<std::size_t, std::size_t>(first, end_slots_[step] - first);
   };
   const auto differs = [&](std::size_t step) {
     const auto [first, count] = range(step);

@@ -15,8 +15,8 @@ namespace croton {
 /// that change between calls (views into data sets, results) are exchanged in the recorded graph.
 class CudaReplay {
  public:
-  /// `steps` with pointers in slots [first_slot, end_slot) of an instance, side by side.
-  CudaReplay(CudaDevice& device, std::vector<const CudaStep*> steps, std::size_t end_slot);
+  /// `end_slots`: where the pointers of each step end in the slots of an instance.
+  CudaReplay(CudaDevice& device, std::vector<const CudaStep*> steps, std::vector<std::size_t> end_slots);
   ~CudaReplay();
   CudaReplay(const CudaReplay&) = delete;
   CudaReplay& operator=(const CudaReplay&) = delete;
@@ -30,6 +30,9 @@ class CudaReplay {
   static constexpr int runs_before_recording = 1;
   /// Graphs that are kept, for addresses of library calls that alternate (blocks that are swapped).
   static constexpr std::size_t most_graphs = 4;
+  /// Fewer steps run one behind the other: a graph of branches takes some microseconds more to begin and to
+  /// end.
+  static constexpr std::size_t least_steps_of_branches = 8;
   /// Where more must be recorded, addresses change from call to call, and recording does not pay.
   static constexpr int most_recordings = 12;
 
@@ -46,10 +49,12 @@ class CudaReplay {
     std::vector<Nodes> of_step;
   };
   std::unique_ptr<Recorded> record(void** slots);
+  void continue_behind(const CudaStep& step, std::span<const std::vector<CUgraphNode>> ends) const;
   bool fit(Recorded& recorded, void** slots) const;
 
   CudaDevice& device_;
   std::vector<const CudaStep*> steps_;
+  std::vector<std::size_t> end_slots_;
   std::size_t first_slot_, end_slot_;
   int runs_ = 0, recordings_ = 0;
   std::string reason_;

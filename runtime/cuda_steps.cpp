@@ -46,16 +46,21 @@ CudaMemcpy3d device_copy(const void* from, void* to, std::size_t bytes) {
 
 bool CudaStep::exchange(CUgraphExec, std::span<const CUgraphNode>, void* const*) const { return false; }
 
-void CudaStep::note_node(std::vector<CUgraphNode>* nodes) const {
-  if (nodes == nullptr) return;
+std::span<const CUgraphNode> captured_end(CUstream stream) {
   int status = 0;
   std::uint64_t id = 0;
   CUgraph graph = nullptr;
   const CUgraphNode* last = nullptr;
   std::size_t count = 0;
-  CROTON_CUDA(cuStreamGetCaptureInfo, (device_.stream(), &status, &id, &graph, &last, &count));
-  if (count != 1) throw InternalError("a captured launch left no single node at the end of the stream");
-  nodes->push_back(*last);
+  CROTON_CUDA(cuStreamGetCaptureInfo, (stream, &status, &id, &graph, &last, &count));
+  return {last, count};
+}
+
+void CudaStep::note_node(std::vector<CUgraphNode>* nodes) const {
+  if (nodes == nullptr) return;
+  const std::span<const CUgraphNode> end = captured_end(device_.stream());
+  if (end.size() != 1) throw InternalError("a captured launch left no single node at the end of the stream");
+  nodes->push_back(end[0]);
 }
 
 std::string CudaKernelStep::kind() const {
@@ -148,7 +153,9 @@ bool CudaFaultCell::take_fault(bool is_stale) {
   return is_fault;
 }
 
-bool CudaFaultCheck::is_known_good(void* const* pointers) const {
+bool CudaFaultCheck::is_known_good(void* const* slots) const {
+  if (!has_fixed_sources_) return false;
+  void* const* const pointers = slots + first_slot;
   bool is_same = held_.size() == sources_.size();
   for (std::size_t i = 0; is_same && i < sources_.size(); ++i)
     is_same = held_[i] == sources_[i]->value().storage();
@@ -177,10 +184,7 @@ void CudaFaultCheck::note_good(void* const* pointers) const {
 }
 
 void CudaFaultCheck::run(void** slots) const {
-  if (has_fixed_sources_ && is_known_good(slots + first_slot)) {
-    has_skipped_ = true;
-    return;
-  }
+  if (is_known_good(slots)) return note_skipped();
   if (!cell_->take_fault(std::exchange(has_skipped_, false))) {
     if (has_fixed_sources_) note_good(slots + first_slot);
     return;

@@ -34,6 +34,9 @@ class CudaStep : public Step {
 
   CudaDevice& device() const { return device_; }
 
+  /// How many steps on devices before it those are that it waits for in a recorded graph.
+  std::vector<std::uint32_t> waits_for{1};
+
  protected:
   /// The node that the last call of the driver added to the captured graph.
   void note_node(std::vector<CUgraphNode>* nodes) const;
@@ -41,6 +44,9 @@ class CudaStep : public Step {
  private:
   CudaDevice& device_;
 };
+
+/// The nodes of the graph that what a captured stream gets next will wait for.
+std::span<const CUgraphNode> captured_end(CUstream stream);
 
 /// Generated code.
 class CudaKernelStep final : public CudaStep {
@@ -131,13 +137,18 @@ class CudaFaultCheck final : public Step {
     has_fixed_sources_ = true;
     sources_ = std::move(sources);
   }
+  /// Whether values that were found good may be known again.
+  bool has_fixed_sources() const { return has_fixed_sources_; }
+  /// What it looks at now is known to be good.
+  bool is_known_good(void* const* slots) const;
+  /// It does not run in this call.
+  void note_skipped() const { has_skipped_ = true; }
   void run(void** slots) const override;
   std::string kind() const override { return "fault check"; }
   bool may_throw() const override { return true; }
   std::vector<Layout> input_layouts() const override { return inputs_; }
 
  private:
-  bool is_known_good(void* const* pointers) const;
   void note_good(void* const* pointers) const;
 
   CudaDevice& device_;

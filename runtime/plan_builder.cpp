@@ -62,6 +62,7 @@ std::unique_ptr<Plan> PlanBuilder::build(PlanTimes& times) {
   if (!is_observed()) {
     order_drafts();
     merge_device_kernels();
+    find_branches();
   }
   times.plan += watch.lap();
   compile_kernels();

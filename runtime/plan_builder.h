@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "croton/codegen/fuse_phases.h"
+#include "croton/runtime/cuda_branches.h"
 #include "croton/runtime/node_observer.h"
 #include "croton/runtime/plan.h"
 
@@ -113,7 +114,7 @@ class PlanBuilder {
   const Root& root_of(const Place& place) const { return roots_[static_cast<std::size_t>(place.root)]; }
   TensorType type_of(const Place& place) const;
 
-  // What concerns devices (cuda_plan_builder.cpp, cuda_plan_merging.cpp).
+  // What concerns devices (cuda_plan_builder.cpp, cuda_plan_merging.cpp, cuda_plan_branches.cpp).
   static CudaDevice* device_of(const Node& node);
   bool is_observed() const { return request_.checks.observer != nullptr; }
   const Place& device_place_of(const Variable& constant, CudaDevice& device);
@@ -137,6 +138,9 @@ class PlanBuilder {
   void bring_together_kernels();
   void merge_device_kernels();
   std::vector<BufferPlace> buffer_places(std::span<const Pointer> pointers) const;
+  bool writes(const CudaStep& step, std::size_t pointer) const;
+  void find_branches();
+  void place_in_device_arenas();
   void compile_device_kernels();
   void* constant_address(const Root& root) const;
   std::string largest_buffers(const CudaDevice& device) const;
@@ -180,6 +184,11 @@ class PlanBuilder {
   };
   std::vector<UncheckedFault> unchecked_faults_;
   std::map<CudaDevice*, CudaPlan::Arena> device_arenas_;
+  struct StretchBranches {
+    std::vector<std::size_t> drafts;
+    CudaBranches branches;
+  };
+  std::vector<StretchBranches> stretches_;
   std::vector<void*> device_constant_addresses_;
   std::vector<bool> may_write_shared_;
   std::vector<ViewStep*> view_steps_;

@@ -19,7 +19,7 @@ void PlanBuilder::place_in_arena() {
     }
   }
   plan_->arena_bytes_ = place_roots(nullptr);
-  for (CudaDevice* device : devices_) device_arenas_[device].bytes = place_roots(device);
+  place_in_device_arenas();
 }
 
 /// The size of the arena.

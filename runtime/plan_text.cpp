@@ -2,6 +2,8 @@
 
 #include <iterator>
 #include <mutex>
+#include <span>
+#include <vector>
 
 #include "croton/graph/op.h"
 #include "croton/runtime/plan.h"
@@ -27,6 +29,20 @@ std::string_view word(Plan::SlotUse::Kind kind) {
       break;
   }
   return "result";
+}
+
+/// The steps that a step waits for, where that is not the one before.
+std::string behind(std::span<const std::unique_ptr<Step>> steps, std::size_t position) {
+  const auto as_device_step = [&](std::size_t at) { return dynamic_cast<const CudaStep*>(steps[at].get()); };
+  const CudaStep* const step = as_device_step(position);
+  if (step == nullptr || step->waits_for == std::vector<std::uint32_t>{1}) return {};
+  std::string text;
+  for (std::uint32_t before : step->waits_for) {
+    std::size_t at = position;
+    while (before > 0) before -= as_device_step(--at) != nullptr;
+    text += fmt::format("{} {}", text.empty() ? " behind" : ",", at);
+  }
+  return text.empty() ? " behind none" : text;
 }
 
 }  // namespace
@@ -57,7 +73,7 @@ std::string Plan::to_text() const {
       if (slot > step.first_slot) text += ", ";
       text += to_string(slot_uses_[slot]);
     }
-    text += ")\n";
+    text += ")" + behind(steps_, i) + "\n";
   }
   return text;
 }

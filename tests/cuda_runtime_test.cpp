@@ -173,6 +173,40 @@ TEST_CASE("a training step over slices of a data set reads back its cost and not
   CHECK(fake_calls("cuStreamSynchronize") <= waits + 20);
 }
 
+TEST_CASE("what does not wait for each other runs side by side, over checks that know their values",
+          "[.fake_cuda][runtime][cuda][branches]") {
+  const std::vector<std::int64_t> widths{40, 50, 30, 20, 30, 7};
+  const auto train = [&](std::vector<double>& costs, std::string& plan) {
+    Variable h = shared(ramp({60, widths[0]}, 1e-4));
+    const SharedVariable labels = shared(Tensor::full({60}, 3, DType::int64), "labels");
+    std::vector<SharedVariable> weights;
+    for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
+      weights.push_back(shared(ramp({widths[i], widths[i + 1]}, 1e-4)));
+      h = i + 2 < widths.size() ? tanh(dot(h, weights[i])) : dot(h, weights[i]);
+    }
+    const Variable cost = mean(categorical_crossentropy(softmax(h), labels));
+    const std::vector<Variable> slopes = grad(cost, std::vector<Variable>(weights.begin(), weights.end()));
+    std::vector<Update> updates;
+    for (std::size_t i = 0; i < weights.size(); ++i)
+      updates.push_back({weights[i], weights[i] - 0.1 * slopes[i]});
+    const Function step = function({}, cost, {.updates = std::move(updates)});
+    for (int i = 0; i < 6; ++i) costs.push_back(step().item<double>());
+    plan = step.plan_text();
+    return weights[0].get_value();
+  };
+  std::vector<double> expected, costs;
+  std::string plan;
+  const Tensor on_host = train(expected, plan);
+  const OnFakeDevice fake;
+  const long launches = fake_calls("cuGraphLaunch");
+  const Tensor on_device = train(costs, plan);
+  CHECK(allclose(on_device, on_host));
+  for (std::size_t i = 0; i < costs.size(); ++i) CHECK(costs[i] == Approx(expected[i]));
+  CHECK_THAT(plan, Contains(" behind ") && Contains("known to be good"));
+  // From the second call on the labels are known: one graph over all.
+  CHECK(fake_calls("cuGraphLaunch") <= launches + 5);
+}
+
 TEST_CASE("constants behind a convolution in another layout stay on the host",
           "[.fake_cuda][runtime][cuda]") {
   const Variable x = tensor(DType::float32, {32, 2, 8, 7});

@@ -8,7 +8,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "croton/runtime/cuda_driver.h"
@@ -31,6 +33,7 @@ struct GraphNode {
   std::size_t bytes = 0;
   int value = 0;
   std::function<void()> work;
+  std::vector<CUgraphNode> after;
 };
 
 struct Graph {
@@ -54,7 +57,7 @@ struct Fake {
   std::size_t capacity = std::size_t{1} << 30, allocated = 0;
   FakeCudaLaunch launch = nullptr;
   Graph* capturing = nullptr;
-  GraphNode* last_node = nullptr;
+  std::vector<CUgraphNode> ends;  // what the next node of the captured stream waits for
 };
 
 constexpr int device_count = 2;
@@ -128,8 +131,9 @@ CUresult perform(const GraphNode& node) {
 CUresult enqueue(GraphNode node) {
   Fake& f = fake();
   if (f.capturing == nullptr) return perform(node);
+  node.after = f.ends;
   f.capturing->nodes.push_back(new GraphNode(std::move(node)));
-  f.last_node = f.capturing->nodes.back();
+  f.ends = {reinterpret_cast<CUgraphNode>(f.capturing->nodes.back())};
   return 0;
 }
 
@@ -295,6 +299,7 @@ FAKE(cuStreamSynchronize, CUstream) return fake().capturing == nullptr ? 0 : 900
 FAKE(cuStreamWaitEvent, CUstream, CUevent, unsigned) return 0;
 }
 FAKE(cuStreamBeginCapture_v2, CUstream, int) fake().capturing = new Graph;
+fake().ends.clear();
 return 0;
 }
 FAKE(cuStreamEndCapture, CUstream, CUgraph* graph)
@@ -306,8 +311,13 @@ FAKE(cuStreamGetCaptureInfo_v2, CUstream, int* status, std::uint64_t*, CUgraph* 
      const CUgraphNode** nodes, std::size_t* count)
 *status = fake().capturing != nullptr;
 *graph = reinterpret_cast<CUgraph>(fake().capturing);
-*nodes = reinterpret_cast<const CUgraphNode*>(&fake().last_node);
-*count = 1;
+*nodes = fake().ends.data();
+*count = fake().ends.size();
+return 0;
+}
+FAKE(cuStreamUpdateCaptureDependencies, CUstream, CUgraphNode* nodes, std::size_t count, unsigned flags)
+if (fake().capturing == nullptr || flags != 1) return invalid_value;
+fake().ends.assign(nodes, nodes + count);
 return 0;
 }
 FAKE(cuEventCreate, CUevent* event, unsigned)
@@ -374,9 +384,25 @@ return enqueue(launch_node(function, parameters));
 }
 FAKE(cuGraphInstantiateWithFlags, CUgraphExec* executable, CUgraph graph, unsigned long long)
 auto* made = new Executable;
+// Of the nodes that may run the one recorded last: what waits for too little comes too early.
+std::map<const GraphNode*, std::size_t> missing;
+std::map<CUgraphNode, std::vector<const GraphNode*>> behind;
+std::map<const GraphNode*, std::size_t> recorded;
+std::set<std::pair<std::size_t, const GraphNode*>> ready;
 for (const GraphNode* node : reinterpret_cast<Graph*>(graph)->nodes) {
-  made->order.push_back(node);
   made->nodes.emplace(node, *node);
+  recorded[node] = recorded.size();
+  missing[node] = node->after.size();
+  for (const CUgraphNode before : node->after) behind[before].push_back(node);
+  if (node->after.empty()) ready.emplace(recorded[node], node);
+}
+while (!ready.empty()) {
+  const GraphNode* node = ready.rbegin()->second;
+  ready.erase(std::prev(ready.end()));
+  made->order.push_back(node);
+  for (const GraphNode* next : behind[reinterpret_cast<CUgraphNode>(const_cast<GraphNode*>(node))]) {
+    if (--missing[next] == 0) ready.emplace(recorded[next], next);
+  }
 }
 *executable = reinterpret_cast<CUgraphExec>(made);
 return 0;

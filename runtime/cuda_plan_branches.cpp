@@ -1,0 +1,77 @@
+// Steps on a device that may run side by side in a recorded graph, and what memory they need then.
+
+#include <algorithm>
+#include <utility>
+
+#include "croton/graph/flags.h"
+#include "croton/runtime/plan_builder.h"
+
+namespace croton {
+
+/// Whether a step writes at one of its pointers.
+bool PlanBuilder::writes(const CudaStep& step, std::size_t pointer) const {
+  if (const auto* kernel = dynamic_cast<const CudaKernelStep*>(&step))
+    return device_kernels_[kernel->kernel_position].buffers[pointer].role != BufferInfo::Role::in;
+  const bool is_call = dynamic_cast<const CudaLibraryCallStep*>(&step) != nullptr;
+  return pointer >= (is_call ? step.node()->input_count() : 1);
+}
+
+/// In each stretch of steps that follow each other on a device, with checks between them that may be left
+/// out.
+void PlanBuilder::find_branches() {
+  if (request_.profile || config().gpu_sync() || !config().gpu_graphs()) return;  // nothing is recorded
+  const CudaDevice* device = nullptr;
+  std::vector<CudaBranches::Access> accesses;
+  for (std::size_t at = 0; at < drafts_.size(); ++at) {
+    const auto* step = dynamic_cast<const CudaStep*>(drafts_[at].step.get());
+    if (step == nullptr) {
+      const auto* check = dynamic_cast<const CudaFaultCheck*>(drafts_[at].step.get());
+      if (check == nullptr || !check->has_fixed_sources()) device = nullptr;
+      continue;
+    }
+    if (std::exchange(device, &step->device()) != &step->device()) stretches_.emplace_back();
+    accesses.clear();
+    for (std::size_t i = 0; i < drafts_[at].pointers.size(); ++i) {
+      if (drafts_[at].pointers[i].root < 0) continue;
+      const std::vector<BufferPlace> place = buffer_places(std::span(&drafts_[at].pointers[i], 1));
+      accesses.push_back({place[0].block, writes(*step, i)});
+    }
+    stretches_.back().drafts.push_back(at);
+    stretches_.back().branches.add(accesses);
+  }
+  std::erase_if(stretches_, [](const StretchBranches& stretch) {
+    return stretch.drafts.size() < CudaReplay::least_steps_of_branches;
+  });
+}
+
+/// Side by side where that takes little more memory: what steps of one branch have done with is not given to
+/// those of another, which may run earlier.
+void PlanBuilder::place_in_device_arenas() {
+  constexpr std::size_t allowed_growth = std::size_t{128} << 20;  // or a quarter
+  const auto place = [&] {
+    std::size_t bytes = 0;
+    for (CudaDevice* device : devices_) bytes += device_arenas_[device].bytes = place_roots(device);
+    return bytes;
+  };
+  const std::size_t one_by_one = place();
+  if (stretches_.empty()) return;
+  std::vector<std::size_t> last_steps;
+  for (const Root& root : roots_) last_steps.push_back(root.last_step);
+  for (const auto& [drafts, branches] : stretches_) {
+    for (const auto& [block, last] : branches.last_steps()) {
+      std::size_t& step = roots_[static_cast<std::size_t>(block)].last_step;
+      step = std::max(step, drafts[last]);
+    }
+  }
+  if (place() > one_by_one + std::max(one_by_one / 4, allowed_growth)) {
+    for (std::size_t r = 0; r < roots_.size(); ++r) roots_[r].last_step = last_steps[r];
+    place();
+    return;
+  }
+  for (const auto& [drafts, branches] : stretches_) {
+    for (std::size_t i = 1; i < drafts.size(); ++i)
+      static_cast<CudaStep&>(*drafts_[drafts[i]].step).waits_for = branches.waits_for(i);
+  }
+}
+
+}  // namespace croton
