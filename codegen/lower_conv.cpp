@@ -43,8 +43,10 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
   const bool is_said = tuning.unroll_batch.has_value();
   const bool is_batch_said = is_said && *tuning.unroll_batch >= least_batch_lanes;
   if (problem.direction == ConvDirection::backward_weights) {
-    const bool has_images = problem.batch >= least_batch_lanes;
-    return (is_said ? is_batch_said : has_images) || problem.filter_shape().count() == 0
+    const bool is_empty = problem.filter_shape().count() == 0 || problem.image_shape().count() == 0 ||
+                          problem.out_shape().count() == 0;
+    const bool is_faster = weights_batch_lanes_cycles(problem) < weights_flat_lanes_cycles(problem, tuning);
+    return is_empty || (is_said ? is_batch_said : is_faster)
                ? lower_conv_weights_batch_lanes(context, problem, tuning)
                : lower_conv_weights_flat_lanes(context, problem, tuning);
   }

@@ -108,23 +108,13 @@ class Depthwise {
     }
   }
 
-  /// Whole vectors are stored, zeros behind the end of a row: what a masked store has just written is slow to
-  /// load.
   void load_plane(Index plane) {
-    const std::int64_t width = c_.columns.source, whole = width / lanes_ * lanes_;
+    const std::int64_t width = c_.columns.source;
     const Index from = plane * Index(c_.rows.source * width);
     const Index to = plane_base_ + Index(-c_.rows.lowest() * pitch_ - c_.columns.lowest());
     b_.loop("row", 0, c_.rows.source, [&](Index row) {
-      const auto move = [&](Index column, const auto& load) {
-        b_.store(plane_, to + row * Index(pitch_) + column, load(from + row * Index(width) + column));
-      };
-      b_.loop("column", 0, whole, vectorize,
-              [&](Index column) { move(column, [&](Index at) { return b_.load(source_, at); }); });
-      if (whole == width) return;
-      b_.loop("column", whole, whole + lanes_, vectorize, [&](Index column) {
-        const ScalarValue is_inside = b_.compare(ScalarOp::lt, column, width);
-        move(column, [&](Index at) { return b_.load(source_, at, is_inside, b_.constant(0, dtype_)); });
-      });
+      copy_in_vectors(b_, plane_, to + row * Index(pitch_), source_, from + row * Index(width), width,
+                      lanes_);
     });
   }
 

@@ -74,6 +74,40 @@ void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_
   });
 }
 
+void copy_in_vectors(KernelBuilder& b, Buffer to, Index to_begin, Buffer from, Index from_begin,
+                     std::int64_t count, std::int64_t lanes) {
+  const std::int64_t whole = count / lanes * lanes;
+  b.loop("i", 0, whole, vectorize, [&](Index i) { b.store(to, to_begin + i, b.load(from, from_begin + i)); });
+  if (whole == count) return;
+  b.loop("i", whole, whole + lanes, vectorize, [&](Index i) {
+    const ScalarValue is_inside = b.compare(ScalarOp::lt, i, count);
+    b.store(to, to_begin + i,
+            b.load(from, from_begin + i, is_inside, b.constant(0, compute_dtype(from.dtype))));
+  });
+}
+
+void add_partial_sums(KernelBuilder& b, Buffer result, Buffer partial, std::int64_t chunks,
+                      std::int64_t weights, std::int64_t lanes) {
+  const ScalarValue zero = b.constant(0, compute_dtype(result.dtype));
+  const auto sum_of_chunks = [&](Index i) {
+    const Local sum = b.local("sum", zero);
+    b.loop("chunk", 0, chunks, [&](Index chunk) {
+      b.set(sum, b.emit(ScalarOp::add, b.get(sum), b.load(partial, chunk * Index(weights * lanes) + i)));
+    });
+    return b.get(sum);
+  };
+  if (lanes == 1) {
+    b.parallel("i", weights, [&](Index i) { b.store(result, i, sum_of_chunks(i)); }, vectorize);
+    return;
+  }
+  b.parallel("i", weights, [&](Index i) {
+    const Local total = b.local("total", zero);
+    b.loop("lane", 0, lanes, vectorize.by(1),
+           [&](Index lane) { b.reduce(ScalarOp::add, total, sum_of_chunks(i * Index(lanes) + lane)); });
+    b.store(result, i, b.get(total));
+  });
+}
+
 ConvTasks conv_tasks(std::int64_t blocks, std::int64_t groups, std::int64_t filter_tiles,
                      std::int64_t scratch, int threads) {
   ConvTasks tasks;

@@ -52,6 +52,16 @@ std::int64_t conv_lanes(DType dtype);
 void load_lanes(KernelBuilder& b, const LaneLayout& layout, Buffer to, Index to_begin, Buffer from,
                 Index from_begin, std::int64_t images);
 
+/// to[to_begin + i] = from[from_begin + i] for 0 <= i < count, and zeros behind it up to whole vectors: what
+/// a masked store has just written is slow to load.
+void copy_in_vectors(KernelBuilder& b, Buffer to, Index to_begin, Buffer from, Index from_begin,
+                     std::int64_t count, std::int64_t lanes);
+
+/// result[i] = the sum of `chunks` times `lanes` partial sums of each of `weights` weights, in a fixed order;
+/// those of a chunk at ((chunk * weights) + i) * lanes.
+void add_partial_sums(KernelBuilder& b, Buffer result, Buffer partial, std::int64_t chunks,
+                      std::int64_t weights, std::int64_t lanes);
+
 /// Work cut in tasks: blocks of images in chunks that run one after the other, and within a chunk, where
 /// there are fewer blocks than threads, parts of the groups or of the filters of each.
 struct ConvTasks {
@@ -86,9 +96,12 @@ NodeCode lower_conv_flat_lanes(const LowerContext& context, const Correlation& c
 ConvTile flat_lanes_tile(const Correlation& correlation, const ConvTuning& tuning);
 double flat_lanes_cycles(const Correlation& correlation, const ConvTuning& tuning);
 
-/// backward_weights one image at a time.
+/// backward_weights one image at a time, with neighbouring positions of the output as lanes: nothing but the
+/// image is moved. Estimated cycles of one core for the whole batch, in either way.
 NodeCode lower_conv_weights_flat_lanes(const LowerContext& context, const ConvProblem& problem,
                                        const ConvTuning& tuning);
+double weights_flat_lanes_cycles(const ConvProblem& problem, const ConvTuning& tuning);
+double weights_batch_lanes_cycles(const ConvProblem& problem);
 
 /// One channel and one filter a group, stride 1: every plane by itself, in all directions. Only what
 /// has_depthwise_loops says.

@@ -53,15 +53,22 @@ TEST_CASE("depthwise convolutions, plane by plane", "[codegen][conv]") {
   }
 }
 
-TEST_CASE("an infinity reaches the weights of a depthwise convolution that it meets", "[codegen][conv]") {
-  ConcreteConvCase c =
-      concrete_conv(ConvDirection::backward_weights, {1, 3, 2, 20}, {3, 1, 1, 3}, 0, 1, 1, 3);
-  // The first column of the second row: no lane behind the end of the first row may multiply it.
-  c.first.data<float>()[20] = INFINITY;
-  const Tensor expected = conv_reference(c.problem, c.first, c.second);
-  const Tensor result = run_lowered(*c.node(direct_conv_op()).node(), {c.first, c.second})[0];
-  for (std::int64_t i = 0; i < 9; ++i)
-    CHECK(std::isfinite(result.data<float>()[i]) == std::isfinite(expected.data<float>()[i]));
+TEST_CASE("gradients of so many weights that their sums are not kept a vector each", "[codegen][conv]") {
+  check_direct(concrete_conv(ConvDirection::backward_weights, {3, 90, 8, 8}, {90, 90, 3, 3}));
+  check_direct(concrete_conv(ConvDirection::backward_weights, {17, 90, 5, 5}, {90, 90, 3, 3}));
+}
+
+TEST_CASE("an infinity reaches the weights that it meets", "[codegen][conv]") {
+  // In the first column of the second row: no lane behind the end of the first row may multiply it.
+  for (const std::int64_t groups : {1, 3}) {
+    ConcreteConvCase c =
+        concrete_conv(ConvDirection::backward_weights, {1, 3, 2, 20}, {3, 3 / groups, 1, 3}, 0, 1, 1, groups);
+    c.first.data<float>()[20] = INFINITY;
+    const Tensor expected = conv_reference(c.problem, c.first, c.second);
+    const Tensor result = run_lowered(*c.node(direct_conv_op()).node(), {c.first, c.second})[0];
+    for (std::int64_t i = 0; i < expected.size(); ++i)
+      CHECK(std::isfinite(result.data<float>()[i]) == std::isfinite(expected.data<float>()[i]));
+  }
 }
 
 TEST_CASE("the ways of unrolling give the same convolution", "[codegen][conv]") {
