@@ -94,13 +94,12 @@ class CROTON_API KernelBuilder final : public ScalarBuilder {
   ScalarValue load(LocalArray array, Index index);
   void store(LocalArray array, Index index, ScalarValue value);
 
-  /// Element `index`; a float32 for float16 and bfloat16.
-  ScalarValue load(Buffer buffer, Index index);
-  /// The same where mask (bool) holds, else `otherwise`; memory is not touched where it does not hold.
-  ScalarValue load(Buffer buffer, Index index, ScalarValue mask, ScalarValue otherwise);
-  /// The value is cast to the buffer's dtype.
-  void store(Buffer buffer, Index index, ScalarValue value);
-  void store(Buffer buffer, Index index, ScalarValue value, ScalarValue mask);
+  /// Element `index`; a float32 for float16 and bfloat16. With a mask (bool) where it holds, else
+  /// `otherwise`; memory is not touched where it does not hold.
+  ScalarValue load(Buffer buffer, Index index, std::optional<ScalarValue> mask = {},
+                   ScalarValue otherwise = {});
+  /// The value is cast to the buffer's dtype. With a mask: where it holds.
+  void store(Buffer buffer, Index index, ScalarValue value, std::optional<ScalarValue> mask = {});
 
   /// to[to_begin + j * to_stride + i] = from[from_begin + i * from_stride + j] for 0 <= i < rows, 0 <= j <
   /// columns: a small transpose in registers. rows and columns are constants of at most 16 (tile larger ones
@@ -152,6 +151,7 @@ class CROTON_API KernelBuilder final : public ScalarBuilder {
   void check_op(ScalarOp op, const ScalarValue* operands, int count) const;
   void check(ScalarValue value, std::string_view where) const;
   void check(Local local, std::string_view where) const;
+  void check_mask(ScalarValue mask, std::string_view where) const;
   void check(LocalArray array) const;
   void check(Buffer buffer) const;
   Scope* vector_scope();

@@ -20,6 +20,11 @@ void KernelBuilder::check(ScalarValue value, std::string_view where) const {
   }
 }
 
+void KernelBuilder::check_mask(ScalarValue mask, std::string_view where) const {
+  check(mask, where);
+  if (mask.dtype != DType::bool_) misuse(fmt::format("the mask of a {} must be bool", where));
+}
+
 void KernelBuilder::check(Local local, std::string_view where) const {
   if (local.id < 0 || static_cast<std::size_t>(local.id) >= local_visible_.size() ||
       !local_visible_[static_cast<std::size_t>(local.id)]) {

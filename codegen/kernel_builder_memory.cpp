@@ -4,6 +4,28 @@
 
 namespace croton {
 
+namespace {
+
+Instruction load_of(Instruction::Kind kind, std::int32_t from, DType dtype, std::int32_t index) {
+  Instruction load;
+  load.kind = kind;
+  load.dtype = compute_dtype(dtype);
+  load.target = from;
+  load.index = index;
+  return load;
+}
+
+Statement store_of(Statement::Kind kind, std::int32_t to, ScalarValue value, std::int32_t index) {
+  Statement store;
+  store.kind = kind;
+  store.target = to;
+  store.value = value.id;
+  store.index = index;
+  return store;
+}
+
+}  // namespace
+
 Buffer KernelBuilder::declare(std::string_view name, DType dtype, std::int64_t count, BufferInfo::Role role) {
   if (is_complex(dtype)) misuse("a buffer of complex numbers");
   if (role == BufferInfo::Role::scratch && count < 0) misuse("a scratch buffer needs a number of elements");
@@ -45,68 +67,33 @@ LocalArray KernelBuilder::array(std::string_view name, DType dtype, std::int64_t
 
 ScalarValue KernelBuilder::load(LocalArray array, Index index) {
   check(array);
-  Instruction load;
-  load.kind = Instruction::Kind::load_array;
-  load.dtype = compute_dtype(array.dtype);
-  load.target = array.id;
-  load.index = node(index);
-  return define(load, false);
+  return define(load_of(Instruction::Kind::load_array, array.id, array.dtype, node(index)), false);
 }
 
 void KernelBuilder::store(LocalArray array, Index index, ScalarValue value) {
   check(array);
-  Statement store;
-  store.kind = Statement::Kind::store_array;
-  store.target = array.id;
-  store.value = cast(value, compute_dtype(array.dtype)).id;
-  store.index = node(index);
-  append(store);
+  const ScalarValue stored = cast(value, compute_dtype(array.dtype));
+  append(store_of(Statement::Kind::store_array, array.id, stored, node(index)));
 }
 
-ScalarValue KernelBuilder::load(Buffer buffer, Index index) {
+ScalarValue KernelBuilder::load(Buffer buffer, Index index, std::optional<ScalarValue> mask,
+                                ScalarValue otherwise) {
   check(buffer);
-  Instruction load;
-  load.kind = Instruction::Kind::load;
-  load.dtype = compute_dtype(buffer.dtype);
-  load.target = buffer.id;
-  load.index = node(index);
+  if (mask) check_mask(*mask, "load");
+  Instruction load = load_of(Instruction::Kind::load, buffer.id, buffer.dtype, node(index));
+  if (mask) {
+    load.mask = mask->id;
+    load.operands[0] = cast(otherwise, load.dtype).id;
+  }
   return define(load, false);
 }
 
-ScalarValue KernelBuilder::load(Buffer buffer, Index index, ScalarValue mask, ScalarValue otherwise) {
+void KernelBuilder::store(Buffer buffer, Index index, ScalarValue value, std::optional<ScalarValue> mask) {
   check(buffer);
-  check(mask, "load");
-  if (mask.dtype != DType::bool_) misuse("the mask of a load must be bool");
-  Instruction load;
-  load.kind = Instruction::Kind::load;
-  load.dtype = compute_dtype(buffer.dtype);
-  load.target = buffer.id;
-  load.index = node(index);
-  load.mask = mask.id;
-  load.operands[0] = cast(otherwise, load.dtype).id;
-  return define(load, false);
-}
-
-void KernelBuilder::store(Buffer buffer, Index index, ScalarValue value) {
-  check(buffer);
-  Statement store;
-  store.kind = Statement::Kind::store;
-  store.target = buffer.id;
-  store.value = cast(value, compute_dtype(buffer.dtype)).id;
-  store.index = node(index);
-  append(store);
-}
-
-void KernelBuilder::store(Buffer buffer, Index index, ScalarValue value, ScalarValue mask) {
-  check(buffer);
-  check(mask, "store");
-  if (mask.dtype != DType::bool_) misuse("the mask of a store must be bool");
-  Statement store;
-  store.kind = Statement::Kind::store;
-  store.target = buffer.id;
-  store.value = cast(value, compute_dtype(buffer.dtype)).id;
-  store.index = node(index);
-  store.mask = mask.id;
+  if (mask) check_mask(*mask, "store");
+  const ScalarValue stored = cast(value, compute_dtype(buffer.dtype));
+  Statement store = store_of(Statement::Kind::store, buffer.id, stored, node(index));
+  if (mask) store.mask = mask->id;
   append(store);
 }
 

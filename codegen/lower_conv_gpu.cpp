@@ -176,13 +176,9 @@ class CorrelationPhase {
         if (rest > 0 && r >= rest) exists = b_.compare(ScalarOp::lt, q, rows_.count);
         if (filters_left > 0 && f >= filters_left) {
           const ScalarValue is_filter = b_.compare(ScalarOp::lt, first_result + Index(f), c_.results);
-          exists = exists ? b_.emit(ScalarOp::bit_and, *exists, is_filter) : is_filter;
+          exists = both(b_, exists, is_filter);
         }
-        if (exists) {
-          b_.store(result_, at, b_.get(sum(f, r)), *exists);
-        } else {
-          b_.store(result_, at, b_.get(sum(f, r)));
-        }
+        b_.store(result_, at, b_.get(sum(f, r)), exists);
       }
     }
   }
@@ -202,21 +198,21 @@ class CorrelationPhase {
 ImageElement image_element(KernelBuilder& b, Index at, std::int64_t extent) {
   ImageElement element{at, std::nullopt};
   if (at.low() < 0) element.exists = b.compare(ScalarOp::ge, at, 0);
-  if (at.high() >= extent) {
-    const ScalarValue below = b.compare(ScalarOp::lt, at, extent);
-    element.exists = element.exists ? b.emit(ScalarOp::bit_and, *element.exists, below) : below;
-  }
+  if (at.high() >= extent) element.exists = both(b, element.exists, b.compare(ScalarOp::lt, at, extent));
   return element;
+}
+
+std::optional<ScalarValue> both(KernelBuilder& b, const std::optional<ScalarValue>& x,
+                                const std::optional<ScalarValue>& y) {
+  if (!x || !y) return x ? x : y;
+  return b.emit(ScalarOp::bit_and, *x, *y);
 }
 
 ScalarValue load_image(KernelBuilder& b, Buffer image, Index plane, std::int64_t pitch,
                        const ImageElement& row, const ImageElement& column) {
   const Index at = plane + row.at * Index(pitch) + column.at;
-  if (!row.exists && !column.exists) return b.load(image, at);
-  const ScalarValue exists = !row.exists      ? *column.exists
-                             : !column.exists ? *row.exists
-                                              : b.emit(ScalarOp::bit_and, *row.exists, *column.exists);
-  return b.load(image, at, exists, b.constant(0, compute_dtype(image.dtype)));
+  const std::optional<ScalarValue> exists = both(b, row.exists, column.exists);
+  return exists ? b.load(image, at, exists, b.constant(0, compute_dtype(image.dtype))) : b.load(image, at);
 }
 
 NodeCode lower_conv_on_gpu(const LowerContext& context, const Correlation& c) {

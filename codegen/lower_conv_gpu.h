@@ -17,6 +17,10 @@ struct ImageElement {
 };
 ImageElement image_element(KernelBuilder& b, Index at, std::int64_t extent);
 
+/// Where both hold; nothing, which holds everywhere, where neither is one.
+std::optional<ScalarValue> both(KernelBuilder& b, const std::optional<ScalarValue>& x,
+                                const std::optional<ScalarValue>& y);
+
 /// Element (row, column) of the plane that begins at `plane`, with `pitch` elements a row; 0 where it does
 /// not exist.
 ScalarValue load_image(KernelBuilder& b, Buffer image, Index plane, std::int64_t pitch,

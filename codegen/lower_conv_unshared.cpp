@@ -88,13 +88,8 @@ class UnsharedConv : ConvKernel {
     ImageElement element = image_element(b_, floor_div(from, p_.stride[axis]), p_.out[axis]);
     if (p_.stride[axis] == 1) return element;
     const ScalarValue is_on_grid = b_.compare(ScalarOp::eq, mod(from, p_.stride[axis]), 0);
-    element.exists = element.exists ? b_.emit(ScalarOp::bit_and, *element.exists, is_on_grid) : is_on_grid;
+    element.exists = both(b_, element.exists, is_on_grid);
     return element;
-  }
-
-  std::optional<ScalarValue> both(const ImageElement& row, const ImageElement& column) {
-    if (!row.exists || !column.exists) return row.exists ? row.exists : column.exists;
-    return b_.emit(ScalarOp::bit_and, *row.exists, *column.exists);
   }
 
   ScalarValue input(const Position& at) {
@@ -106,8 +101,8 @@ class UnsharedConv : ConvKernel {
         const ImageElement row = reached(0, at[2], i), column = reached(1, at[3], j);
         const ScalarValue g = load_image(b_, second_, output_at(at[0], filter, 0, 0), p_.out[1], row, column);
         const Index w = filter_at(filter, row.at, column.at, channel, i, j);
-        const std::optional<ScalarValue> exists = both(row, column);
-        add(sum, g, exists ? b_.load(first_, w, *exists, zero_value()) : b_.load(first_, w));
+        const std::optional<ScalarValue> exists = both(b_, row.exists, column.exists);
+        add(sum, g, exists ? b_.load(first_, w, exists, zero_value()) : b_.load(first_, w));
       });
     });
     return b_.get(sum);

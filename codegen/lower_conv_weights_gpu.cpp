@@ -7,6 +7,7 @@
 #include <map>
 #include <span>
 
+#include "croton/codegen/conv_kernel.h"
 #include "croton/codegen/lower_conv_gpu.h"
 #include "croton/codegen/lower_conv_lanes.h"
 
@@ -25,25 +26,17 @@ constexpr std::int64_t most_gpu_piece_products = 640;
 constexpr std::int64_t most_gpu_group = 128;
 constexpr std::int64_t gpu_threads_per_multiprocessor = 1024;
 
-class WeightsGradient {
+class WeightsGradient : ConvKernel {
  public:
   WeightsGradient(const LowerContext& context, const ConvProblem& p)
-      : p_(p),
-        multiprocessors_(context.gpu.multiprocessors),
-        kernel_(context, "conv_weights"),
-        b_(kernel_.builder()),
-        image_(kernel_.input(0)),
-        gradient_(kernel_.input(1)),
-        result_(kernel_.output(0)),
-        group_channels_(p.channels / p.groups),
-        group_filters_(p.filters / p.groups) {}
+      : ConvKernel(context, p, "conv_weights") {}
 
   NodeCode lower() {
     const std::int64_t weights = p_.filter_shape().count();
     if (weights == 0) return kernel_.finish();
     choose_tile();
     const std::vector<std::int64_t> tiles{
-        p_.groups, tiles_of(group_filters_, filters_), tiles_of(group_channels_, channels_),
+        p_.groups, tiles_of(filters_, tile_filters_), tiles_of(channels_, tile_channels_),
         tiles_of(p_.kernel[0], kernel_rows_), tiles_of(p_.kernel[1], kernel_columns_)};
     std::int64_t tile_count = 1;
     for (const std::int64_t extent : tiles) tile_count *= extent;
@@ -69,10 +62,10 @@ class WeightsGradient {
     kernel_columns_ = even(p_.kernel[1], most);
     kernel_rows_ = even(p_.kernel[0], most / kernel_columns_);
     const std::int64_t window = kernel_rows_ * kernel_columns_;
-    channels_ = even(group_channels_, most / window);
-    filters_ = even(group_filters_, most / (window * channels_));
+    tile_channels_ = even(channels_, most / window);
+    tile_filters_ = even(filters_, most / (window * tile_channels_));
     double least = std::numeric_limits<double>::infinity();
-    const std::int64_t sums = window * channels_ * filters_;
+    const std::int64_t sums = window * tile_channels_ * tile_filters_;
     for (std::int64_t r = 1; r <= std::min(p_.out[0], most_gpu_piece_rows); ++r) {
       if (r > 1 && r * sums > most_gpu_piece_products) break;
       std::map<std::int64_t, int> needed;
@@ -80,7 +73,7 @@ class WeightsGradient {
         for (std::int64_t k = 0; k < kernel_rows_; ++k) ++needed[y * p_.stride[0] + k * p_.dilation[0]];
       }
       const std::int64_t accesses =
-          static_cast<std::int64_t>(needed.size()) * kernel_columns_ * channels_ + r * filters_;
+          static_cast<std::int64_t>(needed.size()) * kernel_columns_ * tile_channels_ + r * tile_filters_;
       const double waste = static_cast<double>(tiles_of(p_.out[0], r) * r) / static_cast<double>(p_.out[0]);
       const double cost = (static_cast<double>(accesses) / static_cast<double>(r * sums) + 0.25) * waste;
       if (cost < least) {
@@ -92,10 +85,10 @@ class WeightsGradient {
 
   /// Chunks of pieces, so that there is work for all multiprocessors, and the threads of a group.
   void share_out(std::int64_t tile_count, std::int64_t pieces) {
-    const std::int64_t wanted = multiprocessors_ * gpu_groups_per_multiprocessor;
+    const std::int64_t wanted = context_.gpu.multiprocessors * gpu_groups_per_multiprocessor;
     lanes_ = most_gpu_group;
-    while (lanes_ > 8 &&
-           (pieces < 4 * lanes_ || tile_count * lanes_ > gpu_threads_per_multiprocessor * multiprocessors_)) {
+    while (lanes_ > 8 && (pieces < 4 * lanes_ || tile_count * lanes_ > gpu_threads_per_multiprocessor *
+                                                                           context_.gpu.multiprocessors)) {
       lanes_ /= 2;
     }
     chunks_ =
@@ -105,15 +98,16 @@ class WeightsGradient {
   }
 
   Local sum(std::int64_t f, std::int64_t c, std::int64_t k, std::int64_t l) const {
-    return sums_[static_cast<std::size_t>(((f * channels_ + c) * kernel_rows_ + k) * kernel_columns_ + l)];
+    return sums_[static_cast<std::size_t>(((f * tile_channels_ + c) * kernel_rows_ + k) * kernel_columns_ +
+                                          l)];
   }
 
   void sum_tile(Index chunk, const std::vector<Index>& tile, std::int64_t pieces) {
-    const Index filter = tile[1] * Index(filters_), channel = tile[2] * Index(channels_);
+    const Index filter = tile[1] * Index(tile_filters_), channel = tile[2] * Index(tile_channels_);
     const Index row = tile[3] * Index(kernel_rows_), column = tile[4] * Index(kernel_columns_);
     const ScalarValue zero = b_.constant(0, compute_dtype(p_.dtype));
     sums_.clear();
-    for (std::int64_t i = 0; i < filters_ * channels_ * kernel_rows_ * kernel_columns_; ++i)
+    for (std::int64_t i = 0; i < tile_filters_ * tile_channels_ * kernel_rows_ * kernel_columns_; ++i)
       sums_.push_back(b_.local("sum", zero));
     const std::vector<std::int64_t> extents{p_.batch, tiles_of(p_.out[0], rows_), p_.out[1]};
     if (pieces == 0) return store(chunk, tile[0], filter, channel, row, column);
@@ -149,15 +143,15 @@ class WeightsGradient {
       const std::int64_t from_first = y * p_.stride[0] + k * p_.dilation[0];
       std::vector<ScalarValue>& row = loaded[{c, from_first}];
       if (!row.empty()) return row;
-      const Index plane = at[0] * Index(p_.channels) + group * Index(group_channels_) +
-                          inside(channel + Index(c), c, channels_, group_channels_);
+      const Index plane = at[0] * Index(p_.channels) + group * Index(channels_) +
+                          inside(channel + Index(c), c, tile_channels_, channels_);
       const ImageElement element = image_element(
           b_,
           first * Index(p_.stride[0]) + kernel_row * Index(p_.dilation[0]) + Index(from_first - p_.pad_lo[0]),
           p_.image[0]);
       for (const ImageElement& column : columns)
         row.push_back(
-            load_image(b_, image_, plane * Index(p_.image[0] * p_.image[1]), p_.image[1], element, column));
+            load_image(b_, first_, plane * Index(p_.image[0] * p_.image[1]), p_.image[1], element, column));
       return row;
     };
     // Everything that is read first, so that a thread waits for memory once.
@@ -165,25 +159,25 @@ class WeightsGradient {
     const std::int64_t rest = p_.out[0] % rows_;
     for (std::int64_t y = 0; y < rows_; ++y) {
       const ImageElement row = image_element(b_, first + Index(y), p_.out[0]);
-      for (std::int64_t f = 0; f < filters_; ++f) {
-        const Index plane = at[0] * Index(p_.filters) + group * Index(group_filters_) +
-                            inside(filter + Index(f), f, filters_, group_filters_);
-        gradients.push_back(load_image(b_, gradient_, plane * Index(p_.out[0] * p_.out[1]), p_.out[1], row,
+      for (std::int64_t f = 0; f < tile_filters_; ++f) {
+        const Index plane = at[0] * Index(p_.filters) + group * Index(filters_) +
+                            inside(filter + Index(f), f, tile_filters_, filters_);
+        gradients.push_back(load_image(b_, second_, plane * Index(p_.out[0] * p_.out[1]), p_.out[1], row,
                                        {at[2], std::nullopt}));
       }
     }
     for (std::int64_t y = 0; y < rows_; ++y) {
-      for (std::int64_t c = 0; c < channels_; ++c) {
+      for (std::int64_t c = 0; c < tile_channels_; ++c) {
         for (std::int64_t k = 0; k < kernel_rows_; ++k) row_of(c, y, k);
       }
     }
     for (std::int64_t y = 0; y < rows_; ++y) {
       std::vector<std::vector<ScalarValue>> rows;
-      for (std::int64_t c = 0; c < channels_; ++c) {
+      for (std::int64_t c = 0; c < tile_channels_; ++c) {
         for (std::int64_t k = 0; k < kernel_rows_; ++k) rows.push_back(row_of(c, y, k));
       }
       const auto add = [&] {
-        add_row(rows, std::span(gradients).subspan(static_cast<std::size_t>(y * filters_)));
+        add_row(rows, std::span(gradients).subspan(static_cast<std::size_t>(y * tile_filters_)));
       };
       if (rest > 0 && y >= rest) {
         b_.branch(b_.compare(ScalarOp::lt, first + Index(y), p_.out[0]), add);
@@ -196,9 +190,9 @@ class WeightsGradient {
   /// A row of a piece: of the image a row for each channel and row of the window, of the gradient an element
   /// a filter.
   void add_row(const std::vector<std::vector<ScalarValue>>& rows, std::span<const ScalarValue> gradients) {
-    for (std::int64_t f = 0; f < filters_; ++f) {
+    for (std::int64_t f = 0; f < tile_filters_; ++f) {
       const ScalarValue g = gradients[static_cast<std::size_t>(f)];
-      for (std::int64_t c = 0; c < channels_; ++c) {
+      for (std::int64_t c = 0; c < tile_channels_; ++c) {
         for (std::int64_t k = 0; k < kernel_rows_; ++k) {
           const std::vector<ScalarValue>& elements = rows[static_cast<std::size_t>(c * kernel_rows_ + k)];
           for (std::int64_t l = 0; l < kernel_columns_; ++l) {
@@ -216,8 +210,8 @@ class WeightsGradient {
   }
 
   void store(Index chunk, Index group, Index filter, Index channel, Index row, Index column) {
-    for (std::int64_t f = 0; f < filters_; ++f) {
-      for (std::int64_t c = 0; c < channels_; ++c) {
+    for (std::int64_t f = 0; f < tile_filters_; ++f) {
+      for (std::int64_t c = 0; c < tile_channels_; ++c) {
         for (std::int64_t k = 0; k < kernel_rows_; ++k) {
           for (std::int64_t l = 0; l < kernel_columns_; ++l) {
             const Index at_filter = filter + Index(f), at_channel = channel + Index(c);
@@ -225,27 +219,21 @@ class WeightsGradient {
             const Index in_row = row + Index(k), in_column = column + Index(l);
             const Index at_row = p_.flip ? Index(p_.kernel[0] - 1) - in_row : in_row;
             const Index at_column = p_.flip ? Index(p_.kernel[1] - 1) - in_column : in_column;
-            const Index weight =
-                (((group * Index(group_filters_) + at_filter) * Index(group_channels_) + at_channel) *
-                     Index(p_.kernel[0]) +
-                 at_row) *
-                    Index(p_.kernel[1]) +
-                at_column;
+            const Index weight = (((group * Index(filters_) + at_filter) * Index(channels_) + at_channel) *
+                                      Index(p_.kernel[0]) +
+                                  at_row) *
+                                     Index(p_.kernel[1]) +
+                                 at_column;
             std::optional<ScalarValue> exists;
             for (const auto& [at, extent] :
-                 {std::pair(at_filter, group_filters_), std::pair(at_channel, group_channels_),
+                 {std::pair(at_filter, filters_), std::pair(at_channel, channels_),
                   std::pair(in_row, p_.kernel[0]), std::pair(in_column, p_.kernel[1])}) {
               if (at.high() < extent) continue;
-              const ScalarValue below = b_.compare(ScalarOp::lt, at, extent);
-              exists = exists ? b_.emit(ScalarOp::bit_and, *exists, below) : below;
+              exists = both(b_, exists, b_.compare(ScalarOp::lt, at, extent));
             }
             const Buffer to = chunks_ > 1 ? partial_ : result_;
             const Index place = chunks_ > 1 ? chunk * Index(p_.filter_shape().count()) + weight : weight;
-            if (exists) {
-              b_.store(to, place, b_.get(sum(f, c, k, l)), *exists);
-            } else {
-              b_.store(to, place, b_.get(sum(f, c, k, l)));
-            }
+            b_.store(to, place, b_.get(sum(f, c, k, l)), exists);
           }
         }
       }
@@ -265,13 +253,7 @@ class WeightsGradient {
         vectorize);
   }
 
-  const ConvProblem& p_;
-  const int multiprocessors_;
-  NodeKernel kernel_;
-  KernelBuilder& b_;
-  const Buffer image_, gradient_, result_;
-  const std::int64_t group_channels_, group_filters_;
-  std::int64_t filters_ = 1, channels_ = 1, kernel_rows_ = 1, kernel_columns_ = 1, rows_ = 1;
+  std::int64_t tile_filters_ = 1, tile_channels_ = 1, kernel_rows_ = 1, kernel_columns_ = 1, rows_ = 1;
   std::int64_t lanes_ = 1, chunks_ = 1, rounds_ = 1;
   Buffer partial_;
   std::vector<Local> sums_;

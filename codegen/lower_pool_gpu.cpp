@@ -10,34 +10,80 @@ namespace {
 /// Whether element (row, column) of a plane exists; nothing where that is known.
 std::optional<ScalarValue> exists_at(KernelBuilder& b, Index row, std::int64_t rows, Index column,
                                      std::int64_t columns) {
-  const std::optional<ScalarValue> in_rows = image_element(b, row, rows).exists,
-                                   in_columns = image_element(b, column, columns).exists;
-  if (in_rows && in_columns) return both(b, *in_rows, *in_columns);
-  return in_rows ? in_rows : in_columns;
+  const ImageElement in_rows = image_element(b, row, rows), in_columns = image_element(b, column, columns);
+  return both(b, in_rows.exists, in_columns.exists);
 }
+
+/// pool_2d: a thread has some windows below each other, and folds the rows that they share once.
+class GpuPool : PoolKernel {
+ public:
+  GpuPool(const LowerContext& context, const Pooling& pool)
+      : PoolKernel(context, pool, "pool"), y_(kernel_.output(0)) {}
+
+  NodeCode lower() {
+    constexpr std::int64_t most_windows = 4;
+    constexpr std::int64_t most_elements = 48;  // of memory that a thread waits for together
+    constexpr std::int64_t threads_per_multiprocessor = 2048;
+    const ScalarValue start = first_of_fold();
+    const std::int64_t out_columns = std::max<std::int64_t>(pool_.out_columns, 1);
+    const std::int64_t outputs = planes_.count() * pool_.out_rows * pool_.out_columns;
+
+    // Windows a thread: several where they share rows. Of others one, to whose element work behind it can
+    // join.
+    std::int64_t below = 1;
+    for (std::int64_t k = 2; k <= most_windows && ws_[0] > stride_[0]; ++k) {
+      const bool is_light = ((k - 1) * stride_[0] + ws_[0]) * ws_[1] <= most_elements;
+      const bool are_enough = outputs / k >= threads_per_multiprocessor * context_.gpu.multiprocessors;
+      if (pool_.out_rows % k == 0 && is_light && are_enough) below = k;
+    }
+    const std::int64_t strips = std::max<std::int64_t>(pool_.out_rows / below, 1);
+    b_.parallel(
+        "e", outputs / below,
+        [&](Index e) {
+          const Index j = mod(e, out_columns), i = mod(floor_div(e, out_columns), strips) * Index(below);
+          const std::vector<Index> plane = split_index(floor_div(e, strips * out_columns), planes_.extents);
+          std::vector<ScalarValue> values(static_cast<std::size_t>(below), start);
+          for (std::int64_t r = 0; r < (below - 1) * stride_[0] + ws_[0]; ++r) {
+            // The windows that the row belongs to.
+            const std::int64_t first = r < ws_[0] ? 0 : (r - ws_[0]) / stride_[0] + 1;
+            const std::int64_t last = std::min(r / stride_[0], below - 1);
+            if (first > last) continue;
+            const Index row = i * Index(stride_[0]) + Index(r - pad_[0]);
+            std::vector<ScalarValue> elements;
+            for (std::int64_t c = 0; c < ws_[1]; ++c) {
+              const Index column = j * Index(stride_[1]) + Index(c - pad_[1]);
+              const std::optional<ScalarValue> exists = exists_at(b_, row, pool_.rows, column, pool_.columns);
+              elements.push_back(b_.load(x_, at_x_(plane, row, column), exists, start));
+            }
+            ScalarValue folded = elements[0];
+            for (std::size_t c = 1; c < elements.size(); ++c) folded = b_.emit(fold(), folded, elements[c]);
+            for (std::int64_t k = first; k <= last; ++k) {
+              ScalarValue& value = values[static_cast<std::size_t>(k)];
+              value = r == k * stride_[0] ? folded : b_.emit(fold(), value, folded);
+            }
+          }
+          for (std::int64_t k = 0; k < below; ++k) {
+            const ScalarValue value = values[static_cast<std::size_t>(k)];
+            b_.store(y_, at_result_(plane, i + Index(k), j), as_mean(value, i + Index(k), j));
+          }
+        },
+        vectorize);
+    return kernel_.finish();
+  }
+
+ private:
+  const Buffer y_;
+};
 
 /// pool_2d_grad. A block is as many rows and columns of the input as windows are apart: its elements lie in
 /// the same windows. Where windows do not overlap that is one window, whose maximum a thread finds itself.
 /// Otherwise a group of threads works on a tile of blocks: it looks where the maxima lie of all windows that
 /// reach into the tile, then adds up what every block gets.
-class GpuPoolGradient {
+class GpuPoolGradient : PoolKernel {
  public:
   GpuPoolGradient(const LowerContext& context, const Pooling& pool)
-      : context_(context),
-        pool_(pool),
-        ws_(pool.windows.ws),
-        stride_(pool.windows.stride),
-        pad_(pool.windows.pad),
-        is_max_(pool.windows.mode == PoolWindows::Mode::max),
-        dtype_(compute_dtype(context.outputs[0].dtype)),
-        kernel_(context, "pool_grad"),
-        b_(kernel_.builder()),
-        layouts_{context.outputs[0], context.inputs[0], context.inputs[1], context.inputs[2]},
-        planes_(plane_loops(pool.planes, layouts_)),
-        at_gx_(access(planes_, 0, layouts_[0])),
-        at_x_(access(planes_, 1, layouts_[1])),
-        at_gy_(access(planes_, 3, layouts_[3])),
-        x_(kernel_.input(0)),
+      : PoolKernel(context, pool, "pool_grad"),
+        at_gy_(access(3)),
         gy_(kernel_.input(2)),
         gx_(kernel_.output(0)),
         block_rows_(tiles_of(pool.rows + pad_[0], stride_[0])),
@@ -65,7 +111,6 @@ class GpuPoolGradient {
   };
 
   ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
-  ScalarValue zero() { return b_.constant(0, dtype_); }
   DType place_dtype() const { return ws_[0] * ws_[1] < 256 ? DType::uint8 : DType::int32; }
 
   void fill_with_zeros() {
@@ -74,7 +119,7 @@ class GpuPoolGradient {
         [&](Index e) {
           const Index row = mod(floor_div(e, pool_.columns), pool_.rows), column = mod(e, pool_.columns);
           const Index plane = floor_div(e, pool_.rows * pool_.columns);
-          b_.store(gx_, at_gx_(split_index(plane, planes_.extents), row, column), zero());
+          b_.store(gx_, at_result_(split_index(plane, planes_.extents), row, column), zero());
         },
         vectorize);
   }
@@ -82,7 +127,7 @@ class GpuPoolGradient {
   /// The place of the maximum in window (i, j) of a plane, as row * columns + column.
   ScalarValue place_of_maximum(std::span<const Index> plane, Index i, Index j) {
     const Index row = i * Index(stride_[0]) - Index(pad_[0]), column = j * Index(stride_[1]) - Index(pad_[1]);
-    const ScalarValue nothing = first_of_fold(b_, true, dtype_);
+    const ScalarValue nothing = first_of_fold();
     ScalarValue extreme = nothing;
     // The first element that exists, should all be -inf.
     ScalarValue where =
@@ -92,7 +137,7 @@ class GpuPoolGradient {
         const Index at_row = row + Index(r), at_column = column + Index(c);
         const std::optional<ScalarValue> exists = exists_at(b_, at_row, pool_.rows, at_column, pool_.columns);
         const Index at = at_x_(plane, at_row, at_column);
-        const ScalarValue v = exists ? b_.load(x_, at, *exists, nothing) : b_.load(x_, at);
+        const ScalarValue v = b_.load(x_, at, exists, nothing);
         // Of equal ones the first; the first NaN beats every number. What does not exist beats nothing.
         const ScalarValue is_larger =
             both(b_, b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::le, v, extreme)),
@@ -108,8 +153,8 @@ class GpuPoolGradient {
   ScalarValue share_of(std::span<const Index> plane, Index i, Index j) {
     const std::optional<ScalarValue> exists = exists_at(b_, i, pool_.out_rows, j, pool_.out_columns);
     const Index at = at_gy_(plane, i, j);
-    const ScalarValue gy = exists ? b_.load(gy_, at, *exists, zero()) : b_.load(gy_, at);
-    return is_max_ ? gy : as_mean(b_, pool_, gy, nearest(i, pool_.out_rows), nearest(j, pool_.out_columns));
+    const ScalarValue gy = exists ? b_.load(gy_, at, exists, zero()) : b_.load(gy_, at);
+    return is_max_ ? gy : as_mean(gy, nearest(i, pool_.out_rows), nearest(j, pool_.out_columns));
   }
 
   /// The window that exists nearest to where one might.
@@ -146,12 +191,8 @@ class GpuPoolGradient {
         const Index row = q * Index(stride_[0]) + Index(r - pad_[0]);
         const Index column = p * Index(stride_[1]) + Index(c - pad_[1]);
         const ScalarValue sum = sums[static_cast<std::size_t>(r * stride_[1] + c)];
-        const Index at = at_gx_(plane, row, column);
-        if (const auto exists = exists_at(b_, row, pool_.rows, column, pool_.columns)) {
-          b_.store(gx_, at, sum, *exists);
-        } else {
-          b_.store(gx_, at, sum);
-        }
+        const Index at = at_result_(plane, row, column);
+        b_.store(gx_, at, sum, exists_at(b_, row, pool_.rows, column, pool_.columns));
       }
     }
   }
@@ -234,85 +275,16 @@ class GpuPoolGradient {
     });
   }
 
-  const LowerContext& context_;
-  const Pooling& pool_;
-  const Shape &ws_, &stride_, &pad_;
-  const bool is_max_;
-  const DType dtype_;
-  NodeKernel kernel_;
-  KernelBuilder& b_;
-  const std::vector<Layout> layouts_;
-  const IterationSpace planes_;
-  const PlaneAccess at_gx_, at_x_, at_gy_;
-  const Buffer x_, gy_, gx_;
+  const PlaneAccess at_gy_;
+  const Buffer gy_, gx_;
   const std::int64_t block_rows_, block_columns_;  // of a plane
   const std::int64_t above_, left_;  // rows and columns of windows that hold an element of a block
 };
 
 }  // namespace
 
-/// pool_2d: a thread has some windows below each other, and folds the rows that they share once.
 NodeCode lower_pool_on_gpu(const LowerContext& context, const Pooling& pool) {
-  constexpr std::int64_t most_windows = 4;
-  constexpr std::int64_t most_elements = 48;  // of memory that a thread waits for together
-  constexpr std::int64_t threads_per_multiprocessor = 2048;
-  const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
-  const ScalarOp fold = is_max ? ScalarOp::max : ScalarOp::add;
-  const DType dtype = compute_dtype(context.outputs[0].dtype);
-  NodeKernel kernel(context, "pool");
-  KernelBuilder& b = kernel.builder();
-  const std::vector<Layout> layouts{context.outputs[0], context.inputs[0]};
-  const IterationSpace planes = plane_loops(pool.planes, layouts);
-  const PlaneAccess at_output = access(planes, 0, layouts[0]);
-  const PlaneAccess at_input = access(planes, 1, layouts[1]);
-  const Buffer x = kernel.input(0);
-  const Buffer y = kernel.output(0);
-  const Shape &ws = pool.windows.ws, &stride = pool.windows.stride, &pad = pool.windows.pad;
-  const ScalarValue start = first_of_fold(b, is_max, dtype);
-  const std::int64_t out_columns = std::max<std::int64_t>(pool.out_columns, 1);
-  const std::int64_t outputs = planes.count() * pool.out_rows * pool.out_columns;
-
-  // Windows a thread: several where they share rows. Of others one, to whose element work behind it can join.
-  std::int64_t below = 1;
-  for (std::int64_t k = 2; k <= most_windows && ws[0] > stride[0]; ++k) {
-    const bool is_light = ((k - 1) * stride[0] + ws[0]) * ws[1] <= most_elements;
-    const bool are_enough = outputs / k >= threads_per_multiprocessor * context.gpu.multiprocessors;
-    if (pool.out_rows % k == 0 && is_light && are_enough) below = k;
-  }
-  const std::int64_t strips = std::max<std::int64_t>(pool.out_rows / below, 1);
-  b.parallel(
-      "e", outputs / below,
-      [&](Index e) {
-        const Index j = mod(e, out_columns), i = mod(floor_div(e, out_columns), strips) * Index(below);
-        const std::vector<Index> plane = split_index(floor_div(e, strips * out_columns), planes.extents);
-        std::vector<ScalarValue> values(static_cast<std::size_t>(below), start);
-        for (std::int64_t r = 0; r < (below - 1) * stride[0] + ws[0]; ++r) {
-          // The windows that the row belongs to.
-          const std::int64_t first = r < ws[0] ? 0 : (r - ws[0]) / stride[0] + 1;
-          const std::int64_t last = std::min(r / stride[0], below - 1);
-          if (first > last) continue;
-          const Index row = i * Index(stride[0]) + Index(r - pad[0]);
-          std::vector<ScalarValue> elements;
-          for (std::int64_t c = 0; c < ws[1]; ++c) {
-            const Index column = j * Index(stride[1]) + Index(c - pad[1]);
-            const std::optional<ScalarValue> exists = exists_at(b, row, pool.rows, column, pool.columns);
-            const Index at = at_input(plane, row, column);
-            elements.push_back(exists ? b.load(x, at, *exists, start) : b.load(x, at));
-          }
-          ScalarValue folded = elements[0];
-          for (std::size_t c = 1; c < elements.size(); ++c) folded = b.emit(fold, folded, elements[c]);
-          for (std::int64_t k = first; k <= last; ++k) {
-            ScalarValue& value = values[static_cast<std::size_t>(k)];
-            value = r == k * stride[0] ? folded : b.emit(fold, value, folded);
-          }
-        }
-        for (std::int64_t k = 0; k < below; ++k) {
-          const ScalarValue value = values[static_cast<std::size_t>(k)];
-          b.store(y, at_output(plane, i + Index(k), j), as_mean(b, pool, value, i + Index(k), j));
-        }
-      },
-      vectorize);
-  return kernel.finish();
+  return GpuPool(context, pool).lower();
 }
 
 NodeCode lower_pool_grad_on_gpu(const LowerContext& context, const Pooling& pool) {

@@ -52,23 +52,13 @@ struct SplitPlane {
 };
 
 /// pool_2d_grad, one plane after the other, in workspaces that stay in the first-level cache.
-class PoolGradient {
+class PoolGradient : PoolKernel {
  public:
   PoolGradient(const LowerContext& context, const Pooling& pool)
-      : context_(context),
-        pool_(pool),
+      : PoolKernel(context, pool, "pool_grad"),
         split_(pool),
-        is_max_(pool.windows.mode == PoolWindows::Mode::max),
-        dtype_(compute_dtype(context.outputs[0].dtype)),
-        kernel_(context, "pool_grad"),
-        b_(kernel_.builder()),
-        layouts_{context.outputs[0], context.inputs[0], context.inputs[1], context.inputs[2]},
-        planes_(plane_loops(pool.planes, layouts_)),
-        at_gx_(access(planes_, 0, layouts_[0])),
-        at_x_(access(planes_, 1, layouts_[1])),
-        at_y_(access(planes_, 2, layouts_[2])),
-        at_gy_(access(planes_, 3, layouts_[3])),
-        x_(kernel_.input(0)),
+        at_y_(access(2)),
+        at_gy_(access(3)),
         y_(kernel_.input(1)),
         gy_(kernel_.input(2)),
         gx_(kernel_.output(0)) {}
@@ -88,17 +78,16 @@ class PoolGradient {
   /// Whether rows of that operand move by transposes: contiguous, of the workspace's dtype.
   bool is_plain(std::size_t operand) const {
     const Layout& layout = layouts_[operand];
-    const std::int64_t stride = pool_.windows.stride[1];
-    return layout.strides.back() == 1 && layout.dtype == dtype_ && stride <= 16 &&
-           pool_.windows.pad[1] % stride == 0;
+    const std::int64_t stride = stride_[1];
+    return layout.strides.back() == 1 && layout.dtype == dtype_ && stride <= 16 && pad_[1] % stride == 0;
   }
 
   /// Moves a row of a plane, from `plane_row` on, into (or out of) a split row: `split_row` is the place of
   /// column 0 with padding counted, `phase_pitch` from one remainder of the column to the next.
   void move_row(Buffer tensor, Index plane_row, std::int64_t column_stride, bool plain, Buffer workspace,
                 Index split_row, std::int64_t phase_pitch, bool to_plane) {
-    const std::int64_t stride = pool_.windows.stride[1];
-    const std::int64_t pad = pool_.windows.pad[1];
+    const std::int64_t stride = stride_[1];
+    const std::int64_t pad = pad_[1];
     const auto one = [&](Index j) {
       const Index column = j + Index(pad);
       const Index in_split = split_row + mod(column, stride) * Index(phase_pitch) + floor_div(column, stride);
@@ -168,7 +157,7 @@ class PoolGradient {
       const auto windows = [&](Index i, std::int64_t count) {
         b_.loop("j", 0, count, vectorize, [&](Index j) {
           const ScalarValue gradient = b_.load(gy_, at_gy_(plane, i, 0) + j * Index(at_gy_.column_stride));
-          const ScalarValue share = is_max_ ? gradient : as_mean(b_, pool_, gradient, i, j);
+          const ScalarValue share = is_max_ ? gradient : as_mean(gradient, i, j);
           ScalarValue largest, taken;
           if (is_max_) largest = b_.load(y_, at_y_(plane, i, 0) + j * Index(at_y_.column_stride));
           each_place([&](std::int64_t r, std::int64_t c) {
@@ -181,7 +170,7 @@ class PoolGradient {
             const bool first = r + c == 0;
             const ScalarValue takes = first ? hit : both(b_, hit, b_.emit(ScalarOp::logical_not, taken));
             taken = first ? hit : b_.emit(ScalarOp::bit_or, taken, hit);
-            b_.store(elements, at, b_.emit(ScalarOp::select, takes, share, b_.constant(0, dtype_)));
+            b_.store(elements, at, b_.emit(ScalarOp::select, takes, share, zero()));
           });
         });
       };
@@ -191,7 +180,7 @@ class PoolGradient {
         b_.loop("i", 0, pool_.out_rows, [&](Index i) { windows(i, pool_.out_columns); });
       }
       b_.loop("i", 0, pool_.rows, [&](Index i) {
-        move_row(gx_, at_gx_(plane, i, 0), at_gx_.column_stride, plain_gx, elements,
+        move_row(gx_, at_result_(plane, i, 0), at_result_.column_stride, plain_gx, elements,
                  base + split_.row(pool_, i), split_.phase_pitch, true);
       });
     });
@@ -203,28 +192,25 @@ class PoolGradient {
   /// compute, and what one stage stored is in the cache when the next reads it across its vectors (a load
   /// that spans stores still under way waits for them).
   void overlapping_windows() {
-    const Shape& ws = pool_.windows.ws;
-    const Shape& stride = pool_.windows.stride;
-    const Shape& pad = pool_.windows.pad;
     const Notes notes(pool_);
     const Buffer elements = is_max_ ? workspace(dtype_, split_.size + Notes::lanes) : Buffer{};
     const Buffer places = is_max_ ? workspace(DType::int32, notes.size) : Buffer{};
     const Buffer shares = workspace(dtype_, notes.size);
-    const Buffer sums = workspace(dtype_, stride[0] * stride[1] * notes.phase_columns);
+    const Buffer sums = workspace(dtype_, stride_[0] * stride_[1] * notes.phase_columns);
     const bool plain_x = is_plain(1);
 
     b_.parallel("p", planes_.count(), [&](Index p) {
       const std::vector<Index> plane = split_index(p, planes_.extents);
       const Index element_base = b_.worker() * Index(split_.size + Notes::lanes);
       const Index note_base = b_.worker() * Index(notes.size);
-      const Index sum_base = b_.worker() * Index(stride[0] * stride[1] * notes.phase_columns);
+      const Index sum_base = b_.worker() * Index(stride_[0] * stride_[1] * notes.phase_columns);
       b_.loop("z", 0, notes.size, vectorize, [&](Index z) {
-        b_.store(shares, note_base + z, b_.constant(0, dtype_));
+        b_.store(shares, note_base + z, zero());
         if (is_max_) b_.store(places, note_base + z, b_.integer_constant(-1, DType::int32));
       });
       const auto split_rows = [&](Index first, std::int64_t count) {  // first: padding counted
         for (std::int64_t k = 0; k < count; ++k) {
-          const Index row = first + Index(k - pad[0]);
+          const Index row = first + Index(k - pad_[0]);
           const auto move = [&] {
             move_row(x_, at_x_(plane, row, 0), at_x_.column_stride, plain_x, elements,
                      element_base + split_.row(pool_, first + Index(k)), split_.phase_pitch, false);
@@ -236,7 +222,7 @@ class PoolGradient {
           }
         }
       };
-      const std::int64_t shared_rows = std::max<std::int64_t>(ws[0] - stride[0], 0);
+      const std::int64_t shared_rows = std::max<std::int64_t>(ws_[0] - stride_[0], 0);
       if (is_max_) split_rows(0, shared_rows);
       const ScalarValue has_nan = is_max_ ? any_nan(plane) : ScalarValue{};
       const auto stage = [&](Index row, std::int64_t rows, const auto& body) {
@@ -248,11 +234,10 @@ class PoolGradient {
         const Index q = i - Index(give_out_after);
         if (is_max_) {
           stage(t, pool_.out_rows, [&] {
-            prefetch_rows(b_, x_, layouts_[1].dtype, at_x_, plane, t * Index(stride[0]), stride[0],
-                          pool_.columns);
-            prefetch_rows(b_, y_, layouts_[2].dtype, at_y_, plane, t, 1, pool_.out_columns);
-            prefetch_rows(b_, gy_, layouts_[3].dtype, at_gy_, plane, t, 1, pool_.out_columns);
-            split_rows(t * Index(stride[0]) + Index(shared_rows), ws[0] - shared_rows);
+            prefetch_rows(x_, 1, plane, t * Index(stride_[0]), stride_[0], pool_.columns);
+            prefetch_rows(y_, 2, plane, t, 1, pool_.out_columns);
+            prefetch_rows(gy_, 3, plane, t, 1, pool_.out_columns);
+            split_rows(t * Index(stride_[0]) + Index(shared_rows), ws_[0] - shared_rows);
           });
         }
         stage(i, pool_.out_rows, [&] {
@@ -266,8 +251,7 @@ class PoolGradient {
           }
         });
         stage(q, bands, [&] {
-          prefetch_rows(b_, gx_, layouts_[0].dtype, at_gx_, plane, q * Index(stride[0]), stride[0],
-                        pool_.columns);
+          prefetch_rows(gx_, 0, plane, q * Index(stride_[0]), stride_[0], pool_.columns);
           give_out(notes, plane, q, note_base, places, shares, sum_base, sums);
         });
       });
@@ -310,32 +294,29 @@ class PoolGradient {
   /// wrote last cannot be read back before it reached the cache.
   void note_windows(const Notes& notes, std::span<const Index> plane, Index i, Index element_base,
                     Buffer elements, Index note_base, Buffer places, Buffer shares, bool may_be_nan) {
-    const Shape& ws = pool_.windows.ws;
-    const Shape& stride = pool_.windows.stride;
-    const Shape& pad = pool_.windows.pad;
-    const ScalarValue zero = b_.constant(0, dtype_);
+    const ScalarValue nothing = zero();
     const ScalarValue nowhere = b_.integer_constant(-1, DType::int32);
     b_.loop("j", 0, notes.window_columns, vectorize, [&](Index j) {
       const Index note = note_base + notes.at(i, j);
       const bool whole = pool_.out_columns == notes.window_columns;
       const ScalarValue exists = b_.compare(ScalarOp::lt, j, pool_.out_columns);
       const auto load = [&](Buffer buffer, Index at) {
-        return whole ? b_.load(buffer, at) : b_.load(buffer, at, exists, zero);
+        return whole ? b_.load(buffer, at) : b_.load(buffer, at, exists, nothing);
       };
       const ScalarValue gradient = load(gy_, at_gy_(plane, i, j));
-      const ScalarValue share = is_max_ ? gradient : as_mean(b_, pool_, gradient, i, j);
-      b_.store(shares, note, whole || is_max_ ? share : b_.emit(ScalarOp::select, exists, share, zero));
+      const ScalarValue share = is_max_ ? gradient : as_mean(gradient, i, j);
+      b_.store(shares, note, whole || is_max_ ? share : b_.emit(ScalarOp::select, exists, share, nothing));
       if (!is_max_) return;
       const ScalarValue largest = load(y_, at_y_(plane, i, j));
       ScalarValue place = nowhere;
-      for (std::int64_t k = ws[0] * ws[1]; k-- > 0;) {  // the first place is asked last and wins
-        const std::int64_t r = k / ws[1], c = k % ws[1];
+      for (std::int64_t k = ws_[0] * ws_[1]; k-- > 0;) {  // the first place is asked last and wins
+        const std::int64_t r = k / ws_[1], c = k % ws_[1];
         ScalarValue hit =
             is_extreme(b_.load(elements, element_base + split_.at(pool_, i, j, r, c)), largest, may_be_nan);
         if (pool_.clipped) {
-          hit = both(b_, hit,
-                     inside(b_, pool_, i * Index(stride[0]) + Index(r - pad[0]),
-                            j * Index(stride[1]) + Index(c - pad[1])));
+          hit = both(
+              b_, hit,
+              inside(i * Index(stride_[0]) + Index(r - pad_[0]), j * Index(stride_[1]) + Index(c - pad_[1])));
         }
         place = b_.emit(ScalarOp::select, hit, b_.integer_constant(k, DType::int32), place);
       }
@@ -346,22 +327,21 @@ class PoolGradient {
   /// The gradients of band q: the `stride` input rows that begin at that of window row q.
   void give_out(const Notes& notes, std::span<const Index> plane, Index q, Index note_base, Buffer places,
                 Buffer shares, Index sum_base, Buffer sums) {
-    const Shape& ws = pool_.windows.ws;
-    const Shape& stride = pool_.windows.stride;
-    const ScalarValue zero = b_.constant(0, dtype_);
+    const ScalarValue nothing = zero();
     // All rows of the band at once: each note is read once.
     b_.loop("m", 0, notes.phase_columns, vectorize, [&](Index m) {
-      std::vector<ScalarValue> sums_here(static_cast<std::size_t>(stride[0] * stride[1]), zero);
-      for (std::int64_t r = 0; r < ws[0]; ++r) {
-        for (std::int64_t c = 0; c < ws[1]; ++c) {
-          const Index note = note_base + notes.at(q - Index(r / stride[0]), m - Index(c / stride[1]));
+      std::vector<ScalarValue> sums_here(static_cast<std::size_t>(stride_[0] * stride_[1]), nothing);
+      for (std::int64_t r = 0; r < ws_[0]; ++r) {
+        for (std::int64_t c = 0; c < ws_[1]; ++c) {
+          const Index note = note_base + notes.at(q - Index(r / stride_[0]), m - Index(c / stride_[1]));
           ScalarValue share = b_.load(shares, note);
           if (is_max_) {
             const ScalarValue here = b_.emit(ScalarOp::eq, b_.load(places, note),
-                                             b_.integer_constant(r * ws[1] + c, DType::int32));
-            share = b_.emit(ScalarOp::select, here, share, zero);
+                                             b_.integer_constant(r * ws_[1] + c, DType::int32));
+            share = b_.emit(ScalarOp::select, here, share, nothing);
           }
-          ScalarValue& sum = sums_here[static_cast<std::size_t>(r % stride[0] * stride[1] + c % stride[1])];
+          ScalarValue& sum =
+              sums_here[static_cast<std::size_t>(r % stride_[0] * stride_[1] + c % stride_[1])];
           sum = b_.emit(ScalarOp::add, sum, share);
         }
       }
@@ -370,43 +350,34 @@ class PoolGradient {
                  sums_here[k]);
       }
     });
-    for (std::int64_t in_band = 0; in_band < stride[0]; ++in_band) {
-      const Index row = q * Index(stride[0]) + Index(in_band - pool_.windows.pad[0]);
+    for (std::int64_t in_band = 0; in_band < stride_[0]; ++in_band) {
+      const Index row = q * Index(stride_[0]) + Index(in_band - pad_[0]);
       b_.branch(row_exists(row), [&] {
-        move_row(gx_, at_gx_(plane, row, 0), at_gx_.column_stride, is_plain(0), sums,
-                 sum_base + Index(in_band * stride[1] * notes.phase_columns), notes.phase_columns, true);
+        move_row(gx_, at_result_(plane, row, 0), at_result_.column_stride, is_plain(0), sums,
+                 sum_base + Index(in_band * stride_[1] * notes.phase_columns), notes.phase_columns, true);
       });
     }
   }
 
   template <class Body>
   void each_place(const Body& body) const {
-    for (std::int64_t r = 0; r < pool_.windows.ws[0]; ++r) {
-      for (std::int64_t c = 0; c < pool_.windows.ws[1]; ++c) body(r, c);
+    for (std::int64_t r = 0; r < ws_[0]; ++r) {
+      for (std::int64_t c = 0; c < ws_[1]; ++c) body(r, c);
     }
   }
 
-  const LowerContext& context_;
-  const Pooling& pool_;
   const SplitPlane split_;
-  const bool is_max_;
-  const DType dtype_;
-  NodeKernel kernel_;
-  KernelBuilder& b_;
-  const std::vector<Layout> layouts_;
-  const IterationSpace planes_;
-  const PlaneAccess at_gx_, at_x_, at_y_, at_gy_;
-  const Buffer x_, y_, gy_, gx_;
+  const PlaneAccess at_y_, at_gy_;
+  const Buffer y_, gy_, gx_;
 };
 
 }  // namespace
 
 std::optional<NodeCode> lower_pool_grad(const LowerContext& context) {
   const Pooling pool(context.node, context.inputs[0].shape, context.inputs[1].shape);
-  const bool is_max = pool.windows.mode == PoolWindows::Mode::max;
-  if (is_max && !is_floating(context.outputs[0].dtype)) return std::nullopt;
-  if (context.is_gpu()) return lower_pool_grad_on_gpu(context, pool);
-  return PoolGradient(context, pool).lower();
+  if (pool.windows.mode == PoolWindows::Mode::max && !is_floating(context.outputs[0].dtype))
+    return std::nullopt;
+  return context.is_gpu() ? lower_pool_grad_on_gpu(context, pool) : PoolGradient(context, pool).lower();
 }
 
 }  // namespace croton

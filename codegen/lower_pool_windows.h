@@ -1,7 +1,8 @@
 #pragma once
 
-#include <limits>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "croton/codegen/lower_context.h"
 #include "croton/ops/pool.h"
@@ -43,65 +44,42 @@ struct PlaneAccess {
   }
 };
 
-inline PlaneAccess access(const IterationSpace& planes, std::size_t operand, const Layout& layout) {
-  const std::size_t rank = layout.shape.size();
-  return {planes, operand, layout.strides[rank - 2], layout.strides[rank - 1]};
-}
-
-inline IterationSpace plane_loops(const Shape& planes, std::span<const Layout> layouts) {
-  std::vector<Layout> outer;
-  for (const Layout& layout : layouts) {
-    const std::size_t rank = layout.shape.size() - 2;
-    outer.push_back({layout.dtype, Shape(std::span(layout.shape.begin(), rank)),
-                     Shape(std::span(layout.strides.begin(), rank))});
-  }
-  IterationSpace space = iterate(planes, outer);
-  space.simplify(/*reorder=*/false);
-  return space;
-}
+inline std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
 
 inline ScalarValue both(KernelBuilder& b, ScalarValue x, ScalarValue y) {
   return b.emit(ScalarOp::bit_and, x, y);
 }
 
-/// Whether element (row, column) of the input exists.
-inline ScalarValue inside(KernelBuilder& b, const Pooling& pool, Index row, Index column) {
-  const auto within = [&](Index at, std::int64_t extent) {
-    return both(b, b.compare(ScalarOp::ge, at, 0), b.compare(ScalarOp::lt, at, extent));
-  };
-  return both(b, within(row, pool.rows), within(column, pool.columns));
-}
+/// What lowerings of pooling and of its gradient have: both write one tensor, and read the images first.
+class PoolKernel {
+ protected:
+  PoolKernel(const LowerContext& context, const Pooling& pool, std::string name);
 
-/// The number of elements that a mean divides by, at output (i, j).
-inline ScalarValue divisor(KernelBuilder& b, const Pooling& pool, Index i, Index j, DType dtype) {
-  const auto count = [&](std::size_t axis, Index at, std::int64_t extent) {
-    const std::int64_t pad = pool.windows.pad[axis];
-    const bool counts_padding = pool.windows.mode == PoolWindows::Mode::average_inc_pad;
-    const Index begin = at * Index(pool.windows.stride[axis]) - Index(pad);
-    const Index end = begin + Index(pool.windows.ws[axis]);
-    return counts_padding ? min(end, extent + pad) - begin : min(end, extent) - max(begin, 0);
-  };
-  return b.value_of(count(0, i, pool.rows) * count(1, j, pool.columns), dtype);
-}
+  /// The result is operand 0, inputs stand behind it.
+  PlaneAccess access(std::size_t operand) const;
+  /// Whether element (row, column) of the images exists.
+  ScalarValue inside(Index row, Index column);
+  /// What a window's sum (or maximum) is at output (i, j).
+  ScalarValue as_mean(ScalarValue sum, Index i, Index j);
+  ScalarOp fold() const { return is_max_ ? ScalarOp::max : ScalarOp::add; }
+  ScalarValue first_of_fold();
+  ScalarValue zero() { return b_.constant(0, dtype_); }
+  /// Asks for rows of a plane, a few rows before they are used; past the last row, those of the next plane.
+  void prefetch_rows(Buffer tensor, std::size_t operand, std::span<const Index> plane, Index row,
+                     std::int64_t rows, std::int64_t columns);
 
-inline ScalarValue first_of_fold(KernelBuilder& b, bool is_max, DType dtype) {
-  return b.constant(is_max ? -std::numeric_limits<double>::infinity() : 0, dtype);
-}
-
-inline ScalarValue as_mean(KernelBuilder& b, const Pooling& pool, ScalarValue sum, Index i, Index j) {
-  if (pool.windows.mode == PoolWindows::Mode::max || pool.windows.mode == PoolWindows::Mode::sum) return sum;
-  if (!pool.clipped) {
-    return b.emit(ScalarOp::div, sum,
-                  b.constant(static_cast<double>(pool.windows.ws[0] * pool.windows.ws[1]), sum.dtype));
-  }
-  return b.emit(ScalarOp::div, sum, divisor(b, pool, i, j, sum.dtype));
-}
-
-inline std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
-
-/// Asks for rows of a plane, a few rows before they are used; past the last row, those of the next plane.
-void prefetch_rows(KernelBuilder& b, Buffer tensor, DType dtype, const PlaneAccess& at,
-                   std::span<const Index> plane, Index row, std::int64_t rows, std::int64_t columns);
+  const LowerContext& context_;
+  const Pooling& pool_;
+  const Shape &ws_, &stride_, &pad_;
+  const bool is_max_;
+  const DType dtype_;  // of what is computed
+  NodeKernel kernel_;
+  KernelBuilder& b_;
+  std::vector<Layout> layouts_;  // of the operands
+  const IterationSpace planes_;
+  const PlaneAccess at_result_, at_x_;
+  const Buffer x_;
+};
 
 /// pool_2d and pool_2d_grad on a GPU.
 NodeCode lower_pool_on_gpu(const LowerContext& context, const Pooling& pool);

@@ -190,7 +190,7 @@ class GpuProduct : ProductKernel {
     return is_even ? std::nullopt : std::optional(k_.compare(ScalarOp::lt, k, p_.k));
   }
   ScalarValue load_term(Buffer from, Index at, const std::optional<ScalarValue>& exists) {
-    return exists ? k_.load(from, at, *exists, zero()) : k_.load(from, at);
+    return exists ? k_.load(from, at, exists, zero()) : k_.load(from, at);
   }
   void store_or_finish(Buffer partial, std::int64_t chunks, Index chunk, Index i, Index j, ScalarValue sum) {
     if (chunks == 1) return finish(i, j, sum);
