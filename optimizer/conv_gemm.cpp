@@ -86,11 +86,17 @@ Support gemm_on_gpu(const ConvProblem& p) {
 constexpr std::int64_t least_favoured_channels = 32;
 constexpr std::int64_t least_favoured_depth = 128;
 constexpr std::int64_t least_favoured_positions = 8192;
-// And for few channels under large kernels: forward and for the filters' gradient 0.3 and 0.5 of its time for
-// 20 channels under 5 x 5, 0.5 and 0.75 for 32 (in TF32 0.4 and 0.6, 0.7 and 0.97); for the inputs' gradient
-// 1.0 to 1.9.
-constexpr std::int64_t least_channels_under_large_kernels = 16, most_channels_under_large_kernels = 63;
+// Under large kernels. Over images that leave tiles of transforms empty (12 x 12, 5 x 5): forward and for the
+// filters' gradient 0.4 of its time for 20 and 0.5 for 32 channels (in TF32 0.35 and 0.5); for 16 channels of
+// 28 x 28 1.9 of it. Of few channels, whatever the images: 0.45 for 3 channels under 11 x 11 with stride 4
+// (in TF32 0.3 and 0.5), 0.75 without stride.
 constexpr std::int64_t large_kernel = 25;
+constexpr std::int64_t least_channels_under_large_kernels = 16, most_channels_under_large_kernels = 63;
+constexpr std::int64_t most_small_image = 16;
+constexpr std::int64_t few_channels = 4;
+// Along three axes: 0.5 and 0.02 of its time for 3 channels, 0.6 and 0.04 for 8, 0.3 for 64 (forward and for
+// the filters' gradient, which is slow there); in TF32 0.25 to 0.65, but 1.5 for 64.
+constexpr std::int64_t many_channels_in_tf32 = 64;
 
 /// Float32 on a GPU, in the precisions that were measured.
 bool is_measured_arithmetic(const ConvProblem& p) {
@@ -99,27 +105,39 @@ bool is_measured_arithmetic(const ConvProblem& p) {
          (precision == Precision::ieee || precision == Precision::tf32);
 }
 
+bool has_large_kernel(const ConvProblem& p) { return p.kernel.count() >= large_kernel; }
+bool has_small_images(const ConvProblem& p) {
+  return std::ranges::all_of(p.image, [](std::int64_t n) { return n <= most_small_image; });
+}
+
 std::string gemm_favoured(const ConvProblem& p) {
-  if (!is_measured_arithmetic(p)) return {};
+  if (!is_measured_arithmetic(p) || gemm_on_gpu(p).kind != Support::Kind::accept ||
+      p.batch * p.out.count() < least_favoured_positions)
+    return {};
   const auto is_one = [](std::int64_t n) { return n == 1; };
   const bool has_stride = !std::ranges::all_of(p.stride, is_one);
   const bool has_dilation = !std::ranges::all_of(p.dilation, is_one);
-  const std::int64_t channels = p.channels / p.groups;
-  if (p.direction != ConvDirection::backward_inputs && channels >= least_channels_under_large_kernels &&
-      channels <= most_channels_under_large_kernels && p.filters / p.groups >= least_favoured_channels &&
-      p.kernel.count() >= large_kernel && p.batch * p.out.count() >= least_favoured_positions) {
-    return fmt::format("ahead of the library on a GPU: {} channels a group under a kernel of {} elements",
-                       channels, p.kernel.count());
+  const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
+  const bool is_precise = config().precision() == Precision::ieee;
+  if (p.rank == 3 && (is_precise || std::max(channels, filters) < many_channels_in_tf32))
+    return "ahead of the library on a GPU: it is slow along three axes";
+  if (p.direction != ConvDirection::backward_inputs && has_large_kernel(p) &&
+      filters >= least_favoured_channels) {
+    const bool has_channels = channels >= least_channels_under_large_kernels &&
+                              channels <= most_channels_under_large_kernels && has_small_images(p);
+    if (has_channels || channels <= few_channels) {
+      return fmt::format("ahead of the library on a GPU: {} channel{} a group under a kernel of {} elements",
+                         channels, channels == 1 ? "" : "s", p.kernel.count());
+    }
   }
-  const bool has_channels = std::min(p.channels, p.filters) / p.groups >= least_favoured_channels &&
-                            gpu_sides(p).depth >= least_favoured_depth &&
-                            p.batch * p.out.count() >= least_favoured_positions;
-  if (!has_channels || !(has_stride || has_dilation || p.kernel.count() == 1)) return {};
+  if (std::min(channels, filters) < least_favoured_channels || gpu_sides(p).depth < least_favoured_depth ||
+      !(has_stride || has_dilation || p.kernel.count() == 1))
+    return {};
   return fmt::format("ahead of the library on a GPU: with {} cuDNN has no transforms{}",
                      has_stride     ? "strides"
                      : has_dilation ? "dilation"
                                     : "kernels of one element",
-                     config().precision() == Precision::ieee ? ", and its float32 no tensor cores" : "");
+                     is_precise ? ", and its float32 no tensor cores" : "");
 }
 
 Support gemm_on_cpu(const ConvProblem& p) {
@@ -220,9 +238,11 @@ std::string folded_favoured(const ConvProblem& p) {
   const std::int64_t columns = channels * p.kernel.count();
   const bool is_small =
       columns >= least_columns && filters >= least_filters && columns * most_share <= filters;
-  const bool has_large_kernel = p.kernel.count() >= large_kernel && channels <= most_channels &&
-                                filters >= least_favoured_channels && p.batch * p.groups >= least_images;
-  if (!(is_small || has_large_kernel) || p.batch * p.out.count() < least_favoured_positions) return {};
+  const bool folds_in_blocks =
+      has_large_kernel(p) && filters >= least_favoured_channels &&
+      (channels <= few_channels || (channels <= most_channels && has_small_images(p))) &&
+      p.batch * p.groups >= least_images;
+  if (!(is_small || folds_in_blocks) || p.batch * p.out.count() < least_favoured_positions) return {};
   return fmt::format(
       "ahead of others on a GPU: {} products an element of the output's gradient, of {} filters", columns,
       filters);

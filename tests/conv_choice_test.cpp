@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "concrete_conv.h"
 #include "croton/graph/error.h"
 #include "croton/graph/function_graph.h"
 #include "croton/ops/conv_forms.h"
@@ -128,6 +129,33 @@ TEST_CASE("on a GPU generated products go before the library for few channels un
     p.batch = 32;  // fewer images than multiprocessors
     CHECK(chosen(p) == "dnn");
   }
+}
+
+TEST_CASE("on a GPU the default goes by kernels, channels and images as measured", "[optimizer][conv]") {
+  constexpr ConvDirection directions[] = {ConvDirection::forward, ConvDirection::backward_inputs,
+                                          ConvDirection::backward_weights};
+  const auto chosen_for = [&](const Shape& image, const Shape& filters, std::int64_t pad,
+                              std::int64_t stride) {
+    std::vector<std::string> names;
+    for (const ConvDirection d : directions) {
+      ConvProblem p = test::concrete_conv(d, image, filters, pad, stride).problem;
+      p.device = Device::cuda(0);
+      names.push_back(chosen(p));
+    }
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  const Names generated{"gemm", "gemm_folded", "gemm"}, library(3, "dnn"), products(3, "gemm");
+  // First layers of large kernels; the same over more channels, for which the library has transforms.
+  CHECK(chosen_for({128, 3, 67, 67}, {96, 3, 11, 11}, 2, 4) == generated);
+  CHECK(chosen_for({128, 3, 28, 28}, {64, 3, 5, 5}, 2, 1) == generated);
+  CHECK(chosen_for({128, 16, 28, 28}, {64, 16, 5, 5}, 2, 1) == library);
+  // Three axes.
+  CHECK(chosen_for({8, 8, 16, 16, 8}, {16, 8, 3, 3, 3}, 1, 1) == products);
+  CHECK(chosen_for({8, 64, 12, 12, 8}, {64, 64, 3, 3, 3}, 1, 1) == products);
+  const ConfigScope flags({{"precision", "tf32"}});
+  CHECK(chosen_for({8, 8, 16, 16, 8}, {16, 8, 3, 3, 3}, 1, 1) == products);
+  CHECK(chosen_for({8, 64, 12, 12, 8}, {64, 64, 3, 3, 3}, 1, 1) == library);
 }
 
 TEST_CASE("FAST_COMPILE makes no code for a convolution that a library computes", "[optimizer][conv]") {
