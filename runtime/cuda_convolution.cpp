@@ -203,6 +203,7 @@ class CudaConvolution final : public CudaLibraryStep {
   }
 
   std::size_t scratch_bytes() const override { return workspace_; }
+  bool is_exclusive() const override { return true; }
   std::string description() const override {
     return std::string("cuDNN ") + name_of_algorithm(direction_, algorithm_);
   }

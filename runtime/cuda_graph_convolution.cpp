@@ -101,6 +101,7 @@ class CudaGraphConvolution final : public CudaLibraryStep {
   }
 
   std::size_t scratch_bytes() const override { return workspace_; }
+  bool is_exclusive() const override { return true; }
   std::size_t alignment() const override { return 16; }
   std::string description() const override {
     return fmt::format("cuDNN graph, engine {} of heuristic {}", position_, source_);

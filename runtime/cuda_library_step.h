@@ -36,6 +36,8 @@ class CROTON_API CudaLibraryStep {
   virtual std::size_t alignment() const { return 1; }
   /// Bytes of scratch memory, whose contents do not matter between runs.
   virtual std::size_t scratch_bytes() const { return 0; }
+  /// Whether it must not run beside another such step of the device: the library may keep state.
+  virtual bool is_exclusive() const { return false; }
   /// What of a product generated code has to do behind the step, in place: nothing, its activation, or first
   /// to add its row (lower_product_rest).
   enum class Rest : std::uint8_t { nothing, activation, row_and_activation };

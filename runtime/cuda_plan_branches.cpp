@@ -1,6 +1,7 @@
 // Steps on a device that may run side by side in a recorded graph, and what memory they need then.
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 #include "croton/graph/flags.h"
@@ -21,7 +22,6 @@ bool PlanBuilder::writes(const CudaStep& step, std::size_t pointer) const {
 void PlanBuilder::find_branches() {
   if (request_.profile || config().gpu_sync() || !config().gpu_graphs()) return;  // nothing is recorded
   const CudaDevice* device = nullptr;
-  std::vector<CudaBranches::Access> accesses;
   for (std::size_t at = 0; at < drafts_.size(); ++at) {
     const auto* step = dynamic_cast<const CudaStep*>(drafts_[at].step.get());
     if (step == nullptr) {
@@ -30,18 +30,42 @@ void PlanBuilder::find_branches() {
       continue;
     }
     if (std::exchange(device, &step->device()) != &step->device()) stretches_.emplace_back();
-    accesses.clear();
+    std::vector<CudaBranches::Access> accesses;
     for (std::size_t i = 0; i < drafts_[at].pointers.size(); ++i) {
       if (drafts_[at].pointers[i].root < 0) continue;
       const std::vector<BufferPlace> place = buffer_places(std::span(&drafts_[at].pointers[i], 1));
       accesses.push_back({place[0].block, writes(*step, i)});
     }
     stretches_.back().drafts.push_back(at);
-    stretches_.back().branches.add(accesses);
+    stretches_.back().accesses.push_back(std::move(accesses));
   }
   std::erase_if(stretches_, [](const StretchBranches& stretch) {
     return stretch.drafts.size() < CudaReplay::least_steps_of_branches;
   });
+}
+
+/// What two steps must not use at once beside memory of the plan: null, or something that stands for it. A
+/// kernel counts its blocks in variables of its own, which every step with this kernel shares; a library may
+/// keep what it likes behind its handle.
+const void* PlanBuilder::exclusive_use(const CudaStep& step) {
+  if (const auto* kernel = dynamic_cast<const CudaKernelStep*>(&step)) return kernel->kernel.get();
+  const auto* call = dynamic_cast<const CudaLibraryCallStep*>(&step);
+  return call != nullptr && call->is_exclusive() ? &step.device() : nullptr;
+}
+
+/// Behind compiling: the kernels are known.
+void PlanBuilder::connect_branches() {
+  std::unordered_map<const void*, std::int32_t> numbers;  // below those of memory
+  for (StretchBranches& stretch : stretches_) {
+    for (std::size_t i = 0; i < stretch.drafts.size(); ++i) {
+      const auto& step = static_cast<const CudaStep&>(*drafts_[stretch.drafts[i]].step);
+      if (const void* exclusive = exclusive_use(step)) {
+        const auto next = -1 - static_cast<std::int32_t>(numbers.size());
+        stretch.accesses[i].push_back({numbers.try_emplace(exclusive, next).first->second, true});
+      }
+      stretch.branches.add(stretch.accesses[i]);
+    }
+  }
 }
 
 /// Side by side where that takes little more memory: what steps of one branch have done with is not given to
@@ -55,10 +79,12 @@ void PlanBuilder::place_in_device_arenas() {
   };
   const std::size_t one_by_one = place();
   if (stretches_.empty()) return;
+  connect_branches();
   std::vector<std::size_t> last_steps;
   for (const Root& root : roots_) last_steps.push_back(root.last_step);
-  for (const auto& [drafts, branches] : stretches_) {
+  for (const auto& [drafts, accesses, branches] : stretches_) {
     for (const auto& [block, last] : branches.last_steps()) {
+      if (block < 0) continue;
       std::size_t& step = roots_[static_cast<std::size_t>(block)].last_step;
       step = std::max(step, drafts[last]);
     }
@@ -68,7 +94,7 @@ void PlanBuilder::place_in_device_arenas() {
     place();
     return;
   }
-  for (const auto& [drafts, branches] : stretches_) {
+  for (const auto& [drafts, accesses, branches] : stretches_) {
     for (std::size_t i = 1; i < drafts.size(); ++i)
       static_cast<CudaStep&>(*drafts_[drafts[i]].step).waits_for = branches.waits_for(i);
   }

@@ -74,6 +74,7 @@ class CudaLibraryCallStep final : public CudaStep {
     call_->run(pointers, device().stream());
   }
   bool is_exchangeable() const override { return false; }
+  bool is_exclusive() const { return call_->is_exclusive(); }
   std::string kind() const override { return call_->description(); }
 
  private:

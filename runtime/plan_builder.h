@@ -140,6 +140,8 @@ class PlanBuilder {
   std::vector<BufferPlace> buffer_places(std::span<const Pointer> pointers) const;
   bool writes(const CudaStep& step, std::size_t pointer) const;
   void find_branches();
+  static const void* exclusive_use(const CudaStep& step);
+  void connect_branches();
   void place_in_device_arenas();
   void compile_device_kernels();
   void* constant_address(const Root& root) const;
@@ -186,6 +188,7 @@ class PlanBuilder {
   std::map<CudaDevice*, CudaPlan::Arena> device_arenas_;
   struct StretchBranches {
     std::vector<std::size_t> drafts;
+    std::vector<std::vector<CudaBranches::Access>> accesses;  // of their steps
     CudaBranches branches;
   };
   std::vector<StretchBranches> stretches_;

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "croton/croton.h"
+#include "croton/ops/evaluate.h"
 #include "croton/runtime/cuda_device.h"
 #include "croton/runtime/cuda_memory.h"
 #include "croton/runtime/device_choice.h"
@@ -205,6 +206,28 @@ TEST_CASE("what does not wait for each other runs side by side, over checks that
   CHECK_THAT(plan, Contains(" behind ") && Contains("known to be good"));
   // From the second call on the labels are known: one graph over all.
   CHECK(fake_calls("cuGraphLaunch") <= launches + 5);
+}
+
+TEST_CASE("steps of one kernel run one behind the other", "[.fake_cuda][runtime][cuda][branches]") {
+  // Products whose sums are cut into parts: the blocks of a kernel count themselves.
+  std::vector<Variable> inputs, products;
+  for (int i = 0; i < 9; ++i) {
+    inputs.push_back(tensor(DType::float32, {unknown, unknown}, "a" + std::to_string(i)));
+    products.push_back(dot(inputs[static_cast<std::size_t>(i)].T(), inputs[static_cast<std::size_t>(i)] + 1));
+  }
+  const OnFakeDevice fake;
+  const Function f = function({inputs.begin(), inputs.end()}, products);
+  std::vector<Tensor> values;
+  for (int i = 0; i < 9; ++i) values.push_back(ramp({400, 30}, 1e-4));
+  for (int call = 0; call < 3; ++call) {
+    const Outputs got = f.call_all(values);
+    for (std::size_t i = 0; i < products.size(); ++i) {
+      const Tensor wanted = evaluate(products[i], {{inputs[i], values[i]}});
+      CHECK(allclose(got[i].to_host(), wanted, 1e-4, 1e-4));
+    }
+  }
+  // What the next product takes is computed beside the one before, the product itself is not.
+  CHECK_THAT(f.plan_text(), Contains(" behind 11\n") && Contains(" behind 12, 13\n"));
 }
 
 TEST_CASE("constants behind a convolution in another layout stay on the host",
