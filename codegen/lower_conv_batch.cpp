@@ -387,10 +387,9 @@ double batch_lanes_cycles(const Correlation& c, const ConvTuning& tuning) {
   double rows = 0;
   for (const AxisPhase& p : c.rows.phases) rows += static_cast<double>(p.count * p.taps);
   const auto blocks = static_cast<double>((c.batch + lanes - 1) / lanes);
-  // Moving images in and results out: about a cycle an element of a vector.
   const auto moved = static_cast<double>(c.source_image() + c.result_image());
-  return blocks *
-         (static_cast<double>(c.groups * c.sources) * rows * choose_tile(c, tuning).cycles + 2 * moved);
+  return blocks * (static_cast<double>(c.groups * c.sources) * rows * choose_tile(c, tuning).cycles +
+                   batch_move_cycles * moved);
 }
 
 NodeCode lower_conv_batch_lanes(const LowerContext& context, const Correlation& correlation,

@@ -215,7 +215,8 @@ void for_each_run(const Correlation& c, const F& f) {
 }
 
 double cycles_of(const Correlation& c, const ConvTile& tile) {
-  double cycles = 0;
+  double cycles =
+      flat_axis(c.columns).planes == 1 ? 0 : strided_element_cycles * static_cast<double>(c.source_image());
   for_each_run(c, [&](std::int64_t run, std::int64_t taps) {
     // Moving the results of a tile costs about as much as three taps.
     cycles += static_cast<double>(c.groups) * static_cast<double>(c.sources * taps + 3) *

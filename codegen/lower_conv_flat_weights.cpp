@@ -295,13 +295,12 @@ double weights_flat_lanes_cycles(const ConvProblem& p, const ConvTuning& tuning)
   const auto vectors = static_cast<double>((p.out.count() + lanes - 1) / lanes);
   const auto blocks = static_cast<double>(channels) / static_cast<double>(channel_block(p));
   const double products = static_cast<double>(p.groups) * blocks * choose_weight_tiles(p, tuning).cycles;
-  // Measured on Zen 4: sums come from a cache and go back for each image; elements that are a stride apart
-  // are fetched one by one.
-  constexpr double sum = 6, vector_moved = 2, element_moved = 2;
+  // Measured on Zen 4; sums come from a cache and go back for each image.
+  constexpr double sum = 6, vector_moved = 2;
   const auto sums = static_cast<double>(p.filter_shape().count());
   const auto rows = static_cast<double>(p.channels * p.kernel[1] * p.image[0]);
   const double row = p.stride[1] == 1 ? vector_moved * static_cast<double>((p.out[1] + lanes - 1) / lanes)
-                                      : element_moved * static_cast<double>(p.out[1]);
+                                      : strided_element_cycles * static_cast<double>(p.out[1]);
   return static_cast<double>(p.batch) * (vectors * products + sum * sums + row * rows);
 }
 

@@ -322,10 +322,8 @@ class WeightGradient {
 double weights_batch_lanes_cycles(const ConvProblem& p) {
   const std::int64_t lanes = conv_lanes(p.dtype);
   const auto blocks = static_cast<double>((p.batch + lanes - 1) / lanes);
-  // What an element of a vector costs to fetch and move, measured on Zen 4.
-  constexpr double move = 9;
   const auto moved = static_cast<double>(p.channels * p.image.count() + p.filters * p.out.count());
-  return blocks * (static_cast<double>(p.filter_shape().count() * p.out.count()) + move * moved);
+  return blocks * (static_cast<double>(p.filter_shape().count() * p.out.count()) + batch_move_cycles * moved);
 }
 
 NodeCode lower_conv_weights_batch_lanes(const LowerContext& context, const ConvProblem& problem,
