@@ -146,10 +146,14 @@ class CudaConvolution final : public CudaLibraryStep {
                              [](std::size_t a, int b) { return a * static_cast<std::size_t>(b); });
     };
     const std::size_t image = bytes_of(p.image), filters = bytes_of(p.filters), output = bytes_of(p.output);
-    const std::vector<CudnnAlgorithm> candidates =
+    std::vector<CudnnAlgorithm> candidates =
         usable(request.workspace.value_or(most_conv_workspace(image + filters + output)));
     if (const std::optional<int> named = cudnn_algorithm_number(direction_, request.algorithm))
       return use_named(*named, candidates, request);
+    // Winograd's filtering of 5 x 5 kernels rounds to three digits.
+    const std::optional<int> filtering = cudnn_algorithm_number(direction_, "winograd_non_fused");
+    std::erase_if(candidates,
+                  [&](const CudnnAlgorithm& a) { return a.algorithm == filtering && p.filters[2] != 3; });
     if (candidates.empty()) return false;
     if (request.is_once() && use_chosen_once(device, p, type, request, candidates)) return true;
     CudnnAlgorithm best = candidates.front();
