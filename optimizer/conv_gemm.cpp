@@ -233,7 +233,8 @@ std::string folded_favoured(const ConvProblem& p) {
   // Both sides of the product fill tensor cores.
   constexpr std::int64_t least_columns = 24, least_filters = 64, most_share = 4;
   // Every multiprocessor has an image.
-  constexpr std::int64_t least_images = 100, most_channels = 32;
+  constexpr std::int64_t least_images = 100;
+  const std::int64_t most_channels = config().precision() == Precision::tf32 ? 32 : 24;
   const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
   const std::int64_t columns = channels * p.kernel.count();
   const bool is_small =
