@@ -30,8 +30,6 @@ constexpr std::int64_t shortest_split = 4;  // tiles of depth
 constexpr std::int64_t most_splits = 128;
 constexpr std::size_t most_units = 24;  // of a warp: four registers of sums each
 
-std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 struct Costs {
   double products = 0;   // mma of 16 x 8 x 16, or instructions of a 16 x 8 x 1 for fused multiply-add
   double splitting = 0;  // instructions for an element of the gathered operand

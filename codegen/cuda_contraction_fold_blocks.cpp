@@ -22,8 +22,6 @@ constexpr std::int64_t rows_of_warps = 64;  // of four that multiply together
 constexpr std::int64_t least_columns = 64;
 constexpr std::int64_t most_shared_bytes = 227 * 1024;  // of a block
 
-std::int64_t parts_of(std::int64_t n, std::int64_t part) { return (n + part - 1) / part; }
-
 /// What follows from a tile of outputs. `kept`: inputs along the first axis that a tile reaches; `shared`:
 /// those of them that the outputs behind the tile reach, too.
 struct FoldBlockCut {
@@ -38,8 +36,8 @@ struct FoldBlockCut {
     const std::int64_t reach = (first.taps - 1) * first.dilation + 1;
     kept = (b.outputs.front() - 1) * first.stride + reach;
     shared = std::max<std::int64_t>(0, reach - first.stride);
-    const std::int64_t bands = parts_of(first.outputs, b.outputs.front());
-    of_share = (b.images > 1 ? bands : parts_of(bands, b.shares)) * b.outputs.front();
+    const std::int64_t bands = quotient_up(first.outputs, b.outputs.front());
+    of_share = (b.images > 1 ? bands : quotient_up(bands, b.shares)) * b.outputs.front();
     columns = b.channels * fold.product_of(&Axis::taps);
   }
   /// Neighbouring columns of a lane's sums, and eight rows, are in different banks.
@@ -57,7 +55,7 @@ std::vector<std::int64_t> tile_outputs(const ContractionFold& fold, std::int64_t
   for (std::size_t axis = fold.axes.size(); axis-- > 0; most /= outputs[axis]) {
     const std::int64_t extent = fold.axes[axis].outputs;
     if (extent > most) {
-      outputs[axis] = axis == 0 ? most : parts_of(extent, parts_of(extent, most));
+      outputs[axis] = axis == 0 ? most : quotient_up(extent, quotient_up(extent, most));
       break;
     }
     outputs[axis] = extent;
@@ -105,7 +103,7 @@ std::optional<CudaContraction> with_blocks(const CudaContraction& c, std::int64_
                        tile_outputs(c.fold, most_rows)};
     cut.tile.warps_rows = 4 * shares;
     const FoldBlockCut f = cut_of_blocks(cut);
-    if (images == 1 && parts_of(outputs, f.of_share) != shares) continue;
+    if (images == 1 && quotient_up(outputs, f.of_share) != shares) continue;
     if (images == 1 && shares > 1 && f.of_share * stride < f.shared) continue;
     if (threads_of_share * shares * registers_of_folding(cut) <= all_registers &&
         fold_block_bytes(cut) <= most_shared_bytes)
@@ -150,7 +148,7 @@ bool fold_in_blocks(CudaContraction& c, const GpuTraits& gpu) {
 std::int64_t fold_block_pitch(const CudaContraction& c) { return cut_of_blocks(c).pitch(); }
 
 std::int64_t fold_blocks(const CudaContraction& c) {
-  return parts_of(c.fold.images, c.fold.blocks.images) * c.batch * c.parts.front().columns.front();
+  return quotient_up(c.fold.images, c.fold.blocks.images) * c.batch * c.parts.front().columns.front();
 }
 
 std::int64_t fold_block_bytes(const CudaContraction& c) {

@@ -12,7 +12,8 @@ using LoopExtents = std::vector<std::int64_t>;
 
 /// All indices of some loops.
 std::int64_t index_count(const LoopExtents& extents);
-inline std::int64_t up_to_multiple(std::int64_t n, std::int64_t of) { return (n + of - 1) / of * of; }
+inline std::int64_t quotient_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+inline std::int64_t up_to_multiple(std::int64_t n, std::int64_t of) { return quotient_up(n, of) * of; }
 
 /// How one part of a contraction is cut. Counts of indices, of tiles, of the 32-bit words that the packed
 /// operand takes, and of the threads that pack it.

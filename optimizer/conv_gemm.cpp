@@ -114,9 +114,8 @@ std::string gemm_favoured(const ConvProblem& p) {
   if (!is_measured_arithmetic(p) || gemm_on_gpu(p).kind != Support::Kind::accept ||
       p.batch * p.out.count() < least_favoured_positions)
     return {};
-  const auto is_one = [](std::int64_t n) { return n == 1; };
-  const bool has_stride = !std::ranges::all_of(p.stride, is_one);
-  const bool has_dilation = !std::ranges::all_of(p.dilation, is_one);
+  const bool has_stride = p.has_strides();
+  const bool has_dilation = !std::ranges::all_of(p.dilation, [](std::int64_t n) { return n == 1; });
   const std::int64_t channels = p.channels / p.groups, filters = p.filters / p.groups;
   const bool is_precise = config().precision() == Precision::ieee;
   if (p.rank == 3 && (is_precise || std::max(channels, filters) < many_channels_in_tf32))

@@ -49,7 +49,7 @@ void CudaReplay::run(void** slots) {
 
 /// What comes next in the captured stream waits for the steps that this one waits for, and for nothing else.
 void CudaReplay::continue_behind(const CudaStep& step, std::span<const std::vector<CUgraphNode>> ends) const {
-  if (step.waits_for == std::vector<std::uint32_t>{1}) return;
+  if (step.waits_for_previous()) return;
   std::vector<CUgraphNode> nodes;
   for (const std::uint32_t before : step.waits_for) {
     if (before > ends.size()) continue;  // what ran before the graph

@@ -36,6 +36,7 @@ class CudaStep : public Step {
 
   /// How many steps on devices before it those are that it waits for in a recorded graph.
   std::vector<std::uint32_t> waits_for{1};
+  bool waits_for_previous() const { return waits_for.size() == 1 && waits_for.front() == 1; }
 
  protected:
   /// The node that the last call of the driver added to the captured graph.

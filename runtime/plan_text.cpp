@@ -35,7 +35,7 @@ std::string_view word(Plan::SlotUse::Kind kind) {
 std::string behind(std::span<const std::unique_ptr<Step>> steps, std::size_t position) {
   const auto as_device_step = [&](std::size_t at) { return dynamic_cast<const CudaStep*>(steps[at].get()); };
   const CudaStep* const step = as_device_step(position);
-  if (step == nullptr || step->waits_for == std::vector<std::uint32_t>{1}) return {};
+  if (step == nullptr || step->waits_for_previous()) return {};
   std::string text;
   for (std::uint32_t before : step->waits_for) {
     std::size_t at = position;
