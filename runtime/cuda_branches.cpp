@@ -96,4 +96,26 @@ std::vector<std::pair<std::int32_t, std::size_t>> CudaBranches::last_steps() con
   return last;
 }
 
+std::vector<bool> CudaBranches::longest_way(std::span<const double> costs) const {
+  const std::size_t count = direct_.size();
+  std::vector<double> begin(count), rest(count);  // from the first on; to the end of the last
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const std::uint32_t before : direct_[i]) {
+      if (before != 0) begin[i] = std::max(begin[i], begin[before - 1] + costs[before - 1]);
+    }
+  }
+  double whole = 0;
+  for (std::size_t i = count; i-- > 0;) {
+    rest[i] += costs[i];
+    whole = std::max(whole, rest[i]);
+    for (const std::uint32_t before : direct_[i]) {
+      if (before != 0) rest[before - 1] = std::max(rest[before - 1], rest[i]);
+    }
+  }
+  constexpr double roundoff = 1e-9;
+  std::vector<bool> is_on_it(count);
+  for (std::size_t i = 0; i < count; ++i) is_on_it[i] = begin[i] + rest[i] >= whole * (1 - roundoff);
+  return is_on_it;
+}
+
 }  // namespace croton

@@ -29,6 +29,9 @@ class CudaBranches {
   /// The first step, from the last one on that touches a block, behind which all steps wait for all that
   /// touch it: other values may lie there from then on.
   std::vector<std::pair<std::int32_t, std::size_t>> last_steps() const;
+  /// Whether each step lies on a longest way through all of them, which none of them can be finished before.
+  /// `costs`: of the steps, in any unit.
+  std::vector<bool> longest_way(std::span<const double> costs) const;
 
  private:
   /// For each branch one of its steps, counted from 1 in the order of all; 0: none.

@@ -54,6 +54,12 @@ struct CudaMemcpy3d {
   std::size_t width, height, depth;
 };
 
+/// CUkernelNodeAttrValue.
+union CudaNodeAttribute {
+  char bytes[64];
+  int priority;
+};
+
 /// A row each: C(function, symbol in the library, parameters).
 #define CROTON_CUDA_FUNCTIONS(C)                                                                            \
   C(cuInit, "cuInit", (unsigned flags))                                                                     \
@@ -87,6 +93,7 @@ struct CudaMemcpy3d {
      CUstream stream))                                                                                      \
   C(cuMemsetD8Async, "cuMemsetD8Async",                                                                     \
     (CUdeviceptr to, unsigned char value, std::size_t bytes, CUstream stream))                              \
+  C(cuCtxGetStreamPriorityRange, "cuCtxGetStreamPriorityRange", (int* least, int* greatest))                \
   C(cuStreamCreate, "cuStreamCreate", (CUstream * stream, unsigned flags))                                  \
   C(cuStreamSynchronize, "cuStreamSynchronize", (CUstream stream))                                          \
   C(cuStreamWaitEvent, "cuStreamWaitEvent", (CUstream stream, CUevent event, unsigned flags))               \
@@ -120,6 +127,8 @@ struct CudaMemcpy3d {
     (CUgraphExec executable, CUgraphNode node, const CudaKernelNodeParams* parameters))                     \
   C(cuGraphExecMemcpyNodeSetParams, "cuGraphExecMemcpyNodeSetParams",                                       \
     (CUgraphExec executable, CUgraphNode node, const CudaMemcpy3d* parameters, CUcontext context))          \
+  C(cuGraphKernelNodeSetAttribute, "cuGraphKernelNodeSetAttribute",                                         \
+    (CUgraphNode node, int attribute, const CudaNodeAttribute* value))                                      \
   C(cuGraphExecDestroy, "cuGraphExecDestroy", (CUgraphExec executable))                                     \
   C(cuGraphDestroy, "cuGraphDestroy", (CUgraph graph))
 

@@ -60,12 +60,23 @@ void CudaReplay::continue_behind(const CudaStep& step, std::span<const std::vect
   CROTON_CUDA(cuStreamUpdateCaptureDependencies, (device_.stream(), nodes.data(), nodes.size(), instead));
 }
 
+/// The multiprocessors start these before others that are ready. For what is no kernel it means nothing.
+void CudaReplay::give_precedence(std::span<const CUgraphNode> nodes) const {
+  int least = 0;
+  CudaNodeAttribute attribute{};
+  CROTON_CUDA(cuCtxGetStreamPriorityRange, (&least, &attribute.priority));
+  constexpr int priority = 8;
+  for (const CUgraphNode node : nodes)
+    (void)cuda_driver().cuGraphKernelNodeSetAttribute(node, priority, &attribute);
+}
+
 /// Null, with a reason, where the driver does not take it.
 std::unique_ptr<CudaReplay::Recorded> CudaReplay::record(void** slots) {
   constexpr int relaxed = 2;  // other threads may call what they like
   auto fresh = std::make_unique<Recorded>();
   CROTON_CUDA(cuStreamBeginCapture, (device_.stream(), relaxed));
   std::string problem;
+  std::vector<CUgraphNode> preferred;
   try {
     std::vector<std::vector<CUgraphNode>> ends;  // of the steps
     for (const CudaStep* step : steps_) {
@@ -75,6 +86,10 @@ std::unique_ptr<CudaReplay::Recorded> CudaReplay::record(void** slots) {
       fresh->of_step.push_back({first, fresh->nodes.size() - first});
       const std::span<const CUgraphNode> end = captured_end(device_.stream());
       ends.emplace_back(end.begin(), end.end());
+      if (!step->goes_first) continue;
+      preferred.insert(preferred.end(), fresh->nodes.begin() + static_cast<std::ptrdiff_t>(first),
+                       fresh->nodes.end());
+      preferred.insert(preferred.end(), end.begin(), end.end());
     }
   } catch (const Error& error) {
     problem = error.what();
@@ -82,7 +97,9 @@ std::unique_ptr<CudaReplay::Recorded> CudaReplay::record(void** slots) {
   const CUresult ended = cuda_driver().cuStreamEndCapture(device_.stream(), &fresh->graph);
   if (problem.empty() && ended != 0) problem = fmt::format("cuStreamEndCapture gave error {}", ended);
   if (problem.empty()) {
-    const CUresult made = cuda_driver().cuGraphInstantiate(&fresh->executable, fresh->graph, 0);
+    give_precedence(preferred);
+    constexpr unsigned long long with_priorities = 8;
+    const CUresult made = cuda_driver().cuGraphInstantiate(&fresh->executable, fresh->graph, with_priorities);
     if (made != 0) {
       fresh->executable = nullptr;
       problem = fmt::format("cuGraphInstantiateWithFlags gave error {}", made);

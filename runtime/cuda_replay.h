@@ -49,6 +49,7 @@ class CudaReplay {
     std::vector<Nodes> of_step;
   };
   std::unique_ptr<Recorded> record(void** slots);
+  void give_precedence(std::span<const CUgraphNode> nodes) const;
   void continue_behind(const CudaStep& step, std::span<const std::vector<CUgraphNode>> ends) const;
   bool fit(Recorded& recorded, void** slots) const;
 

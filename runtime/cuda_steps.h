@@ -36,6 +36,8 @@ class CudaStep : public Step {
 
   /// How many steps on devices before it those are that it waits for in a recorded graph.
   std::vector<std::uint32_t> waits_for{1};
+  /// In a recorded graph its blocks are started before those of what runs beside it.
+  bool goes_first = false;
   bool waits_for_previous() const { return waits_for.size() == 1 && waits_for.front() == 1; }
 
  protected:

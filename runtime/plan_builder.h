@@ -142,6 +142,7 @@ class PlanBuilder {
   void find_branches();
   static const void* exclusive_use(const CudaStep& step);
   void connect_branches();
+  std::vector<double> estimated_step_costs() const;
   void place_in_device_arenas();
   void compile_device_kernels();
   void* constant_address(const Root& root) const;

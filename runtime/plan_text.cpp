@@ -31,18 +31,21 @@ std::string_view word(Plan::SlotUse::Kind kind) {
   return "result";
 }
 
-/// The steps that a step waits for, where that is not the one before.
+/// The steps that a step waits for, where that is not the one before; whether it goes before what runs
+/// beside.
 std::string behind(std::span<const std::unique_ptr<Step>> steps, std::size_t position) {
   const auto as_device_step = [&](std::size_t at) { return dynamic_cast<const CudaStep*>(steps[at].get()); };
   const CudaStep* const step = as_device_step(position);
-  if (step == nullptr || step->waits_for_previous()) return {};
+  if (step == nullptr) return {};
+  const std::string first = step->goes_first ? ", first" : "";
+  if (step->waits_for_previous()) return first;
   std::string text;
   for (std::uint32_t before : step->waits_for) {
     std::size_t at = position;
     while (before > 0) before -= as_device_step(--at) != nullptr;
     text += fmt::format("{} {}", text.empty() ? " behind" : ",", at);
   }
-  return text.empty() ? " behind none" : text;
+  return (text.empty() ? " behind none" : text) + first;
 }
 
 }  // namespace

@@ -57,6 +57,20 @@ TEST_CASE("memory of a chain is free behind its last user", "[runtime][cuda][bra
   for (std::size_t i = 1; i < 10; ++i) CHECK(branches.waits_for(i) == std::vector<std::uint32_t>{1});
 }
 
+TEST_CASE("the longest way is the one that costs most", "[runtime][cuda][branches]") {
+  // 0 -> 1 -> 3 -> 4 and 0 -> 2 -> 4.
+  const CudaBranches branches = branches_of({{{0, is_written}},
+                                             {{0, is_read}, {1, is_written}},
+                                             {{0, is_read}, {2, is_written}},
+                                             {{1, is_read}, {3, is_written}},
+                                             {{2, is_read}, {3, is_read}, {4, is_written}}});
+  using Flags = std::vector<bool>;
+  CHECK(branches.longest_way(std::vector<double>{1, 2, 3, 2, 1}) == Flags{true, true, false, true, true});
+  CHECK(branches.longest_way(std::vector<double>{1, 2, 5, 2, 1}) == Flags{true, false, true, false, true});
+  CHECK(branches.longest_way(std::vector<double>{1, 2, 4, 2, 1}) == Flags{true, true, true, true, true});
+  CHECK(branches_of({}).longest_way({}).empty());
+}
+
 TEST_CASE("branches keep the order of all who touch what one of them writes", "[runtime][cuda][branches]") {
   std::mt19937 random(5);
   const auto below = [&](std::size_t n) { return random() % n; };

@@ -200,12 +200,16 @@ TEST_CASE("what does not wait for each other runs side by side, over checks that
   const Tensor on_host = train(expected, plan);
   const OnFakeDevice fake;
   const long launches = fake_calls("cuGraphLaunch");
+  const long preferred = fake_calls("cuGraphKernelNodeSetAttribute");
   const Tensor on_device = train(costs, plan);
   CHECK(allclose(on_device, on_host));
   for (std::size_t i = 0; i < costs.size(); ++i) CHECK(costs[i] == Approx(expected[i]));
   CHECK_THAT(plan, Contains(" behind ") && Contains("known to be good"));
   // From the second call on the labels are known: one graph over all.
   CHECK(fake_calls("cuGraphLaunch") <= launches + 5);
+  // The gradients of the weights are needed at the end, those of the layers go first.
+  CHECK_THAT(plan, Contains(", first\n"));
+  CHECK(fake_calls("cuGraphKernelNodeSetAttribute") > preferred);
 }
 
 TEST_CASE("steps of one kernel run one behind the other", "[.fake_cuda][runtime][cuda][branches]") {
@@ -227,7 +231,7 @@ TEST_CASE("steps of one kernel run one behind the other", "[.fake_cuda][runtime]
     }
   }
   // What the next product takes is computed beside the one before, the product itself is not.
-  CHECK_THAT(f.plan_text(), Contains(" behind 11\n") && Contains(" behind 12, 13\n"));
+  CHECK_THAT(f.plan_text(), Contains(" behind 11\n") && Contains(" behind 12, 13, first\n"));
 }
 
 TEST_CASE("constants behind a convolution in another layout stay on the host",

@@ -19,6 +19,8 @@ using namespace croton;
 
 namespace {
 
+constexpr int least_priority = 0, greatest_priority = -5;
+
 struct Function {
   long kernel = 0;
   int phase = 0, parameters = 0;
@@ -290,6 +292,11 @@ node.value = value;
 node.bytes = bytes;
 return enqueue(std::move(node));
 }
+FAKE(cuCtxGetStreamPriorityRange, int* least, int* greatest)
+*least = least_priority;
+*greatest = greatest_priority;
+return current_context == nullptr ? 201 : 0;
+}
 FAKE(cuStreamCreate, CUstream* stream, unsigned)
 *stream = reinterpret_cast<CUstream>(new int(device_of(current_context)));
 return current_context == nullptr ? 201 : 0;
@@ -431,6 +438,13 @@ if (entry == nodes.end() || entry->second.kind != GraphNode::Kind::copy) return 
 entry->second.to = pointer_of(parameters->target_device);
 entry->second.from = pointer_of(parameters->source_device);
 entry->second.bytes = parameters->width;
+return 0;
+}
+FAKE(cuGraphKernelNodeSetAttribute, CUgraphNode node, int attribute, const CudaNodeAttribute* value)
+constexpr int priority = 8;
+const auto* set = reinterpret_cast<GraphNode*>(node);
+if (set->kind != GraphNode::Kind::launch || attribute != priority) return invalid_value;
+if (value->priority < greatest_priority || value->priority > least_priority) return invalid_value;
 return 0;
 }
 FAKE(cuGraphExecDestroy, CUgraphExec executable) delete reinterpret_cast<Executable*>(executable);
