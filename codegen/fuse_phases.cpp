@@ -33,6 +33,9 @@ class PhaseFuser {
     if (before.has_vector_loop != are_rows || after.has_vector_loop != are_rows) return false;
     if (!independent(before, after)) return false;
     for (const auto& [load, value] : known_) replace(load, value);
+    std::erase_if(block(first_.body), [&](const Statement& s) {
+      return s.kind == Statement::Kind::store && overwritten_.contains(place(s.target).block);
+    });
     rename_variable();
     keep_rows();
     std::vector<Statement>& body = block(first_.body);
@@ -143,15 +146,30 @@ class PhaseFuser {
     return value;
   }
 
+  /// Whether a store of the second phase always writes over the element that the first has stored, of a block
+  /// that the first does nothing else with.
+  bool writes_over_own(const Statement& s, const Accesses& before) {
+    const std::vector<Statement>& top = block(second_.body);
+    const bool is_at_top = &s >= top.data() && &s < top.data() + top.size();
+    const bool is_read = std::ranges::any_of(before.loads, [&](std::int32_t load) {
+      return place(instruction(load).target).block == place(s.target).block;
+    });
+    return is_at_top && s.mask < 0 && !is_read && is_own(s.index, second_) &&
+           stored_value(before, place(s.target)).has_value();
+  }
+
   bool independent(const Accesses& before, const Accesses& after) {
     std::set<std::int32_t> written, touched;
     for (const Statement* s : before.stores) written.insert(place(s->target).block);
     touched = written;
     for (const std::int32_t load : before.loads) touched.insert(place(instruction(load).target).block);
-    // Another index of the first phase may still want what the second writes over.
-    if (std::ranges::any_of(after.stores,
-                            [&](const Statement* s) { return touched.contains(place(s->target).block); }))
-      return false;
+    for (const Statement* s : after.stores) {
+      const std::int32_t block = place(s->target).block;
+      if (!touched.contains(block)) continue;
+      // Another index of the first phase may still want what the second writes over.
+      if (!writes_over_own(*s, before)) return false;
+      overwritten_.insert(block);
+    }
     for (const std::int32_t id : after.loads) {
       const Instruction& load = instruction(id);
       if (!written.contains(place(load.target).block)) continue;
@@ -311,6 +329,7 @@ class PhaseFuser {
   const Phase& second_;
   std::span<const BufferPlace> places_;
   std::map<std::int32_t, std::int32_t> known_;  // loads of the second phase, and what they give
+  std::set<std::int32_t> overwritten_;          // blocks whose elements only the second phase need store
 };
 
 }  // namespace

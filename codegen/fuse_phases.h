@@ -19,7 +19,8 @@ struct BufferPlace {
 
 /// Joins phase `second` of a kernel to the phase before it, so that one body does the work of both for an
 /// index: a row, or an element. That is possible where both have as many indices, and the second reads of
-/// what the first writes only what the same index has written, as a value. What both read in vector loops of
+/// what the first writes only what the same index has written, as a value, and writes over nothing else that
+/// the first touches. What both read in vector loops of
 /// the same bounds is kept in an array between them. False, and nothing is changed, where it is not possible.
 CROTON_API bool fuse_phases(Kernel& kernel, std::size_t second, std::span<const BufferPlace> places);
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -381,6 +382,28 @@ TEST_CASE("phases over the same elements become one", "[codegen][cuda][merge]") 
     interpret(fused, of_one);
     CHECK(apart == together);
     kernels.push_back(std::move(fused));
+    // Over what the first has written at the same index, which then need not store it; not over another's.
+    const BufferPlace in_place[] = {{0, 0}, {1, 0}, {1, 0}, {2, 0}, {1, 0}};
+    Kernel over = merged;
+    REQUIRE(fuse_phases(over, 1, in_place));
+    std::ranges::fill(y, -1.0f);
+    void* of_one_in_place[] = {x.data(), y.data(), y.data(), shift.data(), y.data()};
+    interpret(over, of_one_in_place);
+    CHECK(apart == y);
+    const auto stores = [](const Kernel& kernel) {
+      std::ptrdiff_t count = 0;
+      for (const Block& block : kernel.blocks) {
+        count += std::ranges::count_if(block.statements, [](const Statement& statement) {
+          return statement.kind == Statement::Kind::store;
+        });
+      }
+      return count;
+    };
+    CHECK(stores(over) == stores(kernels.back()) - 1);
+    const BufferPlace over_another[] = {{0, 0}, {1, 0}, {1, 0}, {2, 0}, {1, 4}};
+    CHECK_FALSE(fuse_phases(merged, 1, over_another));
+    const BufferPlace over_operand[] = {{0, 0}, {1, 0}, {1, 0}, {2, 0}, {0, 0}};
+    CHECK_FALSE(fuse_phases(merged, 1, over_operand));
     // What another element has written.
     const BufferPlace shifted[] = {{0, 0}, {1, 0}, {1, 4}, {2, 0}, {3, 0}};
     CHECK_FALSE(fuse_phases(merged, 1, shifted));

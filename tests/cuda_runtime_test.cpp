@@ -145,7 +145,7 @@ TEST_CASE("batches of data on the device by a run-time index", "[.fake_cuda][run
   const Variable index = lscalar("index");
   const SharedVariable data = shared(ramp({400, 100}, 1e-6), "data"), w = shared(ramp({100, 100}, 1e-4), "w");
   const auto expression = [&] {
-    return tanh(dot(tanh(dot(data(slice(index * 100, (index + 1) * 100)), w)), w));
+    return tanh(dot(tanh(dot(tanh(dot(data(slice(index * 100, (index + 1) * 100)), w)), w)), w));
   };
   const Function reference = function({index}, expression());
   const OnFakeDevice fake;
