@@ -47,6 +47,8 @@ constexpr Lowering lowerings[] = {
     {crossentropy_softmax_1hot_with_bias_dx_op, lower_crossentropy_grad},
     {pool_2d_op, lower_pool},
     {pool_2d_grad_op, lower_pool_grad},
+    {max_pool_places_op, lower_max_pool_places},
+    {max_pool_places_grad_op, lower_max_pool_places_grad},
     {inc_subtensor_op, lower_inc_subtensor},
     {join_op, lower_join},
     {alloc_op, lower_alloc},

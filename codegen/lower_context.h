@@ -73,6 +73,8 @@ std::optional<NodeCode> lower_crossentropy(const LowerContext& context);
 std::optional<NodeCode> lower_crossentropy_grad(const LowerContext& context);
 std::optional<NodeCode> lower_pool(const LowerContext& context);
 std::optional<NodeCode> lower_pool_grad(const LowerContext& context);
+std::optional<NodeCode> lower_max_pool_places(const LowerContext& context);
+std::optional<NodeCode> lower_max_pool_places_grad(const LowerContext& context);
 std::optional<NodeCode> lower_inc_subtensor(const LowerContext& context);
 std::optional<NodeCode> lower_join(const LowerContext& context);
 std::optional<NodeCode> lower_alloc(const LowerContext& context);

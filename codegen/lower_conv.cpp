@@ -30,6 +30,7 @@ std::optional<NodeCode> lower_conv(const LowerContext& context) {
     if (!is_contiguous(input)) return std::nullopt;
   }
   if (problem.unshared) return lower_conv_unshared(context, problem);
+  if (!conv_maxima(context.node.attributes()).empty() && !context.is_gpu()) return std::nullopt;
   if (context.is_gpu()) {
     return problem.direction == ConvDirection::backward_weights
                ? lower_conv_weights_on_gpu(context, problem)

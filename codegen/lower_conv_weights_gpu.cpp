@@ -10,6 +10,7 @@
 #include "croton/codegen/conv_kernel.h"
 #include "croton/codegen/lower_conv_gpu.h"
 #include "croton/codegen/lower_conv_lanes.h"
+#include "croton/ops/conv_implementations.h"
 
 namespace croton {
 
@@ -29,7 +30,9 @@ constexpr std::int64_t gpu_threads_per_multiprocessor = 1024;
 class WeightsGradient : ConvKernel {
  public:
   WeightsGradient(const LowerContext& context, const ConvProblem& p)
-      : ConvKernel(context, p, "conv_weights") {}
+      : ConvKernel(context, p, "conv_weights"), windows_(conv_maxima(context.node.attributes())) {
+    if (!windows_.empty()) places_ = kernel_.input(2);
+  }
 
   NodeCode lower() {
     const std::int64_t weights = p_.filter_shape().count();
@@ -157,14 +160,21 @@ class WeightsGradient : ConvKernel {
     // Everything that is read first, so that a thread waits for memory once.
     std::vector<ScalarValue> gradients;
     const std::int64_t rest = p_.out[0] % rows_;
-    for (std::int64_t y = 0; y < rows_; ++y) {
-      const ImageElement row = image_element(b_, first + Index(y), p_.out[0]);
-      for (std::int64_t f = 0; f < tile_filters_; ++f) {
-        const Index plane = at[0] * Index(p_.filters) + group * Index(filters_) +
-                            inside(filter + Index(f), f, tile_filters_, filters_);
-        gradients.push_back(load_image(b_, second_, plane * Index(p_.out[0] * p_.out[1]), p_.out[1], row,
-                                       {at[2], std::nullopt}));
+    std::vector<Index> planes;
+    for (std::int64_t f = 0; f < tile_filters_; ++f) {
+      planes.push_back(at[0] * Index(p_.filters) + group * Index(filters_) +
+                       inside(filter + Index(f), f, tile_filters_, filters_));
+    }
+    if (windows_.empty()) {
+      for (std::int64_t y = 0; y < rows_; ++y) {
+        const ImageElement row = image_element(b_, first + Index(y), p_.out[0]);
+        for (const Index& plane : planes) {
+          gradients.push_back(load_image(b_, second_, plane * Index(p_.out[0] * p_.out[1]), p_.out[1], row,
+                                         {at[2], std::nullopt}));
+        }
       }
+    } else {
+      gradients = gradients_of_maxima(planes, first, at[2]);
     }
     for (std::int64_t y = 0; y < rows_; ++y) {
       for (std::int64_t c = 0; c < tile_channels_; ++c) {
@@ -185,6 +195,41 @@ class WeightsGradient : ConvKernel {
         add();
       }
     }
+  }
+
+  /// Of rows from `first` on in a column: what the maximum of each element's window gets, where that is the
+  /// element; otherwise 0.
+  std::vector<ScalarValue> gradients_of_maxima(std::span<const Index> planes, Index first, Index column) {
+    struct Window {
+      ScalarValue share, place;
+    };
+    const std::int64_t down = p_.out[0] / windows_[0], across = p_.out[1] / windows_[1];
+    const bool are_aligned = rows_ % windows_[0] == 0;  // rows of a piece with windows
+    const ScalarValue in_window = b_.value_of(mod(column, windows_[1]), DType::int32);
+    std::vector<ScalarValue> gradients;
+    std::vector<Window> found;
+    for (std::int64_t y = 0; y < rows_; ++y) {
+      const Index row = first + Index(y);
+      const bool is_new = !are_aligned || y % windows_[0] == 0;
+      if (is_new) {
+        found.clear();
+        const ImageElement window = image_element(b_, floor_div(row, windows_[0]), down);
+        for (const Index& plane : planes) {
+          const Index in_plane = plane * Index(down * across);
+          const ImageElement at{floor_div(column, windows_[1]), std::nullopt};
+          found.push_back({load_image(b_, second_, in_plane, across, window, at),
+                           b_.cast(load_image(b_, places_, in_plane, across, window, at), DType::int32)});
+        }
+      }
+      const ScalarValue place = b_.emit(
+          ScalarOp::add, b_.value_of(mod(row, windows_[0]) * Index(windows_[1]), DType::int32), in_window);
+      for (const Window& window : found) {
+        const ScalarValue hit = b_.emit(ScalarOp::eq, window.place, place);
+        gradients.push_back(
+            b_.emit(ScalarOp::select, hit, window.share, b_.constant(0, compute_dtype(p_.dtype))));
+      }
+    }
+    return gradients;
   }
 
   /// A row of a piece: of the image a row for each channel and row of the window, of the gradient an element
@@ -253,6 +298,8 @@ class WeightsGradient : ConvKernel {
         vectorize);
   }
 
+  const Shape windows_;  // of maxima whose gradient is given; empty: every element's is
+  Buffer places_;
   std::int64_t tile_filters_ = 1, tile_channels_ = 1, kernel_rows_ = 1, kernel_columns_ = 1, rows_ = 1;
   std::int64_t lanes_ = 1, chunks_ = 1, rounds_ = 1;
   Buffer partial_;

@@ -75,14 +75,111 @@ class GpuPool : PoolKernel {
   const Buffer y_;
 };
 
+/// What looks for maxima in windows.
+class GpuMaxima : protected PoolKernel {
+ protected:
+  using PoolKernel::PoolKernel;
+
+  struct Maximum {
+    ScalarValue value, place;
+  };
+
+  /// The first maximum in window (i, j) of a plane, and its place as row * columns + column.
+  Maximum maximum(std::span<const Index> plane, Index i, Index j) {
+    const Index row = i * Index(stride_[0]) - Index(pad_[0]), column = j * Index(stride_[1]) - Index(pad_[1]);
+    const ScalarValue nothing = first_of_fold();
+    ScalarValue extreme = nothing;
+    // The first element that exists, should all be -inf.
+    ScalarValue where =
+        b_.value_of(max(Index(0) - row, 0) * Index(ws_[1]) + max(Index(0) - column, 0), DType::int32);
+    for (std::int64_t r = 0; r < ws_[0]; ++r) {
+      for (std::int64_t c = 0; c < ws_[1]; ++c) {
+        const Index at_row = row + Index(r), at_column = column + Index(c);
+        const std::optional<ScalarValue> exists = exists_at(b_, at_row, pool_.rows, at_column, pool_.columns);
+        const Index at = at_x_(plane, at_row, at_column);
+        const ScalarValue v = b_.load(x_, at, exists, nothing);
+        // Of equal ones the first; the first NaN beats every number. What does not exist beats nothing.
+        const ScalarValue is_larger =
+            both(b_, b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::le, v, extreme)),
+                 b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::isnan, extreme)));
+        extreme = b_.emit(ScalarOp::select, is_larger, v, extreme);
+        where = b_.emit(ScalarOp::select, is_larger, number(r * ws_[1] + c), where);
+      }
+    }
+    return {extreme, where};
+  }
+
+  ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
+};
+
+/// max_pool_places: a thread has a window.
+class GpuPoolPlaces : GpuMaxima {
+ public:
+  GpuPoolPlaces(const LowerContext& context, const Pooling& pool)
+      : GpuMaxima(context, pool, "pool_places"), y_(kernel_.output(0)), places_(kernel_.output(1)) {}
+
+  NodeCode lower() {
+    const std::int64_t windows = pool_.out_rows * pool_.out_columns;
+    b_.parallel(
+        "e", planes_.count() * windows,
+        [&](Index e) {
+          const Index i = mod(floor_div(e, pool_.out_columns), pool_.out_rows), j = mod(e, pool_.out_columns);
+          const std::vector<Index> plane = split_index(floor_div(e, windows), planes_.extents);
+          const auto [value, place] = maximum(plane, i, j);
+          b_.store(y_, at_result_(plane, i, j), value);
+          b_.store(places_, e, b_.cast(place, DType::uint8));
+        },
+        vectorize);
+    return kernel_.finish();
+  }
+
+ private:
+  const Buffer y_, places_;
+};
+
+/// max_pool_places_grad: a thread has a window.
+class GpuPoolPlacesGradient : GpuMaxima {
+ public:
+  GpuPoolPlacesGradient(const LowerContext& context, const Pooling& pool)
+      : GpuMaxima(context, pool, "pool_places_grad"),
+        at_gy_(access(2)),
+        gy_(kernel_.input(1)),
+        gx_(kernel_.output(0)) {}
+
+  NodeCode lower() {
+    const std::int64_t windows = pool_.out_rows * pool_.out_columns;
+    b_.parallel(
+        "e", planes_.count() * windows,
+        [&](Index e) {
+          const Index i = mod(floor_div(e, pool_.out_columns), pool_.out_rows), j = mod(e, pool_.out_columns);
+          const std::vector<Index> plane = split_index(floor_div(e, windows), planes_.extents);
+          const ScalarValue place = b_.cast(b_.load(x_, e), DType::int32);
+          const ScalarValue share = b_.load(gy_, at_gy_(plane, i, j));
+          for (std::int64_t r = 0; r < ws_[0]; ++r) {
+            for (std::int64_t c = 0; c < ws_[1]; ++c) {
+              const ScalarValue hit = b_.emit(ScalarOp::eq, place, number(r * ws_[1] + c));
+              b_.store(gx_, at_result_(plane, i * Index(ws_[0]) + Index(r), j * Index(ws_[1]) + Index(c)),
+                       b_.emit(ScalarOp::select, hit, share, zero()));
+            }
+          }
+        },
+        vectorize);
+    return kernel_.finish();
+  }
+
+ private:
+  const PlaneAccess at_gy_;
+  const Buffer gy_, gx_;
+};
+
 /// pool_2d_grad. A block is as many rows and columns of the input as windows are apart: its elements lie in
 /// the same windows. Where windows do not overlap that is one window, whose maximum a thread finds itself.
 /// Otherwise a group of threads works on a tile of blocks: it looks where the maxima lie of all windows that
 /// reach into the tile, then adds up what every block gets.
-class GpuPoolGradient : PoolKernel {
+class GpuPoolGradient : GpuMaxima {
  public:
   GpuPoolGradient(const LowerContext& context, const Pooling& pool)
-      : PoolKernel(context, pool, "pool_grad"),
+      : GpuMaxima(context, pool, "pool_grad"),
         at_gy_(access(3)),
         gy_(kernel_.input(2)),
         gx_(kernel_.output(0)),
@@ -110,7 +207,6 @@ class GpuPoolGradient : PoolKernel {
     ScalarValue share, place;
   };
 
-  ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
   DType place_dtype() const { return ws_[0] * ws_[1] < 256 ? DType::uint8 : DType::int32; }
 
   void fill_with_zeros() {
@@ -122,31 +218,6 @@ class GpuPoolGradient : PoolKernel {
           b_.store(gx_, at_result_(split_index(plane, planes_.extents), row, column), zero());
         },
         vectorize);
-  }
-
-  /// The place of the maximum in window (i, j) of a plane, as row * columns + column.
-  ScalarValue place_of_maximum(std::span<const Index> plane, Index i, Index j) {
-    const Index row = i * Index(stride_[0]) - Index(pad_[0]), column = j * Index(stride_[1]) - Index(pad_[1]);
-    const ScalarValue nothing = first_of_fold();
-    ScalarValue extreme = nothing;
-    // The first element that exists, should all be -inf.
-    ScalarValue where =
-        b_.value_of(max(Index(0) - row, 0) * Index(ws_[1]) + max(Index(0) - column, 0), DType::int32);
-    for (std::int64_t r = 0; r < ws_[0]; ++r) {
-      for (std::int64_t c = 0; c < ws_[1]; ++c) {
-        const Index at_row = row + Index(r), at_column = column + Index(c);
-        const std::optional<ScalarValue> exists = exists_at(b_, at_row, pool_.rows, at_column, pool_.columns);
-        const Index at = at_x_(plane, at_row, at_column);
-        const ScalarValue v = b_.load(x_, at, exists, nothing);
-        // Of equal ones the first; the first NaN beats every number. What does not exist beats nothing.
-        const ScalarValue is_larger =
-            both(b_, b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::le, v, extreme)),
-                 b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::isnan, extreme)));
-        extreme = b_.emit(ScalarOp::select, is_larger, v, extreme);
-        where = b_.emit(ScalarOp::select, is_larger, number(r * ws_[1] + c), where);
-      }
-    }
-    return where;
   }
 
   /// What each element of window (i, j) may get; 0 where there is no such window.
@@ -207,8 +278,7 @@ class GpuPoolGradient : PoolKernel {
           spread(plane, q, p, [&](std::int64_t, std::int64_t) -> Contribution {
             const ScalarValue share = share_of(plane, q, p);
             if (!is_max_) return {share, {}};
-            return {share,
-                    place_of_maximum(plane, nearest(q, pool_.out_rows), nearest(p, pool_.out_columns))};
+            return {share, maximum(plane, nearest(q, pool_.out_rows), nearest(p, pool_.out_columns)).place};
           });
         },
         vectorize);
@@ -258,7 +328,7 @@ class GpuPoolGradient : PoolKernel {
         b_.store(shares, w, share_of(plane, i, j));
         if (!is_max_) return;
         const ScalarValue place =
-            place_of_maximum(plane, nearest(i, pool_.out_rows), nearest(j, pool_.out_columns));
+            maximum(plane, nearest(i, pool_.out_rows), nearest(j, pool_.out_columns)).place;
         b_.store(places, w, b_.cast(place, place_dtype()));
       });
       b_.loop("e", 0, rows * columns, vectorize, [&](Index e) {
@@ -289,6 +359,19 @@ NodeCode lower_pool_on_gpu(const LowerContext& context, const Pooling& pool) {
 
 NodeCode lower_pool_grad_on_gpu(const LowerContext& context, const Pooling& pool) {
   return GpuPoolGradient(context, pool).lower();
+}
+
+// Made for GPUs; on the CPU, where the optimizer makes neither, the reference evaluator takes them.
+std::optional<NodeCode> lower_max_pool_places(const LowerContext& context) {
+  if (!context.is_gpu() || !is_contiguous(context.outputs[1])) return std::nullopt;
+  const Pooling pool(context.node, context.inputs[0].shape, context.outputs[0].shape);
+  return GpuPoolPlaces(context, pool).lower();
+}
+
+std::optional<NodeCode> lower_max_pool_places_grad(const LowerContext& context) {
+  if (!context.is_gpu() || !is_contiguous(context.inputs[0])) return std::nullopt;
+  const Pooling pool(context.node, context.outputs[0].shape, context.inputs[1].shape);
+  return GpuPoolPlacesGradient(context, pool).lower();
 }
 
 }  // namespace croton

@@ -1,8 +1,11 @@
 #include "croton/ops/conv_implementations.h"
 
+#include <fmt/format.h>
+
 #include <string>
 
 #include "croton/graph/error.h"
+#include "croton/ops/pool.h"
 
 namespace croton {
 
@@ -23,8 +26,12 @@ ConvProblem read_problem(ConvLayout layout, const Attributes& attributes, const 
     const Shape& lying = x.type().shape;
     return permuted(lying, axes_out_of(layout, lying.size()));
   };
+  Shape second_shape = shape(second);
+  if (const Shape windows = conv_maxima(attributes); !windows.empty()) {
+    for (std::size_t i = 0; i < 2; ++i) second_shape[second_shape.size() - 2 + i] *= windows[i];
+  }
   return conv_problem(parse_direction(attributes.get<std::string>("direction")), attributes, shape(first),
-                      shape(second), attributes.get_or<std::vector<std::int64_t>>("extents", {}),
+                      second_shape, attributes.get_or<std::vector<std::int64_t>>("extents", {}),
                       first.dtype());
 }
 
@@ -45,10 +52,13 @@ class ConcreteConv final : public Op {
 
   std::vector<TensorType> infer(std::span<const Variable> inputs,
                                 const Attributes& attributes) const override {
-    if (inputs.size() != 2) {
-      throw TypeError("takes two operands, got " + std::to_string(inputs.size()));
+    const bool of_maxima = attributes.contains("maxima");
+    if (inputs.size() != (of_maxima ? 3 : 2)) {
+      throw TypeError(fmt::format("takes {} operands, got {}", of_maxima ? "three" : "two", inputs.size()));
     }
     const Variable &first = inputs[0], &second = inputs[1];
+    if (of_maxima && inputs[2].type() != TensorType{DType::uint8, second.type().shape, second.type().device})
+      throw TypeError("takes places of maxima as uint8, one for each: " + describe(inputs[2]));
     if (!first.type().shape.is_known() || !second.type().shape.is_known()) {
       throw ShapeError("a concrete convolution needs operands whose shapes are known: " + describe(first) +
                        ", " + describe(second));
@@ -69,7 +79,9 @@ class ConcreteConv final : public Op {
     const auto to_bc01 = [&](const Tensor& x) {
       return x.transpose(Shape(axes_out_of(layout, x.shape().size())));
     };
-    const Tensor result = conv_reference(problem, to_bc01(inputs[0]), to_bc01(inputs[1]));
+    const Shape windows = conv_maxima(node.attributes());
+    const Tensor second = windows.empty() ? inputs[1] : spread_maxima(inputs[2], inputs[1], windows);
+    const Tensor result = conv_reference(problem, to_bc01(inputs[0]), to_bc01(second));
     return {result.transpose(Shape(axes_into(layout, result.shape().size()))).contiguous()};
   }
 
@@ -89,9 +101,11 @@ class ConcreteConv final : public Op {
       if (!options.empty()) options += ", ";
       options += std::string(name) + "=" + std::get<std::string>(*said);
     }
-    if (const AttributeValue* tile = node.attributes().find("tile")) {
+    for (const char* name : {"tile", "maxima"}) {
+      const AttributeValue* said = node.attributes().find(name);
+      if (said == nullptr) continue;
       if (!options.empty()) options += ", ";
-      options += "tile=" + to_string(Shape(std::get<std::vector<std::int64_t>>(*tile)));
+      options += std::string(name) + "=" + to_string(Shape(std::get<std::vector<std::int64_t>>(*said)));
     }
     return options.empty() ? label_ : label_ + "{" + options + "}";
   }
@@ -137,6 +151,10 @@ const Op& c01b_conv_op() {
 const Op& dnn_b01c_conv_op() {
   static const ConcreteConv op("dnn_b01c_conv", "DnnB01cConv");
   return op;
+}
+
+Shape conv_maxima(const Attributes& attributes) {
+  return attributes.get_or<std::vector<std::int64_t>>("maxima", {});
 }
 
 ConvLayout conv_layout_of(const Op& op) {

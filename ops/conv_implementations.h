@@ -22,7 +22,9 @@ CROTON_API const Op& dnn_conv_op();
 /// codegen/cuda_contraction.h), `cut` which of several cuts into tiles is taken, and with `folded` the
 /// inputs' gradient is made of products for every output and tap, which are added up (col2im).
 CROTON_API const Op& corr_mm_op();
-/// Direct loops, generated for the problem.
+/// Direct loops, generated for the problem. On a GPU the filters' gradient may have the attribute `maxima`:
+/// behind the convolution stands a pooling by maxima of windows of these {rows, columns}, side by side. The
+/// second operand is the gradient of the maxima then, and a third their places (max_pool_places_op()).
 CROTON_API const Op& direct_conv_op();
 /// Winograd's minimal filtering; the attribute `tile` says how much of the result is computed at once.
 CROTON_API const Op& winograd_conv_op();
@@ -36,6 +38,9 @@ CROTON_API const Op& c01b_conv_op();
 /// cuDNN's over tensors whose channels lie last (b01c), by one of the engines of its graphs: the fastest, as
 /// measured.
 CROTON_API const Op& dnn_b01c_conv_op();
+
+/// The windows {rows, columns} that the attribute `maxima` says; empty without.
+CROTON_API Shape conv_maxima(const Attributes& attributes);
 
 /// How the operands of one of these ops lie.
 CROTON_API ConvLayout conv_layout_of(const Op& op);

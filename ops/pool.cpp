@@ -237,7 +237,113 @@ class PoolGradGrad final : public PoolLike {
   const char* title() const override { return "PoolGradGrad"; }
 };
 
+/// The shape that windows side by side cover.
+Shape covered_shape(const Shape& windows, const Shape& ws) {
+  Shape shape = windows;
+  for (std::size_t i = 0; i < 2; ++i) {
+    std::int64_t& extent = shape[shape.size() - 2 + i];
+    if (extent != unknown) extent *= ws[i];
+  }
+  return shape;
+}
+
+constexpr std::int64_t most_places = 256;
+
+void require_places(const PoolWindows& w) {
+  if (w.mode == PoolWindows::Mode::max && w.ws[0] * w.ws[1] <= most_places) return;
+  throw ValueError(fmt::format("places are of maxima of windows of at most {} elements, not of {}",
+                               most_places, to_string(w.ws)));
+}
+
+class MaxPoolPlaces final : public PoolLike {
+ public:
+  MaxPoolPlaces() : PoolLike("max_pool_places") {}
+  std::vector<TensorType> infer(std::span<const Variable> inputs,
+                                const Attributes& attributes) const override {
+    require_operand(inputs, 1);
+    const PoolWindows w(attributes);
+    require_places(w);
+    const Shape& x = inputs[0].type().shape;
+    if (!x.is_known() || !w.cover(x[x.size() - 2], x.back())) {
+      throw ShapeError(fmt::format("{}: windows of {} with strides {} do not cover {} side by side", name(),
+                                   to_string(w.ws), to_string(w.stride), to_string(x)));
+    }
+    const Shape pooled = pooled_shape(w, x);
+    return {{inputs[0].dtype(), pooled}, {DType::uint8, pooled}};
+  }
+  std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) const override {
+    const PoolWindows w(node.attributes());
+    const Tensor& x = inputs[0];
+    const std::size_t r = x.shape().size() - 2, c = r + 1;
+    Tensor result = Tensor::zeros(pooled_shape(w, x.shape()), x.dtype());
+    Tensor places = Tensor::zeros(result.shape(), DType::uint8);
+    const auto to_place = places.elements<std::uint8_t>();
+    visit_floating(x.dtype(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      const auto from = x.elements<const T>();
+      const auto to = result.elements<T>();
+      for_each_window(w, x.shape(), [&](const Shape& window, const auto& rows, const auto& columns) {
+        const Shape at = *first_maximum<T>(from, window, rows, columns);
+        to[window] = from[at];
+        to_place[window] = static_cast<std::uint8_t>((at[r] - rows.begin) * w.ws[1] + at[c] - columns.begin);
+      });
+    });
+    return {result, places};
+  }
+
+ protected:
+  const char* title() const override { return "MaxPoolPlaces"; }
+};
+
+class MaxPoolPlacesGrad final : public PoolLike {
+ public:
+  MaxPoolPlacesGrad() : PoolLike("max_pool_places_grad") {}
+  std::vector<TensorType> infer(std::span<const Variable> inputs,
+                                const Attributes& attributes) const override {
+    if (inputs.size() != 2) throw TypeError(fmt::format("{} takes 2 inputs, got {}", name(), inputs.size()));
+    const Variable &places = inputs[0], &gy = inputs[1];
+    const PoolWindows w(attributes);
+    require_places(w);
+    if (gy.rank() < 2 || !is_floating(gy.dtype())) {
+      throw TypeError(
+          fmt::format("{}: the output gradient should be a floating tensor of rank 2 or more, "
+                      "not {}",
+                      name(), to_string(gy.type())));
+    }
+    require_compatible({DType::uint8, gy.type().shape}, places, "tensor of places");
+    return {{gy.dtype(), covered_shape(gy.type().shape, w.ws)}};
+  }
+  std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) const override {
+    return {spread_maxima(inputs[0], inputs[1], PoolWindows(node.attributes()).ws)};
+  }
+
+ protected:
+  const char* title() const override { return "MaxPoolPlacesGrad"; }
+};
+
 }  // namespace
+
+Tensor spread_maxima(const Tensor& places, const Tensor& gy, const Shape& ws) {
+  if (!(places.shape() == gy.shape())) {
+    throw ShapeError(fmt::format("the places of maxima have shape {}, their gradient {}",
+                                 to_string(places.shape()), to_string(gy.shape())));
+  }
+  const std::size_t r = gy.shape().size() - 2, c = r + 1;
+  Tensor result = Tensor::zeros(covered_shape(gy.shape(), ws), gy.dtype());
+  const auto place = places.elements<const std::uint8_t>();
+  visit_floating(gy.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const auto from = gy.elements<const T>();
+    const auto to = result.elements<T>();
+    for_each_index(gy.shape(), [&](const Shape& window) {
+      Shape at = window;
+      at[r] = window[r] * ws[0] + place[window] / ws[1];
+      at[c] = window[c] * ws[1] + place[window] % ws[1];
+      if (place[window] < ws[0] * ws[1]) to[at] = from[window];
+    });
+  });
+  return result;
+}
 
 std::int64_t pooled_extent(std::int64_t extent, std::int64_t window, std::int64_t stride, std::int64_t pad,
                            bool ignore_border) {
@@ -284,6 +390,10 @@ PoolWindows::Range PoolWindows::range(int axis, std::int64_t i, std::int64_t ext
   return {begin, std::max(begin, std::min(last, extent)), last - first};
 }
 
+bool PoolWindows::cover(std::int64_t rows, std::int64_t columns) const {
+  return ws == stride && pad == Shape{0, 0} && rows % ws[0] == 0 && columns % ws[1] == 0;
+}
+
 double PoolWindows::divisor(const Range& rows, const Range& columns) const {
   switch (mode) {
     case Mode::average_inc_pad:
@@ -307,8 +417,17 @@ const Op& pool_2d_grad_grad_op() {
   static const PoolGradGrad op;
   return op;
 }
+const Op& max_pool_places_op() {
+  static const MaxPoolPlaces op;
+  return op;
+}
+const Op& max_pool_places_grad_op() {
+  static const MaxPoolPlacesGrad op;
+  return op;
+}
 [[maybe_unused]] const Op* const pool_registered_at_start[] = {&pool_2d_op(), &pool_2d_grad_op(),
-                                                               &pool_2d_grad_grad_op()};
+                                                               &pool_2d_grad_grad_op(), &max_pool_places_op(),
+                                                               &max_pool_places_grad_op()};
 
 Variable pool_2d(const Operand& input, const std::vector<std::int64_t>& ws, const PoolOptions& options) {
   const LocationScope scope(input.where());

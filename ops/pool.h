@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "croton/graph/op.h"
+#include "croton/graph/tensor.h"
 #include "croton/graph/variable.h"
 
 namespace croton {
@@ -19,6 +20,12 @@ CROTON_API const Op& pool_2d_grad_op();
 /// pool_2d_grad_grad(x, y, ggx): what pool_2d_grad's cost sends to gy when mode is max: the elements of ggx
 /// where the maxima of x's windows lie.
 CROTON_API const Op& pool_2d_grad_grad_op();
+/// max_pool_places(x): the maxima of windows that lie side by side and cover x (PoolWindows::cover), and
+/// where in its window each lies (uint8): row * columns + column of the first, so of at most 256 elements.
+/// Attributes as pool_2d has them. Not differentiable: the optimizer makes it.
+CROTON_API const Op& max_pool_places_op();
+/// max_pool_places_grad(places, gy): what pool_2d_grad(x, y, gy) is for places of x's maxima.
+CROTON_API const Op& max_pool_places_grad_op();
 
 struct PoolOptions {
   /// Whether windows that reach over the (padded) end are left out, or kept and cut off.
@@ -56,6 +63,12 @@ struct CROTON_API PoolWindows {
   Range range(int axis, std::int64_t i, std::int64_t extent) const;
   /// What a mean over these ranges divides by.
   double divisor(const Range& rows, const Range& columns) const;
+  /// Whether windows lie side by side, without padding, and cover planes of these (known) extents.
+  bool cover(std::int64_t rows, std::int64_t columns) const;
 };
+
+/// The gradient of maxima of windows of `ws` = {rows, columns} side by side, whose places are known: zeros
+/// but for `gy` at the places. Extents of the last two axes are those of gy times those of the windows.
+CROTON_API Tensor spread_maxima(const Tensor& places, const Tensor& gy, const Shape& ws);
 
 }  // namespace croton

@@ -35,6 +35,10 @@ void split_joins(FunctionGraph& graph);
 /// transpositions between adjacent ones meet and go. For graphs with static shapes.
 void keep_layouts(FunctionGraph& graph);
 
+/// Has poolings by maxima on a device say where these lie, for their gradients. For graphs with static
+/// shapes, once convolutions are chosen.
+void keep_pool_places(FunctionGraph& graph);
+
 /// Says on products and convolutions of float32 that libraries compute on a device what the flag precision
 /// lets them round (attribute "precision"), unless it is ieee.
 void mark_precision(FunctionGraph& graph);

@@ -129,6 +129,9 @@ const std::vector<RewritePhase>& specialize_phases() {
            }),
       pass("conv_layouts", {}, false, false,
            [](FunctionGraph& graph, const PassContext&) { keep_layouts(graph); }),
+      // Behind the choice of convolutions, some of which read the places.
+      pass("pool_places", {}, true, false,
+           [](FunctionGraph& graph, const PassContext&) { keep_pool_places(graph); }),
       // After everything that looks for single elementwise nodes and reductions.
       pass("fusion", {}, true, false, [](FunctionGraph& graph, const PassContext&) { fuse(graph); }),
       // Last: marks do not survive rewriting.

@@ -5,6 +5,7 @@
 #include "croton/graph/op.h"
 #include "croton/ops/blas.h"
 #include "croton/ops/composite.h"
+#include "croton/ops/conv_implementations.h"
 #include "croton/ops/elementwise.h"
 #include "croton/ops/reduce.h"
 
@@ -22,22 +23,18 @@ double last_extent(const Layout& layout) {
 
 double dot_count(Layouts in, Layouts out) { return 2 * elements(out[0]) * last_extent(in[0]); }
 
-/// The filters follow from the direction: given, or what is computed.
+/// Of abstract convolutions; the filters follow from the direction: given, or what is computed.
 double convolution_count(const Node& node, Layouts in, Layouts out) {
-  const auto direction = [&]() -> std::string_view {
-    if (const AttributeValue* value = node.attributes().find("direction")) {
-      if (const auto* text = std::get_if<std::string>(value)) return *text;
-    }
-    return node.op().name();
-  }();
-  const bool of_inputs = direction == "backward_inputs" || direction == "conv2d_grad_inputs" ||
-                         direction == "conv3d_grad_inputs";
-  const bool of_weights = direction == "backward_weights" || direction == "conv2d_grad_weights" ||
-                          direction == "conv3d_grad_weights";
+  const std::string_view op = node.op().name();
+  const bool of_inputs = op.ends_with("_grad_inputs"), of_weights = op.ends_with("_grad_weights");
   const Layout& filters = of_inputs ? in[0] : of_weights ? out[0] : in[1];
   const Layout& images = of_inputs || of_weights ? in[1] : out[0];
   const double filter_count = static_cast<double>(filters.shape.front());
   return filter_count == 0 ? 0 : 2 * elements(images) * elements(filters) / filter_count;
+}
+
+double concrete_convolution_count(const Node& node, Layouts, Layouts) {
+  return concrete_conv_problem(node).flops();
 }
 
 struct Counter {
@@ -59,11 +56,13 @@ constexpr Counter counters[] = {
     {"conv3d", convolution_count},
     {"conv3d_grad_inputs", convolution_count},
     {"conv3d_grad_weights", convolution_count},
-    {"dnn_conv", convolution_count},
-    {"corr_mm", convolution_count},
-    {"direct_conv", convolution_count},
-    {"winograd_conv", convolution_count},
-    {"fft_conv", convolution_count},
+    {"dnn_conv", concrete_convolution_count},
+    {"corr_mm", concrete_convolution_count},
+    {"direct_conv", concrete_convolution_count},
+    {"winograd_conv", concrete_convolution_count},
+    {"fft_conv", concrete_convolution_count},
+    {"c01b_conv", concrete_convolution_count},
+    {"dnn_b01c_conv", concrete_convolution_count},
     {"pool_2d", [](const Node&, Layouts in, Layouts) { return elements(in[0]); }},
     {"pool_2d_grad", [](const Node&, Layouts in, Layouts) { return elements(in[0]); }},
     {"softmax", [](const Node&, Layouts in, Layouts) { return 5 * elements(in[0]); }},

@@ -461,9 +461,43 @@ TEST_CASE("a pooling, what follows it element by element, and their gradients ar
     for (std::size_t i = 0; i < outputs.size(); ++i) CHECK(allclose(got[i], expected[i]));
     CHECK_THAT(f.plan_text(), Contains(kernels));
   };
-  check({y, grad(cost, x)}, "CUDA kernel of 4 nodes, from GpuPool");
+  check({y, grad(cost, x)}, "CUDA kernel of 4 nodes, from GpuMaxPoolPlaces");
   // The gradient of b, which stands between the others, is summed behind them.
-  check({y, grad(cost, b), grad(cost, x)}, "CUDA kernel of 4 nodes, from GpuPool");
+  check({y, grad(cost, b), grad(cost, x)}, "CUDA kernel of 4 nodes, from GpuMaxPoolPlaces");
+}
+
+TEST_CASE("a pooling by maxima on a GPU says where they lie, and the filters' gradient before it reads that",
+          "[.fake_cuda][runtime][cuda]") {
+  const Variable x = ftensor4("x");
+  const auto filters = [](const Shape& shape) { return shared(ramp(shape, 1e-3), "w"); };
+  struct Net {
+    SharedVariable w;
+    PoolOptions options;
+    bool has_places, is_read_by_convolution;
+  };
+  const std::vector<Net> nets{{filters({3, 1, 3, 3}), {}, true, true},
+                              {filters({3, 1, 3, 3}), {.stride = {1, 1}}, false, false},
+                              {filters({3, 1, 3, 3}), {.mode = "average_inc_pad"}, false, false},
+                              {filters({3, 1, 2, 3}), {}, false, false},  // 9 rows: the last is in no window
+                              {filters({40, 40, 3, 3}), {}, true, false}};  // not by direct loops
+  for (const Net& net : nets) {
+    const std::int64_t channels = net.w.get_value().shape()[1];
+    const Tensor images = ramp({4, channels, 10, 8}, 1e-3);
+    const Variable y = tanh(pool_2d(conv2d(x, net.w), {2, 2}, net.options));
+    const std::vector<Variable> outputs{y, grad(sum(sqr(y)), net.w)};
+    const Outputs expected = function({x}, outputs).call_all(std::vector{images});
+    const OnFakeDevice fake;
+    const Function f = function({x}, outputs);
+    const Outputs got = f.call_all(std::vector{images});
+    const std::string graph = debugprint_text(*f.plan_graph());
+    INFO(graph);
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      CHECK(allclose(got[i].to_host(), expected[i], 1e-4, 1e-4));
+    CHECK((graph.find("GpuMaxPoolPlaces{") != std::string::npos) == net.has_places);
+    CHECK((graph.find("maxima=(2, 2)") != std::string::npos) == net.is_read_by_convolution);
+    CHECK((graph.find("GpuMaxPoolPlacesGrad{") != std::string::npos) ==
+          (net.has_places && !net.is_read_by_convolution));
+  }
 }
 
 TEST_CASE("NVTX is told of functions and steps when it is asked to", "[.fake_cuda][runtime][cuda][profile]") {

@@ -115,6 +115,12 @@ TEST_CASE("a share of convolutions and pooling", "[runtime][device][gpu_share]")
     check({x}, {values[0]}, pooled);
     check({x}, {values[0]}, grad(sum(sqr(pooled)), x), 1e-4, 1e-4);
   }
+  // Windows side by side, whose maxima's places are kept: for a gradient, and for the filters' before them.
+  const Tensor images = random_tensor({6, 1, 14, 12}, DType::float32, 12);
+  const Tensor filters = random_tensor({9, 1, 5, 3}, DType::float32, 13);
+  const Variable maxima = pool_2d(conv2d(x, w), {2, 2});
+  check({x, w}, {images, filters}, grad(sum(sqr(maxima)), w), 1e-4, 1e-3);
+  check({x}, {images}, grad(sum(sqr(pool_2d(x, {2, 3}))), x), 1e-5, 1e-5);
 }
 
 TEST_CASE("a share of indexing", "[runtime][device][gpu_share]") {

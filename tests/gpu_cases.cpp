@@ -234,12 +234,31 @@ class Cases {
       pool(tensor({4, 3, 49, 71}), {2, 2}, {.ignore_border = false, .mode = mode});
       pool(tensor({1, 1, 9, 1800}), {3, 3}, {.stride = {2, 2}, .pad = {1, 1}, .mode = mode});
     }
+    for (const DType dtype : {DType::float32, DType::float64, DType::float16}) {
+      for (const std::int64_t columns : {2, 3, 7}) {
+        // Ties, NaN and windows of nothing but -inf among them.
+        Tensor x = random_tensor({2, 3, 12, 4 * columns}, DType::int8, random_()).astype(DType::float32);
+        x.data<float>()[5] = std::numeric_limits<float>::quiet_NaN();
+        for (int i = 40; i < 80; ++i) x.data<float>()[i] = -std::numeric_limits<float>::infinity();
+        pool(laid_out(x.astype(dtype), random_() % 3), {3, columns}, {});
+      }
+    }
   }
   void pool(const Tensor& x, const std::vector<std::int64_t>& ws, const PoolOptions& options) {
     const Variable pooled = pool_2d(input_like(x), ws, options);
     const Tensor y = pooled.node()->op().evaluate(*pooled.node(), std::vector{x})[0];
     cases_.push_back({pooled, {x}, 1e-5, 1e-5});
-    add(pool_2d_grad_op(), {x, y, tensor(y.shape())}, pooled.node()->attributes(), 1e-5, 1e-5);
+    add(pool_2d_grad_op(), {x, y, tensor(y.shape(), x.dtype())}, pooled.node()->attributes(), 1e-5, 1e-5);
+    const PoolWindows windows(pooled.node()->attributes());
+    const bool has_places = windows.mode == PoolWindows::Mode::max &&
+                            windows.cover(x.shape()[x.shape().size() - 2], x.shape().back());
+    if (has_places) pool_places(x, pooled.node()->attributes());
+  }
+  void pool_places(const Tensor& x, const Attributes& attributes) {
+    const Ref<Node> node = make_node(max_pool_places_op(), {input_like(x)}, attributes);
+    const Tensor places = node->op().evaluate(*node, std::vector{x})[1];
+    cases_.push_back({Variable(node), {x}, 0, 0});
+    add(max_pool_places_grad_op(), {places, tensor(places.shape(), x.dtype())}, attributes, 0, 0);
   }
 
   void assembling() {
@@ -299,12 +318,36 @@ class Cases {
     add(dot_op(), {tensor({2000}), tensor({2000})}, {}, 1e-3, 1e-3);
   }
 
+  void conv_of_maxima(const Shape& image, const Shape& filters, const Shape& windows, std::int64_t groups,
+                      std::int64_t stride = 1, DType dtype = DType::float32) {
+    const ConcreteConvCase c =
+        concrete_conv(ConvDirection::backward_weights, image, filters, 0, stride, 1, groups, true, dtype);
+    Shape pooled = c.second.shape();
+    for (std::size_t i = 0; i < 2; ++i) pooled[2 + i] /= windows[i];
+    Tensor places = Tensor::zeros(pooled, DType::uint8);
+    for (std::int64_t i = 0; i < places.size(); ++i)
+      places.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(below(windows[0] * windows[1]));
+    const Attributes attributes =
+        c.node(direct_conv_op())
+            .node()
+            ->attributes()
+            .with("maxima", std::vector<std::int64_t>(windows.begin(), windows.end()));
+    add(direct_conv_op(), {c.first, uniform_tensor(pooled, dtype, random_), places}, attributes, 1e-4, 1e-4);
+  }
+
   void convolutions() {
     for (int i = 0; i < 40; ++i) {
       const ConcreteConvCase c = random_concrete_conv(random_);
       if (c.problem.rank != 2) continue;
       cases_.push_back({c.node(direct_conv_op()), {c.first, c.second}, 1e-4, 1e-4});
     }
+    // Filters' gradients behind a pooling: windows that fit a thread's rows, and others; groups; a stride.
+    conv_of_maxima({5, 1, 28, 28}, {20, 1, 5, 5}, {2, 2}, 1);
+    conv_of_maxima({2, 3, 17, 14}, {7, 3, 3, 3}, {5, 2}, 1);
+    conv_of_maxima({2, 4, 9, 12}, {6, 2, 2, 3}, {4, 5}, 2);
+    conv_of_maxima({3, 2, 13, 13}, {4, 2, 3, 3}, {1, 3}, 1, 2);
+    conv_of_maxima({2, 1, 6, 6}, {3, 1, 3, 3}, {2, 2}, 1, 1, DType::float64);
+    conv_of_maxima({0, 1, 6, 6}, {3, 1, 3, 3}, {2, 2}, 1);
     for (int i = 0; i < 6; ++i) {
       ConcreteConvCase c = random_concrete_conv(random_);
       const bool has_dilation = c.problem.dilation != Shape{1, 1};
