@@ -15,7 +15,6 @@ struct CudaLanes {
   std::int32_t variable = -1;
   int count = 1;
   int packs = 1;
-  bool uses_packs = true;    ///< neighbouring elements are accessed together
   std::vector<bool> varies;  ///< per instruction: differs between lanes
 
   int total() const { return count * packs; }

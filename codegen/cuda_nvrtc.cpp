@@ -31,8 +31,6 @@ struct Nvrtc {
   Result (*log)(Program, char*) = nullptr;
   Result (*cubin_size)(Program, std::size_t*) = nullptr;
   Result (*cubin)(Program, char*) = nullptr;
-  Result (*ptx_size)(Program, std::size_t*) = nullptr;
-  Result (*ptx)(Program, char*) = nullptr;
 
   Nvrtc() {
     const CudaLibrary library({"NVRTC (the CUDA compiler library)",
@@ -50,8 +48,7 @@ struct Nvrtc {
         library.find("nvrtcGetErrorString", error_text) && library.find("nvrtcCreateProgram", create) &&
         library.find("nvrtcDestroyProgram", destroy) && library.find("nvrtcCompileProgram", compile) &&
         library.find("nvrtcGetProgramLogSize", log_size) && library.find("nvrtcGetProgramLog", log) &&
-        library.find("nvrtcGetCUBINSize", cubin_size) && library.find("nvrtcGetCUBIN", cubin) &&
-        library.find("nvrtcGetPTXSize", ptx_size) && library.find("nvrtcGetPTX", ptx);
+        library.find("nvrtcGetCUBINSize", cubin_size) && library.find("nvrtcGetCUBIN", cubin);
     if (!is_whole) {
       info.reason =
           fmt::format("{} is too old for Croton: it lacks functions of CUDA 11.2 and later", library.path());
@@ -152,13 +149,6 @@ std::string compile_cuda_source(std::string_view source, const std::string& name
   OpenProgram program(n, source, name);
   program.compile(options_for("sm_" + name_of_architecture(architecture)));
   return program.text(n.cubin_size, n.cubin);
-}
-
-std::string compile_cuda_ptx(std::string_view source, const std::string& name, int architecture) {
-  const Nvrtc& n = nvrtc_for(architecture);
-  OpenProgram program(n, source, name);
-  program.compile(options_for("compute_" + name_of_architecture(architecture)));
-  return program.text(n.ptx_size, n.ptx);
 }
 
 }  // namespace croton

@@ -23,7 +23,4 @@ CROTON_API const NvrtcInfo& nvrtc_info();
 /// compiler's messages when the source is wrong. May be called from several threads.
 std::string compile_cuda_source(std::string_view source, const std::string& name, int architecture);
 
-/// The same to PTX, for people.
-std::string compile_cuda_ptx(std::string_view source, const std::string& name, int architecture);
-
 }  // namespace croton

@@ -1,7 +1,6 @@
 #include "croton/codegen/cuda_schedule.h"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
 #include <set>
 

@@ -1,7 +1,5 @@
 // Ops that put tensors together: inc_subtensor, join, alloc, arange, make_vector.
 
-#include <algorithm>
-
 #include "croton/codegen/lower_context.h"
 #include "croton/ops/indexing.h"
 #include "croton/ops/shape_ops.h"

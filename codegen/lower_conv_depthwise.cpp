@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <map>
 
 #include "croton/codegen/lower_conv_lanes.h"

@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "croton/codegen/lower_context.h"
 #include "croton/codegen/window_tiles.h"

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <limits>
 
 #include "croton/codegen/lower_context.h"

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <memory>
+#include <array>
+#include <cstdint>
 #include <vector>
 
 #include "croton/codegen/fourier.h"

@@ -4,7 +4,6 @@
 
 #include <mutex>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "croton/graph/node.h"
 #include "croton/graph/op.h"

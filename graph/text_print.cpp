@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <mutex>
 #include <unordered_set>
 
 #include "croton/graph/node.h"

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "croton/graph/error.h"
 #include "croton/graph/tensor.h"
 #include "croton/graph/text.h"

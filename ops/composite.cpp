@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <unordered_map>
-
 #include "croton/graph/error.h"
 #include "croton/graph/tensor.h"
 #include "croton/ops/composite_body.h"

@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <mutex>
 #include <shared_mutex>
 
 #include "croton/graph/check_error.h"

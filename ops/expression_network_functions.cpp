@@ -1,7 +1,5 @@
 // Rows of the functions of expressions: softmax and its like, activations, convolution, pooling.
 
-#include <fmt/format.h>
-
 #include "croton/ops/conv.h"
 #include "croton/ops/conv_forms.h"
 #include "croton/ops/dnn_conv.h"

@@ -1,7 +1,5 @@
 // Rows of the functions of expressions: reductions, products, shapes, joining, indexing.
 
-#include <fmt/format.h>
-
 #include "croton/ops/assert_print.h"
 #include "croton/ops/blas.h"
 #include "croton/ops/elementwise_functions.h"

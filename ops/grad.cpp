@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <unordered_map>
 #include <unordered_set>
 

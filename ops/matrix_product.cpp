@@ -1,7 +1,5 @@
 #include "croton/ops/matrix_product.h"
 
-#include <vector>
-
 #include "croton/graph/tensor_cast.h"
 #include "croton/ops/elementwise_reference.h"
 

@@ -1,8 +1,5 @@
 #include "croton/ops/reduce.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <memory>
 

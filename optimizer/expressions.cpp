@@ -76,11 +76,6 @@ std::vector<std::int64_t> reduced_axes(const Node& reduction) {
   return reduction.attributes().get<std::vector<std::int64_t>>("axes");
 }
 
-std::optional<std::int64_t> constant_integer(const Variable& v) {
-  if (!v.is_constant() || v.rank() != 0 || !is_integer(v.dtype())) return std::nullopt;
-  return v.constant_value().item<std::int64_t>();
-}
-
 bool is_all_ones(const TensorType& type) {
   return std::ranges::all_of(type.shape, [](std::int64_t extent) { return extent == 1; });
 }

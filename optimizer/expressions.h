@@ -34,8 +34,6 @@ bool is_elementwise(const Variable& v);
 inline const std::vector<std::int64_t> transposition{1, 0};
 const std::vector<std::int64_t>& shuffle_pattern(const Node& dimshuffle);
 std::vector<std::int64_t> reduced_axes(const Node& reduction);
-/// The integer of a 0-d integer constant.
-std::optional<std::int64_t> constant_integer(const Variable& v);
 /// All axes have static extent 1.
 bool is_all_ones(const TensorType& type);
 /// Both have static extents of 1 at the same axes.

@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "croton/graph/tensor.h"
 #include "croton/ops/elementwise.h"

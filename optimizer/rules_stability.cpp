@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <limits>
 
 #include "croton/ops/elementwise.h"
 #include "croton/ops/reduce.h"

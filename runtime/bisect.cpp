@@ -169,9 +169,7 @@ Case without_shared(const Case& from) {
 Case trimmed(Case from) {
   std::set<const Node*> needed;
   for (const Variable& v : from.graph.outputs) needed.insert(v.node());
-  const std::unordered_map<Variable, Tensor> given = values_of(from);
-  std::vector<Node*> order = topological_order(from.graph.outputs);
-  for (const Node* node : order) {
+  for (const Node* node : topological_order(from.graph.outputs)) {
     for (const Variable& input : node->inputs()) needed.insert(input.node());
   }
   Case result{{from.graph.name, {}, from.graph.outputs}, {}};

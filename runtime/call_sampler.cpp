@@ -1,5 +1,6 @@
 #include "croton/runtime/call_sampler.h"
 
+#include <chrono>
 #include <utility>
 
 #include "croton/runtime/step_times.h"

@@ -17,7 +17,7 @@ namespace croton {
 
 namespace {
 
-int attribute(int which, CUdevice device) {
+int attribute(CudaDeviceAttribute which, CUdevice device) {
   int value = 0;
   CROTON_CUDA(cuDeviceGetAttribute, (&value, which, device));
   return value;
@@ -73,14 +73,10 @@ CudaDeviceInfo cuda_device_info(int ordinal) {
   CROTON_CUDA(cuDeviceGetPCIBusId, (text, sizeof text - 1, device));
   info.pci_id = text;
   CROTON_CUDA(cuDeviceTotalMem, (&info.total_bytes, device));
-  info.multiprocessors = attribute(16, device);
-  info.registers_per_block = attribute(12, device);
-  info.is_integrated = attribute(18, device) != 0;
-  info.l2_bytes = attribute(38, device);
-  info.threads_per_multiprocessor = attribute(39, device);
-  info.major = attribute(75, device);
-  info.minor = attribute(76, device);
-  info.shared_bytes_per_block = attribute(97, device);
+  info.multiprocessors = attribute(cuda_multiprocessor_count, device);
+  info.threads_per_multiprocessor = attribute(cuda_most_threads_per_multiprocessor, device);
+  info.major = attribute(cuda_capability_major, device);
+  info.minor = attribute(cuda_capability_minor, device);
   return info;
 }
 

@@ -27,11 +27,7 @@ struct CudaDeviceInfo {
   int major = 0, minor = 0;  ///< compute capability
   std::size_t total_bytes = 0;
   int multiprocessors = 0;
-  int l2_bytes = 0;
-  int shared_bytes_per_block = 0;  ///< the most that a kernel can opt in to
-  int registers_per_block = 0;
   int threads_per_multiprocessor = 0;
-  bool is_integrated = false;
 
   int architecture() const { return 10 * major + minor; }
 };

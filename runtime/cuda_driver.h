@@ -163,6 +163,14 @@ inline void check_cuda(CUresult result, const char* call) {
 inline constexpr CUresult cuda_out_of_memory = 2;
 inline constexpr CUresult cuda_not_ready = 600;
 
+/// CUdevice_attribute, as far as it is asked for.
+enum CudaDeviceAttribute : int {
+  cuda_multiprocessor_count = 16,
+  cuda_most_threads_per_multiprocessor = 39,
+  cuda_capability_major = 75,
+  cuda_capability_minor = 76,
+};
+
 /// "13.2" of 13020.
 CROTON_API std::string cuda_version_text(int version);
 

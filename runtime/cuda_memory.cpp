@@ -198,12 +198,7 @@ CudaMemory::Usage CudaMemory::usage() const {
   return usage_;
 }
 
-std::string CudaMemory::largest_in_use(std::size_t most) const {
-  const std::lock_guard guard(mutex_);
-  return largest_blocks(most);
-}
-
-/// The mutex is held.
+/// The largest blocks in use by label, one a line; empty when none is labelled. The mutex is held.
 std::string CudaMemory::largest_blocks(std::size_t most) const {
   std::vector<const Block*> labelled;
   for (const auto& block : blocks_) {

@@ -49,8 +49,6 @@ class CROTON_API CudaMemory {
   /// Gives pieces that are free as a whole back to the driver.
   void trim();
   Usage usage() const;
-  /// The largest blocks in use by label, one a line; empty when none is labelled.
-  std::string largest_in_use(std::size_t most = 8) const;
 
   static constexpr std::size_t granularity = 512;
 

@@ -70,7 +70,6 @@ class CudaPlan {
   /// On all devices.
   std::size_t arena_bytes() const;
   std::size_t arena_bytes(std::size_t device) const { return arenas_[device].bytes; }
-  std::size_t constant_bytes() const { return constant_bytes_; }
 
   /// Gets the memory. Throws MemoryError: what was asked for, what is free, the largest buffers by node.
   void prepare(Instance& instance, void** slots) const;

@@ -1,8 +1,6 @@
 // Kernels that follow each other become one where they work on the same rows, or where the later ones are
 // short: a launch costs more than they do.
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 #include <unordered_set>

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <map>
+#include <unordered_set>
 
 #include "croton/graph/check_error.h"
 #include "croton/graph/debugprint.h"

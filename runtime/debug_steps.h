@@ -4,7 +4,6 @@
 #include <map>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "croton/runtime/node_observer.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <set>
+#include <unordered_set>
 
 #include "croton/codegen/quick_compile.h"
 #include "croton/graph/error.h"

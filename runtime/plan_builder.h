@@ -8,7 +8,6 @@
 #include <span>
 #include <tuple>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "croton/codegen/fuse_phases.h"

@@ -3,7 +3,6 @@
 #include <iterator>
 #include <mutex>
 #include <span>
-#include <vector>
 
 #include "croton/graph/op.h"
 #include "croton/runtime/plan.h"

@@ -1,7 +1,6 @@
 #include "croton/runtime/process_settings.h"
 
 #include <mutex>
-#include <optional>
 #include <string>
 
 #include "croton/codegen/kernel_cache.h"

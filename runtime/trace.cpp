@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <memory>
 #include <set>
 
 #include "croton/codegen/work_observer.h"

@@ -2,7 +2,6 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <set>
-#include <sstream>
 
 #include "croton/graph/text_form.h"
 #include "croton/ops/expression.h"

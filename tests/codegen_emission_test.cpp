@@ -1,7 +1,5 @@
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <limits>
-#include <string_view>
 #include <vector>
 
 #include "codegen_random.h"

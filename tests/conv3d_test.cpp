@@ -194,3 +194,16 @@ TEST_CASE("convolutions by one implementation compute what conv2d does", "[runti
     }
   }
 }
+
+TEST_CASE("corr3d_mm is the correlation that conv3d computes without flipping", "[runtime][conv]") {
+  const Variable x = tensor5("x"), w = tensor5("w");
+  const Tensor image = random_tensor({2, 3, 5, 6, 7}, DType::float32, 1),
+               filters = random_tensor({4, 3, 2, 3, 2}, DType::float32, 2);
+  for (const char* border_mode : {"valid", "full"}) {
+    // By the reference: on a CPU gemm has two axes.
+    const Function f =
+        function({x, w}, corr3d_mm(x, w, {.border_mode = border_mode}), {.mode = Mode("None")});
+    const Variable expected = conv3d(x, w, {.border_mode = border_mode, .filter_flip = false});
+    CHECK(allclose(f(image, filters), function({x, w}, expected)(image, filters), 1e-4, 1e-4));
+  }
+}

@@ -1,7 +1,6 @@
 // Products by cuBLASLt and what it does behind them, without a GPU: the fake driver and a fake cuBLASLt on
 // host memory. These cases are hidden; ctest runs them with both (CUDA_HOME and CUDA_PATH lead to them).
 #include <catch2/catch.hpp>
-#include <cmath>
 #include <limits>
 #include <unordered_map>
 

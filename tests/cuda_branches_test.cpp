@@ -1,7 +1,6 @@
 #include "croton/runtime/cuda_branches.h"
 
 #include <catch2/catch.hpp>
-#include <map>
 #include <random>
 #include <set>
 

@@ -6,9 +6,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <random>
-#include <sstream>
 
 #include "concrete_conv.h"
 #include "croton/codegen/cuda_nvrtc.h"

@@ -1,7 +1,5 @@
 // Several GPUs in one process, and modes that look at what runs on them; with the fake driver, which has two.
 #include <catch2/catch.hpp>
-#include <cmath>
-#include <random>
 
 #include "croton/croton.h"
 #include "croton/graph/check_error.h"

@@ -1,5 +1,4 @@
 #include <catch2/catch.hpp>
-#include <mutex>
 
 #include "croton/croton.h"
 #include "croton/graph/type.h"

@@ -1,6 +1,5 @@
 #include <catch2/catch.hpp>
 #include <fstream>
-#include <map>
 #include <random>
 #include <set>
 #include <sstream>

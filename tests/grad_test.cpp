@@ -1,7 +1,6 @@
 #include "croton/ops/grad.h"
 
 #include <catch2/catch.hpp>
-#include <set>
 
 #include "croton/graph/error.h"
 #include "croton/graph/message.h"

@@ -2,7 +2,6 @@
 
 #include <catch2/catch.hpp>
 #include <cstring>
-#include <limits>
 #include <random>
 
 #include "croton/codegen/compiled_kernel.h"

@@ -4,10 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <chrono>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <numeric>
-#include <thread>
 
 #include "croton/croton.h"
 #include "croton/runtime/call_sampler.h"

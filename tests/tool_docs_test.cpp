@@ -1,8 +1,6 @@
 // Every command that docs/tools.md shows is run, and what it shows must be what is printed.
 
-#include <algorithm>
 #include <catch2/catch.hpp>
-#include <fstream>
 #include <regex>
 #include <sstream>
 #include <string>

@@ -4,7 +4,6 @@
 
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "croton/graph/op.h"

@@ -1,5 +1,4 @@
 // NVTX that remembers what was named: found where the fake driver is.
-#include <cstring>
 #include <mutex>
 #include <string>
 

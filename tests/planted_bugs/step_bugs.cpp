@@ -1,7 +1,6 @@
 // Kernels and library calls that read, write or compute what they must not.
 
 #include <algorithm>
-#include <cmath>
 #include <random>
 
 #include "bugs.h"

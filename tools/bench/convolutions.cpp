@@ -1,4 +1,3 @@
-#include <cmath>
 
 #include "numbers.h"
 #include "workload.h"

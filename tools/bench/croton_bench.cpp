@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <iostream>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <sstream>
 #include <string>

@@ -1,4 +1,3 @@
-#include <utility>
 
 #include "numbers.h"
 #include "workload.h"

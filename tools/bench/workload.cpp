@@ -2,8 +2,6 @@
 
 #include <croton/runtime/cuda_device.h>
 
-#include <utility>
-
 using namespace croton;
 
 namespace {

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include <croton/graph/node.h>

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <unordered_map>
 
 #include <croton/graph/error.h>
 #include <croton/graph/nearest_names.h>

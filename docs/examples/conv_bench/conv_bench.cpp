@@ -1,7 +1,6 @@
 // The three passes of convolutions by every implementation.
 
 #include <croton/croton.h>
-#include <fmt/format.h>
 
 #include <cstdlib>
 
