@@ -5,16 +5,6 @@
 
 namespace croton {
 
-TensorType refine(const TensorType& inferred, const TensorType& known) {
-  TensorType type = inferred;
-  if (inferred.rank() == known.rank()) {
-    for (std::size_t i = 0; i < type.shape.size(); ++i) {
-      if (type.shape[i] == unknown) type.shape[i] = known.shape[i];
-    }
-  }
-  return type;
-}
-
 std::vector<Variable> clone(std::span<const Variable> outputs,
                             const std::unordered_map<Variable, Variable>& replacements, CloneTypes types) {
   std::unordered_map<Variable, Variable> copies(replacements);

@@ -6,51 +6,30 @@
 #include <unordered_set>
 
 #include "croton/graph/error.h"
-#include "croton/graph/hash.h"
 #include "croton/graph/op.h"
 
 namespace croton {
 
-TensorType refine(const TensorType& inferred, const TensorType& known);
-
 namespace {
 
-std::size_t constant_hash(const Tensor& value) {
-  std::size_t seed = static_cast<std::size_t>(value.dtype());
-  for (std::int64_t extent : value.shape()) hash_combine(seed, static_cast<std::size_t>(extent));
-  if (value.size() == 0) return seed;
-  // The beginning tells most constants apart; equality is decided on all bytes.
-  const Tensor plain = value.is_contiguous() ? value : value.contiguous();
-  const std::size_t bytes =
-      std::min<std::size_t>(static_cast<std::size_t>(value.size()) * size_of(value.dtype()), 1024);
-  hash_combine(seed, std::hash<std::string_view>()({static_cast<const char*>(plain.raw_data()), bytes}));
-  return seed;
-}
-
-std::size_t structural_hash(const Node& node) {
-  if (node.kind() == Node::Kind::constant) return constant_hash(node.value());
-  std::size_t seed = reinterpret_cast<std::size_t>(&node.op());
-  hash_combine(seed, node.attributes().hash());
-  for (const Variable& input : node.inputs()) {
-    hash_combine(seed, reinterpret_cast<std::size_t>(input.node()) + input.output_index());
+/// `client`: the node that needs it; null: it is an output itself.
+[[noreturn]] void throw_missing_input(const Variable& v, const Node* client) {
+  std::string message = fmt::format("{} is needed", describe(v));
+  if (client != nullptr) {
+    message += fmt::format(" to compute {}", client->op().name());
+    if (client->where().known()) message += fmt::format(" (made at {})", to_string(client->where()));
+  } else {
+    message += " as an output";
   }
-  return seed;
-}
-
-bool structurally_equal(const Node& a, const Node& b) {
-  if (a.kind() != b.kind()) return false;
-  if (a.kind() == Node::Kind::constant) return same_value(a.value(), b.value());
-  return &a.op() == &b.op() && a.attributes() == b.attributes() &&
-         std::ranges::equal(a.inputs(), b.inputs()) && a.type().device == b.type().device;
-}
-
-bool is_merged(const Node& node) {
-  return node.kind() == Node::Kind::constant || (node.is_apply() && !node.op().has_side_effect());
+  message +=
+      ", but it is not among the function's inputs and has no value: add it to the inputs or give it a "
+      "value with givens";
+  throw MissingInputError(message);
 }
 
 }  // namespace
 
-/// What one call of replace_all knows while it imports new nodes.
+/// What is known while nodes from outside are imported.
 struct FunctionGraph::Import {
   std::string_view rule;
   SourceLocation where;
@@ -60,9 +39,9 @@ struct FunctionGraph::Import {
 
 FunctionGraph::FunctionGraph(std::span<const Variable> inputs, std::span<const Variable> outputs,
                              const std::unordered_map<Variable, Variable>& replacements) {
-  // A clone that the graph may change; function inputs become inputs of the graph wherever they stood.
   std::vector<Variable> wanted(outputs.begin(), outputs.end());
   if (!replacements.empty()) wanted = clone(wanted, replacements);
+  // Function inputs become inputs of the graph wherever they stood.
   std::unordered_map<Variable, Variable> cut;
   for (const Variable& input : inputs) {
     Variable fresh(Node::make_input(input.type(), input.name(), input.node()->where()));
@@ -70,11 +49,9 @@ FunctionGraph::FunctionGraph(std::span<const Variable> inputs, std::span<const V
     inputs_.push_back(fresh);
     adopt(Ref<Node>(fresh.node()));
   }
+  wanted = clone(wanted, cut);  // nodes that the graph may change
+  const std::vector<Node*> order = croton::topological_order(wanted);
   std::unordered_map<SharedCell*, Variable> states;
-  const std::vector<Node*> order = [&] {
-    wanted = clone(wanted, cut);
-    return croton::topological_order(wanted);
-  }();
   Import context;
   context.mapped.reserve(order.size());
   nodes_.reserve(order.size());
@@ -92,27 +69,14 @@ FunctionGraph::FunctionGraph(std::span<const Variable> inputs, std::span<const V
       }
       context.mapped.emplace(&node, Ref<Node>(entry->second.node()));
     } else if (node.kind() == Node::Kind::input) {
-      std::string message = fmt::format("{} is needed", describe(v));
-      if (client != nullptr) {
-        message += fmt::format(" to compute {}", client->op().name());
-        if (client->where().known()) message += fmt::format(" (made at {})", to_string(client->where()));
-      } else {
-        message += " as an output";
-      }
-      message +=
-          ", but it is not among the function's inputs and has no value: add it to the inputs or give it a "
-          "value with givens";
-      throw MissingInputError(message);
+      throw_missing_input(v, client);
     }
   };
   for (Node* node : order) {
     for (const Variable& input : node->inputs()) map_leaf(input, node);
   }
   for (const Variable& output : wanted) map_leaf(output, nullptr);
-  for (const Variable& output : wanted) {
-    outputs_.push_back(import(output, context));
-    output_uses_[outputs_.back()].push_back(outputs_.size() - 1);
-  }
+  for (const Variable& output : wanted) add_output(import(output, context));
   changes_ = 0;
 }
 
@@ -144,14 +108,14 @@ std::unique_ptr<FunctionGraph> FunctionGraph::with_types(
              copy->shared_);
   }
   Import context;
+  const auto copy_of = [&](const Variable& v) {
+    const auto entry = copies.find(v);
+    return entry == copies.end() ? copy->import(v, context) : entry->second;  // a constant, or a copy
+  };
   for (Node* node : topological_order()) {
     std::vector<Variable> inputs;
     inputs.reserve(node->input_count());
-    for (const Variable& input : node->inputs()) {
-      const auto entry = copies.find(input);
-      inputs.push_back(entry == copies.end() ? copy->import(input, context)
-                                             : entry->second);  // else a constant
-    }
+    for (const Variable& input : node->inputs()) inputs.push_back(copy_of(input));
     Ref<Node> fresh = make_node(node->op(), std::move(inputs), node->attributes(), node->where());
     std::vector<TensorType> types;
     for (std::size_t i = 0; i < node->output_count(); ++i) {
@@ -162,16 +126,16 @@ std::unique_ptr<FunctionGraph> FunctionGraph::with_types(
     for (std::size_t i = 0; i < types.size(); ++i) fresh->outputs_[i].type = types[i];
     fresh->rewrites_ = node->rewrites_;
     Node* equal = copy->find_equal(*fresh);
-    if (equal == nullptr) copy->adopt(fresh);
+    if (equal == nullptr) {
+      copy->adopt(fresh);
+    } else {
+      keep_names(*fresh, *equal);
+    }
     for (std::size_t i = 0; i < node->output_count(); ++i) {
       copies.emplace(node->output(i), (equal != nullptr ? equal : fresh.get())->output(i));
     }
   }
-  for (const Variable& output : outputs_) {
-    const auto entry = copies.find(output);
-    copy->outputs_.push_back(entry == copies.end() ? copy->import(output, context) : entry->second);
-    copy->output_uses_[copy->outputs_.back()].push_back(copy->outputs_.size() - 1);
-  }
+  for (const Variable& output : outputs_) copy->add_output(copy_of(output));
   copy->changes_ = 0;
   if (copied != nullptr) *copied = std::move(copies);
   return copy;
@@ -190,7 +154,7 @@ void FunctionGraph::adopt(Ref<Node> node) {
     node->use_positions_.resize(node->input_count());
     for (std::size_t slot = 0; slot < node->input_count(); ++slot) link_input(*node, slot);
   }
-  if (is_merged(*node)) table_.emplace(structural_hash(*node), node.get());
+  remember(*node);
   nodes_.push_back(node);
   for (GraphListener* listener : listeners_) listener->on_import(*node);
 }
@@ -209,35 +173,6 @@ void FunctionGraph::unlink_input(Node& node, std::size_t slot) {
   uses[position] = uses.back();
   uses[position].node->use_positions_[uses[position].slot] = position;
   uses.pop_back();
-}
-
-Node* FunctionGraph::find_equal(const Node& node) const {
-  if (!is_merged(node)) return nullptr;
-  const auto [first, last] = table_.equal_range(structural_hash(node));
-  for (auto entry = first; entry != last; ++entry) {
-    if (entry->second != &node && structurally_equal(*entry->second, node)) return entry->second;
-  }
-  return nullptr;
-}
-
-void FunctionGraph::forget(Node& node) {
-  if (!is_merged(node)) return;
-  const auto [first, last] = table_.equal_range(structural_hash(node));
-  for (auto entry = first; entry != last; ++entry) {
-    if (entry->second == &node) {
-      table_.erase(entry);
-      return;
-    }
-  }
-}
-
-void FunctionGraph::rehash(Node& node) {
-  if (!is_merged(node)) return;
-  if (find_equal(node) != nullptr) {
-    pending_merges_.emplace_back(&node);
-  } else {
-    table_.emplace(structural_hash(node), &node);
-  }
 }
 
 Variable FunctionGraph::import(const Variable& variable, Import& context) {
@@ -290,9 +225,7 @@ Variable FunctionGraph::import(const Variable& variable, Import& context) {
     if (equal == nullptr) {
       adopt(node);
     } else {
-      for (std::size_t i = 0; i < node->output_count(); ++i) {
-        if (equal->outputs_[i].name.empty()) equal->outputs_[i].name = node->outputs_[i].name;
-      }
+      keep_names(*node, *equal);
     }
   }
   return here(variable);
@@ -305,6 +238,11 @@ void FunctionGraph::change_input(Node& node, std::size_t slot, const Variable& r
   link_input(node, slot);
   rehash(node);
   for (GraphListener* listener : listeners_) listener->on_change_input(node, slot);
+}
+
+void FunctionGraph::add_output(Variable output) {
+  output_uses_[output].push_back(outputs_.size());
+  outputs_.push_back(std::move(output));
 }
 
 void FunctionGraph::set_output(std::size_t position, const Variable& replacement) {
@@ -322,25 +260,6 @@ void FunctionGraph::exchange(const Variable& old, const Variable& replacement, s
   }
   if (const auto entry = output_uses_.find(old); entry != output_uses_.end()) {
     for (std::size_t position : std::vector<std::size_t>(entry->second)) set_output(position, replacement);
-  }
-}
-
-void FunctionGraph::merge_pending() {
-  while (!pending_merges_.empty()) {
-    const Ref<Node> node = std::move(pending_merges_.back());
-    pending_merges_.pop_back();
-    if (node->graph_ != this) continue;
-    Node* equal = find_equal(*node);
-    if (equal == nullptr) {  // what it was equal to has changed since
-      forget(*node);
-      table_.emplace(structural_hash(*node), node.get());
-      continue;
-    }
-    for (std::size_t i = 0; i < node->output_count(); ++i) {
-      if (equal->outputs_[i].name.empty()) equal->outputs_[i].name = node->outputs_[i].name;
-      exchange(node->output(i), equal->output(i), {node->uses(i).begin(), node->uses(i).end()});
-    }
-    prune(node.get());
   }
 }
 
@@ -466,7 +385,7 @@ void FunctionGraph::set_attributes(Node& node, Attributes attributes, std::strin
   forget(node);
   node.attributes_ = std::move(attributes);
   node.rewrites_ = std::make_shared<RewriteStep>(RewriteStep{rule, node.rewrites_});
-  if (is_merged(node)) table_.emplace(structural_hash(node), &node);
+  remember(node);
   ++changes_;
   for (GraphListener* listener : listeners_) listener->on_set_attributes(node, rule);
 }

@@ -120,12 +120,17 @@ class CROTON_API FunctionGraph {
   void unlink_input(Node& node, std::size_t slot);
   void exchange(const Variable& old, const Variable& replacement, std::vector<Use> uses);
   void change_input(Node& node, std::size_t slot, const Variable& replacement);
-  void rehash(Node& node);
-  void forget(Node& node);
-  Node* find_equal(const Node& node) const;
-  void merge_pending();
   void prune(Node* node);
+  void add_output(Variable output);
   void set_output(std::size_t position, const Variable& replacement);
+
+  // Equal nodes are one (function_graph_merging.cpp).
+  void remember(Node& node);
+  void forget(Node& node);
+  void rehash(Node& node);
+  Node* find_equal(const Node& node) const;
+  static void keep_names(const Node& merged, Node& kept);
+  void merge_pending();
 
   std::vector<Variable> inputs_;
   std::vector<Variable> outputs_;

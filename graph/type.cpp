@@ -49,4 +49,14 @@ bool compatible(const TensorType& a, const TensorType& b) {
   return true;
 }
 
+TensorType refine(const TensorType& inferred, const TensorType& known) {
+  TensorType type = inferred;
+  if (inferred.rank() == known.rank()) {
+    for (std::size_t i = 0; i < type.shape.size(); ++i) {
+      if (type.shape[i] == unknown) type.shape[i] = known.shape[i];
+    }
+  }
+  return type;
+}
+
 }  // namespace croton

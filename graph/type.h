@@ -28,5 +28,7 @@ CROTON_API std::string theano_name(const TensorType& type);
 /// A value of one type may stand where the other is expected: equal dtype and rank, no contradicting extents.
 /// Where it lies does not matter.
 CROTON_API bool compatible(const TensorType& a, const TensorType& b);
+/// The inferred type with the extents that it leaves open, where they are known.
+TensorType refine(const TensorType& inferred, const TensorType& known);
 
 }  // namespace croton
