@@ -63,7 +63,9 @@ inline constexpr int warpgroup_column_units[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12,
 /// Instructions of four warps, a part of contraction_device_prelude.
 std::string_view warpgroup_device_prelude();
 
-/// The parts of contraction_prelude: how operands are split and gathered, how tiles are multiplied.
+/// The parts of contraction_prelude: how operands are packed, how they are gathered, how tiles are
+/// multiplied.
+std::string_view contraction_operands();
 std::string_view contraction_gathering();
 std::string_view contraction_products();
 std::string_view contraction_warpgroups();

@@ -43,10 +43,15 @@ DEVICE u32 fp16_pair(float x, float y) { u32 z; asm("cvt.rn.f16x2.f32 %0, %1, %2
 }
 
 std::string_view contraction_prelude() {
-  static const std::string text = std::string(contraction_gathering()) +
-                                  std::string(contraction_warpgroups()) +
-                                  std::string(contraction_products()) + std::string(contraction_folding()) +
-                                  std::string(contraction_folding_in_blocks());
+  static const std::string text = [] {
+    std::string joined;
+    for (const std::string_view part :
+         {contraction_gathering(), contraction_warpgroups(), contraction_products(), contraction_operands(),
+          contraction_folding(), contraction_folding_in_blocks()}) {
+      joined += part;
+    }
+    return joined;
+  }();
   return text;
 }
 
