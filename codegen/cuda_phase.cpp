@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "croton/codegen/cuda_lanes.h"
 #include "croton/codegen/cuda_scalar.h"
 
 namespace croton {

@@ -1,10 +1,11 @@
 #include "croton/codegen/cuda_schedule.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <set>
 
-#include "croton/codegen/cuda_scalar.h"
+#include "croton/codegen/cuda_lanes.h"
 
 namespace croton {
 
@@ -20,37 +21,32 @@ constexpr std::int64_t least_group = 16;
 constexpr std::int64_t threads_per_multiprocessor = 1024;
 constexpr std::int64_t most_register_elements = 32;
 constexpr std::int64_t most_shared_bytes = 96 * 1024;
-// Code a thread, in instructions, up to which elements are worked on side by side.
-constexpr std::int64_t most_code = 1200;
+// Instructions of the elements side by side, up to which a thread works on two packs of them.
+constexpr std::int64_t most_code_of_pack = 300;
 // Vector loops no longer than this are not worth more than a thread.
 constexpr std::int64_t longest_thread_loop = 4;
 // A guess where the bounds of a loop are not constant.
 constexpr std::int64_t usual_trip_count = 1024;
 
-class Scheduler {
+/// What decides how a phase is spread.
+class PhaseScan {
  public:
-  Scheduler(const Kernel& kernel, const Phase& phase, int multiprocessors)
-      : k_(kernel),
-        phase_(phase),
-        index_(kernel),
-        many_threads_(threads_per_multiprocessor * multiprocessors) {}
+  struct ArrayUse {
+    std::set<const Statement*> loops;  // vector loops that use it; nullptr: used outside
+    bool is_own_element = true;        // only at the index of the vector loop
+  };
 
-  /// For one block of so many threads.
-  CudaSchedule schedule_in_block(int threads) {
-    s_.arrays.resize(k_.arrays.size());
-    scan(phase_.body, nullptr);
-    s_.block = threads;
-    if (phase_.mark.kind == LoopKind::vectorize || !groups_in_block()) {
-      s_.mode =
-          phase_.mark.kind == LoopKind::vectorize ? CudaSchedule::Mode::flat : CudaSchedule::Mode::thread;
-      s_.group = 1;
-      s_.array_bytes = 0;
-      place_arrays_in_threads();
-    }
-    return std::move(s_);
-  }
+  PhaseScan(const Kernel& kernel, const Phase& phase) : k_(kernel) { scan(phase.body, nullptr); }
+
+  /// The vector loops that are in no other.
+  const std::vector<const Statement*>& loops() const { return loops_; }
+  const std::map<std::int32_t, ArrayUse>& array_uses() const { return array_uses_; }
+  /// Iterations of the longest vector loop, or elements of a transposed tile.
+  std::int64_t longest() const { return longest_; }
+  /// Threads that have enough elements each.
+  std::int64_t roomy() const { return roomy_; }
   bool has_transpose() const { return has_transpose_; }
-  bool has_vector_loops() const { return !loops_.empty(); }
+  bool asks_for_worker() const { return asks_for_worker_; }
 
   /// How often a thread waits for memory: loads side by side count once, those of loops once in some
   /// iterations, as many as are in flight together.
@@ -66,8 +62,7 @@ class Scheduler {
         sum += std::max(waits(s.body, group), waits(s.other, group));
         continue;
       }
-      const std::int64_t known = cuda_trip_count(k_, s);
-      auto trips = static_cast<double>(known >= 0 ? known : bounded_trip_count(s));
+      auto trips = static_cast<double>(trips_of(s));
       if (std::ranges::find(loops_, &s) != loops_.end()) trips /= group;
       const double inner = waits(s.body, group);
       sum += inner > 1 ? inner * std::max(trips, 1.0) : inner * std::max(trips / in_flight, 1.0);
@@ -75,43 +70,27 @@ class Scheduler {
     return sum + (has_load ? 1 : 0);
   }
 
-  CudaSchedule schedule() {
-    s_.arrays.resize(k_.arrays.size());
-    scan(phase_.body, nullptr);
-    if (phase_.mark.kind == LoopKind::vectorize && !s_.one_after_other) {
-      flat();
-    } else if (!groups()) {
-      threads();
-    }
-    return std::move(s_);
-  }
-
  private:
-  struct ArrayUse {
-    std::set<const Statement*> loops;  // vector loops that use it; nullptr: used outside
-    bool is_own_element = true;        // only at the index of the vector loop
-  };
-
   const Instruction& instruction(std::int32_t id) const {
     return k_.instructions[static_cast<std::size_t>(id)];
   }
   const IndexNode& node(std::int32_t id) const { return k_.indices[static_cast<std::size_t>(id)]; }
 
-  bool asks_for_worker(std::int32_t id) const {
+  bool is_of_worker(std::int32_t id) const {
     if (id < 0) return false;
     const IndexNode& n = node(id);
     switch (n.op) {
       case IndexOp::worker:
         return true;
       case IndexOp::affine:
-        return std::ranges::any_of(n.terms, [&](const auto& term) { return asks_for_worker(term.first); });
+        return std::ranges::any_of(n.terms, [&](const auto& term) { return is_of_worker(term.first); });
       case IndexOp::variable:
       case IndexOp::value:
         return false;
       case IndexOp::select:
-        return asks_for_worker(n.operands[1]) || asks_for_worker(n.operands[2]);
+        return is_of_worker(n.operands[1]) || is_of_worker(n.operands[2]);
       default:
-        return asks_for_worker(n.operands[0]) || asks_for_worker(n.operands[1]);
+        return is_of_worker(n.operands[0]) || is_of_worker(n.operands[1]);
     }
   }
 
@@ -123,20 +102,19 @@ class Scheduler {
     use.is_own_element = use.is_own_element && is_variable;
   }
 
-  /// Collects the vector loops outside others, the uses of arrays, and whether the worker is asked for.
   void scan(std::int32_t block, const Statement* vector_loop) {
     if (block < 0) return;
     for (const Statement& s : k_.blocks[static_cast<std::size_t>(block)].statements) {
-      if (asks_for_worker(s.index) || asks_for_worker(s.second_index) || asks_for_worker(s.begin) ||
-          asks_for_worker(s.end)) {
-        s_.one_after_other = true;
+      if (is_of_worker(s.index) || is_of_worker(s.second_index) || is_of_worker(s.begin) ||
+          is_of_worker(s.end)) {
+        asks_for_worker_ = true;
       }
       if (s.kind == Statement::Kind::compute) {
         const Instruction& i = instruction(s.value);
-        if (asks_for_worker(i.index)) s_.one_after_other = true;
+        if (is_of_worker(i.index)) asks_for_worker_ = true;
         if (i.kind == Instruction::Kind::compare_index &&
-            (asks_for_worker(i.operands[0]) || asks_for_worker(i.operands[1]))) {
-          s_.one_after_other = true;
+            (is_of_worker(i.operands[0]) || is_of_worker(i.operands[1]))) {
+          asks_for_worker_ = true;
         }
         if (i.kind == Instruction::Kind::load_array) use_array(i.target, i.index, vector_loop);
       }
@@ -150,10 +128,10 @@ class Scheduler {
           s.kind == Statement::Kind::loop && s.mark.kind == LoopKind::vectorize && vector_loop == nullptr;
       if (is_outer_vector) {
         loops_.push_back(&s);
-        const std::int64_t known = cuda_trip_count(k_, s), trips = known >= 0 ? known : bounded_trip_count(s);
+        const std::int64_t trips = trips_of(s);
         longest_ = std::max(longest_, trips);
         const std::int64_t elements =
-            code_of(s.body) > most_short_body ? long_elements_per_thread : elements_per_thread;
+            cuda_code_size(k_, s.body) > most_short_body ? long_elements_per_thread : elements_per_thread;
         roomy_ = std::max(roomy_, (trips + elements - 1) / elements);
       }
       scan(s.body, is_outer_vector ? &s : vector_loop);
@@ -177,7 +155,9 @@ class Scheduler {
     return b.constant - a.constant;
   }
 
-  std::int64_t bounded_trip_count(const Statement& loop) const {
+  /// Iterations of a loop, at most or about.
+  std::int64_t trips_of(const Statement& loop) const {
+    if (const std::int64_t known = cuda_trip_count(k_, loop); known >= 0) return known;
     if (const auto together = distance(loop.begin, loop.end))
       return std::max<std::int64_t>((*together + loop.step - 1) / loop.step, 1);
     const std::int64_t last = node(loop.end).high, first = node(loop.begin).low;
@@ -186,133 +166,86 @@ class Scheduler {
     return std::max<std::int64_t>((last - first) / loop.step, 1);
   }
 
-  std::int64_t code_of(std::int32_t block) const {
-    std::int64_t code = 0;
-    if (block < 0) return code;
-    for (const Statement& s : k_.blocks[static_cast<std::size_t>(block)].statements) {
-      if (s.kind == Statement::Kind::compute) {
-        const Instruction& i = instruction(s.value);
-        code += i.kind == Instruction::Kind::op ? cuda_weight(i.op, i.dtype) : 1;
-      } else {
-        ++code;
-      }
-      code += code_of(s.body) + code_of(s.other);
-    }
-    return code;
+  const Kernel& k_;
+  std::vector<const Statement*> loops_;
+  std::map<std::int32_t, ArrayUse> array_uses_;
+  std::int64_t longest_ = 0;
+  std::int64_t roomy_ = 0;
+  bool has_transpose_ = false;
+  bool asks_for_worker_ = false;
+};
+
+class Scheduler {
+ public:
+  Scheduler(const Kernel& kernel, const Phase& phase, int multiprocessors)
+      : k_(kernel),
+        phase_(phase),
+        index_(kernel),
+        scan_(kernel, phase),
+        many_threads_(threads_per_multiprocessor * multiprocessors) {
+    s_.arrays.resize(k_.arrays.size());
+    s_.one_after_other = scan_.asks_for_worker();
   }
 
-  /// Whether an access of lanes side by side is one access, or the same element for all.
-  bool fits(const CudaLanes& lanes, std::int32_t index, DType dtype, bool is_store, bool& has_pack) const {
-    const std::optional<std::int64_t> stride = index_.stride(lanes, index);
-    if (stride == 0) return !is_store;
-    if (stride != 1 || index_.multiple(lanes, index) % lanes.count != 0) return false;
-    has_pack = true;
-    return lanes.count * size_of(dtype) <= 16;
+  CudaSchedule schedule() {
+    if (is_vectorized() && !s_.one_after_other) {
+      flat();
+    } else if (!groups()) {
+      threads();
+    }
+    return std::move(s_);
   }
 
-  bool fits(const CudaLanes& lanes, std::int32_t block, bool& has_pack) const {
-    if (block < 0) return true;
-    const auto differs = [&](std::int32_t id) {
-      return id >= 0 && lanes.varies[static_cast<std::size_t>(id)];
-    };
-    const auto array_fits = [&](std::int32_t id, std::int32_t index, bool is_store) {
-      const CudaArray& array = s_.arrays[static_cast<std::size_t>(id)];
-      if (array.place == CudaArray::Place::registers) {
-        has_pack = true;
-        return true;
-      }
-      if (array.place != CudaArray::Place::shared) return false;
-      const DType dtype = k_.arrays[static_cast<std::size_t>(id)].dtype;
-      const std::optional<std::int64_t> stride = index_.stride(lanes, index);
-      const bool is_pack = stride == 1 && index_.multiple(lanes, index) % lanes.count == 0;
-      // What does not lie side by side in shared memory is accessed one by one: the columns of a tile.
-      return is_pack || stride == 0 ? fits(lanes, index, dtype, is_store, has_pack) : stride.has_value();
-    };
-    for (const Statement& s : k_.blocks[static_cast<std::size_t>(block)].statements) {
-      switch (s.kind) {
-        case Statement::Kind::compute: {
-          const Instruction& i = instruction(s.value);
-          if (differs(i.mask)) return false;
-          if (i.kind == Instruction::Kind::load &&
-              !fits(lanes, i.index, k_.buffers[static_cast<std::size_t>(i.target)].dtype, false, has_pack)) {
-            return false;
-          }
-          if (i.kind == Instruction::Kind::load_array && !array_fits(i.target, i.index, false)) return false;
-          break;
-        }
-        case Statement::Kind::store:
-          if (differs(s.mask) ||
-              !fits(lanes, s.index, k_.buffers[static_cast<std::size_t>(s.target)].dtype, true, has_pack)) {
-            return false;
-          }
-          break;
-        case Statement::Kind::store_array:
-          if (!array_fits(s.target, s.index, true)) return false;
-          break;
-        case Statement::Kind::loop:
-          if (index_.varies(lanes, s.begin) || index_.varies(lanes, s.end)) return false;
-          break;
-        case Statement::Kind::branch:
-          if (differs(s.value)) return false;
-          break;
-        case Statement::Kind::transpose:
-          return false;
-        default:
-          break;
-      }
-      if (!fits(lanes, s.body, has_pack) || !fits(lanes, s.other, has_pack)) return false;
+  /// For one block of so many threads.
+  CudaSchedule schedule_in_block(int threads) {
+    s_.block = threads;
+    if (is_vectorized()) {
+      each_by_one_thread(CudaSchedule::Mode::flat);
+    } else if (!groups_in_block()) {
+      each_by_one_thread(CudaSchedule::Mode::thread);
     }
-    return true;
+    return std::move(s_);
   }
 
-  /// Elements side by side in the body of a vector loop or phase: 1, 2, 4, 8 or 16.
-  int lanes_of(std::int32_t body, std::int32_t variable, std::int64_t trips) const {
-    const std::int64_t code = code_of(body);
-    CudaLanes lanes;
-    lanes.variable = variable;
-    mark_varying(k_, s_.arrays, lanes, body);
-    for (lanes.count = 16; lanes.count > 1; lanes.count /= 2) {
-      bool has_pack = false;
-      if (trips >= lanes.count && code * lanes.count <= most_code && fits(lanes, body, has_pack) && has_pack)
-        return lanes.count;
-    }
-    return 1;
-  }
+  const PhaseScan& scan() const { return scan_; }
+
+ private:
+  bool is_vectorized() const { return phase_.mark.kind == LoopKind::vectorize; }
 
   void flat() {
-    s_.mode = CudaSchedule::Mode::flat;
-    place_arrays_in_threads();
+    each_by_one_thread(CudaSchedule::Mode::flat);
     const std::int64_t n = phase_.extent;
     // Few elements: more threads are worth more than wide accesses.
-    if (n >= 2 * many_threads_) s_.lanes = lanes_of(phase_.body, phase_.variable, n);
-    s_.packs =
-        s_.lanes > 1 && n >= 16 * many_threads_ && code_of(phase_.body) * s_.lanes <= most_code / 4 ? 2 : 1;
+    if (n >= 2 * many_threads_) s_.lanes = cuda_lane_count(k_, s_.arrays, phase_.body, phase_.variable, n);
+    const std::int64_t code_of_pack = cuda_code_size(k_, phase_.body) * s_.lanes;
+    s_.packs = s_.lanes > 1 && n >= 16 * many_threads_ && code_of_pack <= most_code_of_pack ? 2 : 1;
     s_.block = n >= many_threads_ ? 256 : 8 * n >= many_threads_ ? 128 : 64;
   }
 
   void threads() {
-    s_.mode = CudaSchedule::Mode::thread;
-    s_.group = 1;
-    s_.array_bytes = 0;
-    place_arrays_in_threads();
+    each_by_one_thread(CudaSchedule::Mode::thread);
     s_.block = s_.one_after_other ? 1 : phase_.extent >= many_threads_ ? 128 : 32;
   }
 
-  void place_arrays_in_threads() {
-    for (const auto& [id, use] : array_uses_) {
+  void each_by_one_thread(CudaSchedule::Mode mode) {
+    s_.mode = mode;
+    s_.group = 1;
+    s_.array_bytes = 0;
+    for (const auto& [id, use] : scan_.array_uses()) {
       s_.arrays[static_cast<std::size_t>(id)].place = CudaArray::Place::thread;
     }
   }
 
   bool groups() {
-    if (phase_.mark.kind == LoopKind::vectorize || (loops_.empty() && !has_transpose_)) return false;
-    if (longest_ <= longest_thread_loop) return false;
+    if (is_vectorized() || (scan_.loops().empty() && !scan_.has_transpose())) return false;
+    if (scan_.longest() <= longest_thread_loop) return false;
     s_.mode = CudaSchedule::Mode::group;
     // Threads a group: by the longest loop, more where there are few indices.
     const std::int64_t indices = s_.one_after_other ? 1 : phase_.extent;
-    const std::int64_t crowded = std::min(longest_, many_threads_ / std::max<std::int64_t>(indices, 1));
-    const std::int64_t least = std::min<std::int64_t>(longest_ / 4, least_group);
-    const std::int64_t wanted = std::clamp<std::int64_t>(std::max({roomy_, crowded, least}), 1, 1024);
+    const std::int64_t crowded =
+        std::min(scan_.longest(), many_threads_ / std::max<std::int64_t>(indices, 1));
+    const std::int64_t least = std::min<std::int64_t>(scan_.longest() / 4, least_group);
+    const std::int64_t wanted = std::clamp<std::int64_t>(std::max({scan_.roomy(), crowded, least}), 1, 1024);
     s_.group = 1;
     while (s_.group < wanted) s_.group *= 2;
     if (s_.group == 1) return false;
@@ -331,23 +264,24 @@ class Scheduler {
   bool groups_in_block() {
     constexpr int warp = 32;
     constexpr std::int64_t most_bytes = 32 * 1024;
-    if (loops_.empty() || longest_ <= longest_thread_loop) return false;
-    const std::int64_t wanted = std::min(longest_, s_.block / std::max<std::int64_t>(phase_.extent, 1));
+    if (scan_.loops().empty() || scan_.longest() <= longest_thread_loop) return false;
+    const std::int64_t wanted =
+        std::min(scan_.longest(), s_.block / std::max<std::int64_t>(phase_.extent, 1));
     s_.group = 1;
     while (2 * s_.group <= wanted) s_.group *= 2;
     // The whole block, whose barriers everybody meets, or part of a warp.
-    if (s_.group > warp) s_.group = phase_.extent <= 2 && longest_ >= s_.block ? s_.block : warp;
+    if (s_.group > warp) s_.group = phase_.extent <= 2 && scan_.longest() >= s_.block ? s_.block : warp;
     if (s_.group == 1) return false;
     s_.mode = CudaSchedule::Mode::group;
     place_arrays();
     if (s_.array_bytes * s_.groups_per_block() > most_bytes) return false;
-    for (const Statement* loop : loops_) s_.loop_lanes[loop->body] = 1;
+    for (const Statement* loop : scan_.loops()) s_.loop_lanes[loop->body] = 1;
     return true;
   }
 
   void place_arrays() {
     // In registers where all loops that use it run over the same constant bounds.
-    for (const auto& [id, use] : array_uses_) {
+    for (const auto& [id, use] : scan_.array_uses()) {
       CudaArray& array = s_.arrays[static_cast<std::size_t>(id)];
       const ArrayInfo& info = k_.arrays[static_cast<std::size_t>(id)];
       if (use.loops.size() == 1 && *use.loops.begin() != nullptr) {
@@ -356,7 +290,7 @@ class Scheduler {
       }
       const auto same_bounds = [&](const Statement* loop) {
         return loop != nullptr && cuda_trip_count(k_, *loop) == info.count &&
-               node(loop->begin).constant == 0 && loop->step == 1;
+               k_.indices[static_cast<std::size_t>(loop->begin)].constant == 0 && loop->step == 1;
       };
       const std::int64_t share = (info.count + s_.group - 1) / s_.group;
       if (use.is_own_element && share <= most_register_elements &&
@@ -372,11 +306,12 @@ class Scheduler {
   }
 
   void choose_loop_lanes() {
-    for (const Statement* loop : loops_) {
+    for (const Statement* loop : scan_.loops()) {
       const std::int64_t trips = cuda_trip_count(k_, *loop);
       int lanes = 1;
       if (loop->step == 1 && (trips < 0 || trips >= s_.group)) {
-        lanes = lanes_of(loop->body, loop->target, trips < 0 ? usual_trip_count : trips);
+        lanes =
+            cuda_lane_count(k_, s_.arrays, loop->body, loop->target, trips < 0 ? usual_trip_count : trips);
         CudaLanes begin;
         begin.varies.assign(k_.instructions.size(), false);
         const std::int64_t multiple = index_.multiple(begin, loop->begin);
@@ -390,7 +325,7 @@ class Scheduler {
     // Loops that share an array in registers share its elements out in the same way.
     for (bool changed = true; changed;) {
       changed = false;
-      for (const auto& [id, use] : array_uses_) {
+      for (const auto& [id, use] : scan_.array_uses()) {
         CudaArray& array = s_.arrays[static_cast<std::size_t>(id)];
         if (array.place != CudaArray::Place::registers) continue;
         int least = 16;
@@ -409,13 +344,9 @@ class Scheduler {
   const Kernel& k_;
   const Phase& phase_;
   CudaIndex index_;
+  const PhaseScan scan_;
   CudaSchedule s_;
-  std::vector<const Statement*> loops_;
-  std::map<std::int32_t, ArrayUse> array_uses_;
   std::int64_t many_threads_;
-  std::int64_t longest_ = 0;
-  std::int64_t roomy_ = 0;  // threads that have enough elements each
-  bool has_transpose_ = false;
 };
 
 }  // namespace
@@ -432,12 +363,13 @@ bool is_short_in_block(const Kernel& kernel, const Phase& phase, int threads) {
   if (phase.extent > std::int64_t{threads} * 8) return false;
   Scheduler scheduler(kernel, phase, 1);
   const CudaSchedule s = scheduler.schedule_in_block(threads);
-  if (s.one_after_other || scheduler.has_transpose()) return false;
+  if (s.one_after_other || scheduler.scan().has_transpose()) return false;
   const std::int64_t at_once = s.groups_per_block();
   const auto rounds = static_cast<double>((phase.extent + at_once - 1) / at_once);
   double cost = estimated_cost(kernel, phase);
-  if (scheduler.has_vector_loops()) cost *= cpu_lanes / s.group;
-  return (rounds - 1) * latency * scheduler.waits(phase.body, s.group) + rounds * thread * cost <= launch;
+  if (!scheduler.scan().loops().empty()) cost *= cpu_lanes / s.group;
+  return (rounds - 1) * latency * scheduler.scan().waits(phase.body, s.group) + rounds * thread * cost <=
+         launch;
 }
 
 CudaSchedule cuda_schedule(const Kernel& kernel, const Phase& phase, int multiprocessors) {
@@ -452,60 +384,6 @@ std::int64_t cuda_trip_count(const Kernel& kernel, const Statement& loop) {
   const IndexNode *begin = constant(loop.begin), *end = constant(loop.end);
   if (begin == nullptr || end == nullptr) return -1;
   return std::max<std::int64_t>((end->constant - begin->constant + loop.step - 1) / loop.step, 0);
-}
-
-namespace {
-
-class Marker {
- public:
-  Marker(const Kernel& kernel, const std::vector<CudaArray>& arrays, CudaLanes& lanes)
-      : k_(kernel), arrays_(arrays), index_(kernel), lanes_(lanes) {}
-
-  void block(std::int32_t id) {
-    if (id < 0) return;
-    for (const Statement& s : k_.blocks[static_cast<std::size_t>(id)].statements) {
-      if (s.kind == Statement::Kind::declare) locals_.insert(s.target);
-      if (s.kind == Statement::Kind::compute)
-        lanes_.varies[static_cast<std::size_t>(s.value)] = differs(s.value);
-      block(s.body);
-      block(s.other);
-    }
-  }
-
- private:
-  bool differs(std::int32_t id) const {
-    const Instruction& i = k_.instructions[static_cast<std::size_t>(id)];
-    const auto index_differs = [&](std::int32_t index) { return index >= 0 && index_.varies(lanes_, index); };
-    switch (i.kind) {
-      case Instruction::Kind::compare_index:
-        return index_differs(i.operands[0]) || index_differs(i.operands[1]);
-      case Instruction::Kind::get:
-        return locals_.contains(i.target);
-      case Instruction::Kind::load_array:
-        return arrays_[static_cast<std::size_t>(i.target)].place != CudaArray::Place::shared ||
-               index_differs(i.index);
-      default:
-        break;
-    }
-    const auto value_differs = [&](std::int32_t value) {
-      return value >= 0 && lanes_.varies[static_cast<std::size_t>(value)];
-    };
-    return index_differs(i.index) || value_differs(i.mask) || std::ranges::any_of(i.operands, value_differs);
-  }
-
-  const Kernel& k_;
-  const std::vector<CudaArray>& arrays_;
-  CudaIndex index_;
-  CudaLanes& lanes_;
-  std::set<std::int32_t> locals_;
-};
-
-}  // namespace
-
-void mark_varying(const Kernel& kernel, const std::vector<CudaArray>& arrays, CudaLanes& lanes,
-                  std::int32_t block) {
-  lanes.varies.assign(kernel.instructions.size(), false);
-  Marker(kernel, arrays, lanes).block(block);
 }
 
 }  // namespace croton

@@ -4,7 +4,6 @@
 #include <map>
 #include <vector>
 
-#include "croton/codegen/cuda_index.h"
 #include "croton/codegen/loop_ir.h"
 
 namespace croton {
@@ -50,11 +49,6 @@ CudaSchedule cuda_schedule(const Kernel& kernel, const Phase& phase, int multipr
 CudaSchedule cuda_schedule_in_block(const Kernel& kernel, const Phase& phase, int threads);
 /// Whether one block runs the phase in less time than a launch of its own takes.
 bool is_short_in_block(const Kernel& kernel, const Phase& phase, int threads);
-
-/// Marks in lanes.varies what differs between lanes in a block and the blocks inside. Locals that are
-/// declared there differ.
-void mark_varying(const Kernel& kernel, const std::vector<CudaArray>& arrays, CudaLanes& lanes,
-                  std::int32_t block);
 
 /// Iterations of a loop with constant bounds, otherwise -1.
 std::int64_t cuda_trip_count(const Kernel& kernel, const Statement& loop);

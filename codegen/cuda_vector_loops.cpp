@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "croton/codegen/cuda_lanes.h"
 #include "croton/codegen/cuda_phase.h"
 #include "croton/codegen/cuda_scalar.h"
 
