@@ -212,13 +212,33 @@ class TransformedConv {
     return {kernel_.scratch(dtype_, pitch * t_.planes() * copies), pitch};
   }
 
+  /// Tile p of a channel of the source.
+  void transform_source(Buffer source, std::int64_t channels, Index channel, Index p, const Planes& to,
+                        Index at) {
+    const TileAt tile = tile_at(p);
+    analyse(
+        TilePart::source,
+        [&](Index y, std::int64_t x) { return load_source(source, channels, channel, tile, y, x); }, to, at);
+  }
+
   // --- forward, and the gradient with respect to the inputs
 
+  /// A correlation with its filters transformed: [frequency][result][source of its group].
+  struct Operands {
+    Correlation c;
+    Buffer source, result;
+    std::int64_t sources = 0, results = 0;  // channels of all groups
+    Planes filters;
+  };
+
   void lower_correlation() {
-    const Correlation c = correlation_of(p_);
+    Operands o;
+    o.c = correlation_of(p_);
+    o.sources = o.c.groups * o.c.sources;
+    o.results = o.c.groups * o.c.results;
     std::array<bool, 2> is_reversed{};  // taps run against the source
     for (std::size_t axis = 0; axis < 2; ++axis) {
-      const CorrelationAxis& from = axis == 0 ? c.rows : c.columns;
+      const CorrelationAxis& from = axis == 0 ? o.c.rows : o.c.columns;
       const AxisPhase& phase = from.phases.front();
       is_reversed[axis] = phase.offset_step < 0;
       axes_[axis] = {from.source,
@@ -229,12 +249,24 @@ class TransformedConv {
                      t_.tiles[axis]};
     }
     const bool is_forward = p_.direction == ConvDirection::forward;
-    const Buffer source = kernel_.input(is_forward ? 0 : 1), weights = kernel_.input(is_forward ? 1 : 0);
-    const Buffer result = kernel_.output(0);
-    const std::int64_t sources = c.groups * c.sources, results = c.groups * c.results;
+    o.source = kernel_.input(is_forward ? 0 : 1);
+    const Buffer weights = kernel_.input(is_forward ? 1 : 0);
+    o.result = kernel_.output(0);
+    o.filters = transform_filters(o.c, weights, is_reversed);
+    if (context_.is_gpu()) {
+      correlate_on_gpu(o);
+      return;
+    }
+    write_table();
+    if (has_stages_of_all_tiles(t_, p_)) {
+      correlate_in_stages(o);
+    } else {
+      correlate_in_blocks(o);
+    }
+  }
 
-    // Filters: [frequency][result][source of its group].
-    const std::int64_t pairs = results * c.sources;
+  Planes transform_filters(const Correlation& c, Buffer weights, std::array<bool, 2> is_reversed) {
+    const std::int64_t pairs = c.groups * c.results * c.sources;
     const Planes filters = planes(pairs);
     const std::vector<std::int64_t> pair_extents{c.groups, c.results, c.sources};
     b_.parallel(
@@ -255,99 +287,127 @@ class TransformedConv {
               filters, w);
         },
         vectorize);
+    return filters;
+  }
 
-    const auto transform = [&](Index channel, Index p, const Planes& to, Index at) {
-      const TileAt tile = tile_at(p);
-      analyse(
-          TilePart::source,
-          [&](Index y, std::int64_t x) { return load_source(source, sources, channel, tile, y, x); }, to, at);
-    };
-    const auto finish = [&](Index channel, Index p, const Planes& from, Index at) {
-      const TileAt tile = tile_at(p);
-      synthesise(TilePart::result, from, at, [&](Index y, std::int64_t x, ScalarValue value) {
-        const Index to = result_index(results, channel, tile, y, x);
-        if (const auto exists = in_result(tile, y, x)) {
-          b_.store(result, to, value, *exists);
-        } else {
-          b_.store(result, to, value);
-        }
-      });
-    };
+  void store_result(const Operands& o, Index channel, Index p, const Planes& from, Index at) {
+    const TileAt tile = tile_at(p);
+    synthesise(TilePart::result, from, at, [&](Index y, std::int64_t x, ScalarValue value) {
+      const Index to = result_index(o.results, channel, tile, y, x);
+      if (const auto exists = in_result(tile, y, x)) {
+        b_.store(o.result, to, value, *exists);
+      } else {
+        b_.store(o.result, to, value);
+      }
+    });
+  }
 
-    if (context_.is_gpu()) {
-      const Planes transformed = planes(sources * count_), sums = planes(results * count_);
-      b_.parallel(
-          "t", sources * count_,
-          [&](Index t) { transform(floor_div(t, count_), mod(t, count_), transformed, t); }, vectorize);
-      products_.multiply_on_gpu({filters, 0, c.sources, 1}, {transformed, 0, 0, count_}, {sums, 0, count_, 0},
-                                {c.results * c.sources, c.sources * count_, c.results * count_}, c.results,
-                                count_, c.sources, p_.groups);
-      b_.parallel(
-          "t", results * count_, [&](Index t) { finish(floor_div(t, count_), mod(t, count_), sums, t); },
-          vectorize);
-      return;
+  /// Every stage is a phase over all tiles.
+  void correlate_on_gpu(const Operands& o) {
+    const Correlation& c = o.c;
+    const Planes transformed = planes(o.sources * count_), sums = planes(o.results * count_);
+    b_.parallel(
+        "t", o.sources * count_,
+        [&](Index t) {
+          transform_source(o.source, o.sources, floor_div(t, count_), mod(t, count_), transformed, t);
+        },
+        vectorize);
+    products_.multiply_on_gpu({o.filters, 0, c.sources, 1}, {transformed, 0, 0, count_}, {sums, 0, count_, 0},
+                              {c.results * c.sources, c.sources * count_, c.results * count_}, c.results,
+                              count_, c.sources, c.groups);
+    b_.parallel(
+        "t", o.results * count_,
+        [&](Index t) { store_result(o, floor_div(t, count_), mod(t, count_), sums, t); }, vectorize);
+  }
+
+  /// Some tiles of a channel, as lanes.
+  void transform_tiles(const Operands& o, Index channel, Index first, Index lanes, const Planes& to,
+                       Index at) {
+    b_.loop("p", 0, lanes, vectorize.by(1),
+            [&](Index p) { transform_source(o.source, o.sources, channel, first + p, to, at + p); });
+  }
+  void store_tiles(const Operands& o, Index channel, Index first, Index lanes, const Planes& from, Index at) {
+    b_.loop("p", 0, lanes, vectorize.by(1),
+            [&](Index p) { store_result(o, channel, first + p, from, at + p); });
+  }
+
+  /// Transformed tiles or their sums, [frequency][channel][one of `width` tiles], from `base` on.
+  struct Tiles {
+    Planes planes;
+    Index base;
+    std::int64_t width = 0;
+
+    Factor factor(Index channel, std::int64_t row, std::int64_t sum) const {
+      return {planes, base + channel * Index(width), row, sum};
     }
-    write_table();
-    const auto transform_channel = [&](Index channel, Index begin, Index lanes, const Planes& to, Index at) {
-      b_.loop("p", 0, lanes, vectorize.by(1), [&](Index p) { transform(channel, begin + p, to, at + p); });
-    };
-    const auto finish_channel = [&](Index channel, Index begin, Index lanes, const Planes& from, Index at) {
-      b_.loop("p", 0, lanes, vectorize.by(1), [&](Index p) { finish(channel, begin + p, from, at + p); });
-    };
-    const auto multiply = [&](Index f, Index group, const Planes& transformed, Index source_base,
-                              const Planes& sums, Index sums_base, Index lanes, std::int64_t width) {
-      products_.multiply({filters, group * Index(c.results * c.sources), c.sources, 1},
-                         {transformed, source_base + group * Index(c.sources * width), 0, width},
-                         {sums, sums_base + group * Index(c.results * width), width, 0}, f, c.results, lanes,
-                         width, c.sources);
-    };
-    if (has_stages_of_all_tiles(t_, p_)) {
-      const Planes transformed = planes(sources * count_), sums = planes(results * count_);
-      b_.parallel(
-          "channel", sources,
-          [&](Index channel) { transform_channel(channel, 0, count_, transformed, channel * Index(count_)); },
-          serial, 1);
-      b_.parallel(
-          "f", t_.frequencies() * c.groups,
-          [&](Index f) {
-            multiply(floor_div(f, c.groups), mod(f, c.groups), transformed, 0, sums, 0, count_, count_);
-          },
-          serial, 1);
-      b_.parallel(
-          "channel", results,
-          [&](Index channel) { finish_channel(channel, 0, count_, sums, channel * Index(count_)); }, serial,
-          1);
-      return;
-    }
-    // A task works on some tiles of all channels, in memory of its thread.
-    const std::int64_t most = tiles_at_once(p_.dtype);
-    const std::int64_t rounds = (count_ + most * context_.threads - 1) / (most * context_.threads);
-    const std::int64_t blocks = std::min(count_, rounds * context_.threads);
-    // Whole vectors, as far as they are filled.
-    const std::int64_t vector = most / 4, even = (count_ + blocks - 1) / blocks;
-    const std::int64_t width = even < vector ? even : (even + vector - 1) / vector * vector;
-    const Planes transformed = planes(sources * width, context_.threads);
-    const Planes sums = planes(results * width, context_.threads);
+  };
+  void multiply_tiles(const Operands& o, Index frequency, Index group, const Tiles& transformed,
+                      const Tiles& sums, Index lanes) {
+    const std::int64_t width = transformed.width;
+    products_.multiply({o.filters, group * Index(o.c.results * o.c.sources), o.c.sources, 1},
+                       transformed.factor(group * Index(o.c.sources), 0, width),
+                       sums.factor(group * Index(o.c.results), width, 0), frequency, o.c.results, lanes,
+                       width, o.c.sources);
+  }
+
+  /// Every stage over all tiles: products are shared out by frequencies.
+  void correlate_in_stages(const Operands& o) {
+    const Tiles transformed{planes(o.sources * count_), 0, count_},
+        sums{planes(o.results * count_), 0, count_};
+    b_.parallel(
+        "channel", o.sources,
+        [&](Index channel) {
+          transform_tiles(o, channel, 0, count_, transformed.planes, channel * Index(count_));
+        },
+        serial, 1);
+    b_.parallel(
+        "f", t_.frequencies() * o.c.groups,
+        [&](Index f) {
+          multiply_tiles(o, floor_div(f, o.c.groups), mod(f, o.c.groups), transformed, sums, count_);
+        },
+        serial, 1);
+    b_.parallel(
+        "channel", o.results,
+        [&](Index channel) { store_tiles(o, channel, 0, count_, sums.planes, channel * Index(count_)); },
+        serial, 1);
+  }
+
+  /// A task works on some tiles of all channels, in memory of its thread.
+  void correlate_in_blocks(const Operands& o) {
+    const std::int64_t width = tiles_of_a_task();
+    const Planes transformed_planes = planes(o.sources * width, context_.threads);
+    const Planes sums_planes = planes(o.results * width, context_.threads);
     b_.parallel(
         "block", (count_ + width - 1) / width,
         [&](Index block) {
           const Index begin = block * Index(width);
           const Index lanes = count_ % width == 0 ? Index(width) : min(Index(width), Index(count_) - begin);
-          const Index source_base = b_.worker() * Index(transformed.pitch * t_.planes());
-          const Index sums_base = b_.worker() * Index(sums.pitch * t_.planes());
-          b_.loop("channel", 0, sources, [&](Index channel) {
-            transform_channel(channel, begin, lanes, transformed, source_base + channel * Index(width));
+          const auto of_worker = [&](const Planes& planes) {
+            return Tiles{planes, b_.worker() * Index(planes.pitch * t_.planes()), width};
+          };
+          const Tiles transformed = of_worker(transformed_planes), sums = of_worker(sums_planes);
+          b_.loop("channel", 0, o.sources, [&](Index channel) {
+            transform_tiles(o, channel, begin, lanes, transformed.planes,
+                            transformed.base + channel * Index(width));
           });
           b_.loop("f", 0, t_.frequencies(), [&](Index f) {
-            b_.loop("group", 0, c.groups, [&](Index group) {
-              multiply(f, group, transformed, source_base, sums, sums_base, lanes, width);
-            });
+            b_.loop("group", 0, o.c.groups,
+                    [&](Index group) { multiply_tiles(o, f, group, transformed, sums, lanes); });
           });
-          b_.loop("channel", 0, results, [&](Index channel) {
-            finish_channel(channel, begin, lanes, sums, sums_base + channel * Index(width));
+          b_.loop("channel", 0, o.results, [&](Index channel) {
+            store_tiles(o, channel, begin, lanes, sums.planes, sums.base + channel * Index(width));
           });
         },
         serial, 1);
+  }
+
+  /// Whole vectors, as far as they are filled.
+  std::int64_t tiles_of_a_task() const {
+    const std::int64_t most = tiles_at_once(p_.dtype), vector = most / 4;
+    const std::int64_t rounds = (count_ + most * context_.threads - 1) / (most * context_.threads);
+    const std::int64_t blocks = std::min(count_, rounds * context_.threads);
+    const std::int64_t even = (count_ + blocks - 1) / blocks;
+    return even < vector ? even : (even + vector - 1) / vector * vector;
   }
 
   // --- the gradient with respect to the filters
@@ -374,11 +434,7 @@ class TransformedConv {
       });
     };
     for_each(p_.channels, [&](Index p, Index channel, Index at) {
-      const TileAt tile = tile_at(p);
-      analyse(
-          TilePart::source,
-          [&](Index y, std::int64_t x) { return load_source(image, p_.channels, channel, tile, y, x); },
-          images, at);
+      transform_source(image, p_.channels, channel, p, images, at);
     });
     for_each(p_.filters, [&](Index p, Index channel, Index at) {
       const TileAt tile = tile_at(p);
