@@ -4,215 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
-#include "croton/codegen/kernel_functions.h"
 #include "croton/codegen/loop_uses.h"
+#include "croton/codegen/scalar_cell.h"
 #include "croton/graph/error.h"
-#include "croton/graph/tensor_cast.h"
 #include "croton/ops/elementwise_reference.h"
 
 namespace croton {
 
 namespace {
-
-/// A value of any dtype: floating ones in `real` (float32 rounded to float), bool and integers in `whole`
-/// (uint64 by its bits).
-struct Cell {
-  double real = 0;
-  std::int64_t whole = 0;
-};
-
-template <class T>
-T cell_as(const Cell& cell) {
-  if constexpr (std::is_floating_point_v<T>) {
-    return static_cast<T>(cell.real);
-  } else {
-    return static_cast<T>(cell.whole);
-  }
-}
-
-template <class T>
-Cell to_cell(T value) {
-  if constexpr (std::is_floating_point_v<T>) {
-    return {static_cast<double>(value), 0};
-  } else {
-    return {0, static_cast<std::int64_t>(value)};
-  }
-}
-
-/// Calls f with the C++ type of a dtype in registers.
-template <class F>
-auto visit_register(DType dtype, const F& f) {
-  return visit_dtype(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if constexpr (std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>) {
-      return f(Tag<float>{});
-    } else {
-      return f(tag);
-    }
-  });
-}
-
-Cell load_element(const void* memory, DType dtype, std::int64_t index) {
-  return visit_dtype(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    T element;
-    std::memcpy(&element, static_cast<const char*>(memory) + index * static_cast<std::int64_t>(sizeof(T)),
-                sizeof(T));
-    if constexpr (is_floating(dtype_of<T>)) {
-      return Cell{static_cast<double>(element), 0};
-    } else {
-      return to_cell(element);
-    }
-  });
-}
-
-void store_element(void* memory, DType dtype, std::int64_t index, const Cell& value) {
-  visit_dtype(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    T element;
-    if constexpr (is_floating(dtype_of<T>)) {
-      element = static_cast<T>(cell_as<std::conditional_t<sizeof(T) == 8, double, float>>(value));
-    } else {
-      element = cell_as<T>(value);
-    }
-    std::memcpy(static_cast<char*>(memory) + index * static_cast<std::int64_t>(sizeof(T)), &element,
-                sizeof(T));
-  });
-}
-
-template <class T>
-Cell unary(ScalarOp op, T x) {
-  constexpr bool is_float = std::is_floating_point_v<T>;
-  switch (op) {
-    case ScalarOp::neg:
-      return to_cell(static_cast<T>(reference::negative(x)));
-    case ScalarOp::abs:
-      return to_cell(static_cast<T>(reference::magnitude(x)));
-    case ScalarOp::sign:
-      return to_cell(reference::sign(x));
-    case ScalarOp::bit_not:
-      if constexpr (std::is_same_v<T, bool>) {
-        return to_cell(!x);
-      } else if constexpr (!is_float) {
-        return to_cell(static_cast<T>(~x));
-      }
-      break;
-    case ScalarOp::logical_not:
-      return to_cell(x == T{});
-    case ScalarOp::isnan:
-      return to_cell(x != x);
-    case ScalarOp::isinf:
-      if constexpr (is_float) return to_cell(std::isinf(x));
-      return to_cell(false);
-    default:
-      break;
-  }
-  if constexpr (is_float) {
-    switch (op) {
-      case ScalarOp::sqrt:
-        return to_cell(std::sqrt(x));
-      case ScalarOp::floor:
-        return to_cell(std::floor(x));
-      case ScalarOp::ceil:
-        return to_cell(std::ceil(x));
-      case ScalarOp::trunc:
-        return to_cell(std::trunc(x));
-      case ScalarOp::rint:
-        return to_cell(std::nearbyint(x));
-      default:
-        return to_cell(static_cast<T>(scalar_function(op, x, 0)));
-    }
-  }
-  return to_cell(x);
-}
-
-template <class T>
-Cell binary(ScalarOp op, T x, T y) {
-  switch (op) {
-    case ScalarOp::add:
-      return to_cell(static_cast<T>(reference::sum(x, y)));
-    case ScalarOp::sub:
-      return to_cell(static_cast<T>(reference::difference(x, y)));
-    case ScalarOp::mul:
-      return to_cell(static_cast<T>(reference::product(x, y)));
-    case ScalarOp::div:
-      if constexpr (std::is_floating_point_v<T>) return to_cell(x / y);
-      break;
-    case ScalarOp::floor_div:
-      if constexpr (std::is_same_v<T, bool>) return to_cell(x && y);
-      return to_cell(reference::floor_div(x, y));
-    case ScalarOp::floor_mod:
-      if constexpr (std::is_same_v<T, bool>) return to_cell(false);
-      return to_cell(reference::floor_mod(x, y));
-    case ScalarOp::min:
-      return to_cell(reference::smaller(x, y));
-    case ScalarOp::max:
-      return to_cell(reference::larger(x, y));
-    case ScalarOp::pow:
-      if constexpr (std::is_same_v<T, bool>) return to_cell(x || !y);
-      if constexpr (std::is_floating_point_v<T>) return to_cell(static_cast<T>(scalar_function(op, x, y)));
-      return to_cell(reference::power(x, y));
-    case ScalarOp::atan2:
-      if constexpr (std::is_floating_point_v<T>) return to_cell(static_cast<T>(scalar_function(op, x, y)));
-      break;
-    case ScalarOp::lt:
-      return to_cell(x < y);
-    case ScalarOp::le:
-      return to_cell(x <= y);
-    case ScalarOp::gt:
-      return to_cell(x > y);
-    case ScalarOp::ge:
-      return to_cell(x >= y);
-    case ScalarOp::eq:
-      return to_cell(x == y);
-    case ScalarOp::ne:
-      return to_cell(x != y);
-    default:
-      break;
-  }
-  if constexpr (!std::is_floating_point_v<T>) {
-    switch (op) {
-      case ScalarOp::bit_and:
-        return to_cell(static_cast<T>(x & y));
-      case ScalarOp::bit_or:
-        return to_cell(static_cast<T>(x | y));
-      case ScalarOp::bit_xor:
-        return to_cell(static_cast<T>(x ^ y));
-      default:
-        break;
-    }
-    if constexpr (!std::is_same_v<T, bool>) {
-      if (op == ScalarOp::shift_left) return to_cell(reference::shift_left(x, y));
-      if (op == ScalarOp::shift_right) return to_cell(reference::shift_right(x, y));
-    }
-  }
-  throw InternalError("an operation of the loop IR on a dtype that it does not take");
-}
-
-Cell apply(ScalarOp op, DType dtype, const Cell& x, const Cell& y) {
-  return visit_register(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    return arity_of(op) == 1 ? unary<T>(op, cell_as<T>(x)) : binary<T>(op, cell_as<T>(x), cell_as<T>(y));
-  });
-}
-
-Cell cast_cell(const Cell& value, DType from, DType to) {
-  return visit_register(from, [&](auto from_tag) {
-    using From = typename decltype(from_tag)::type;
-    const From x = cell_as<From>(value);
-    return visit_dtype(to, [&](auto to_tag) {
-      using To = typename decltype(to_tag)::type;
-      const To result = convert_element<To>(x);
-      if constexpr (is_floating(dtype_of<To>)) {
-        return Cell{static_cast<double>(result), 0};
-      } else {
-        return to_cell(result);
-      }
-    });
-  });
-}
 
 class Interpreter {
  public:
@@ -243,7 +43,7 @@ class Interpreter {
   }
 
  private:
-  const Cell& value(std::int32_t id) const { return values_[static_cast<std::size_t>(id)]; }
+  const ScalarCell& value(std::int32_t id) const { return values_[static_cast<std::size_t>(id)]; }
   const Instruction& instruction(std::int32_t id) const {
     return k_.instructions[static_cast<std::size_t>(id)];
   }
@@ -289,11 +89,11 @@ class Interpreter {
     return at;
   }
 
-  Cell load(std::int32_t buffer, std::int64_t at) const {
+  ScalarCell load(std::int32_t buffer, std::int64_t at) const {
     return load_element(buffers_[buffer], k_.buffers[static_cast<std::size_t>(buffer)].dtype,
                         checked(buffer, at));
   }
-  void store(std::int32_t buffer, std::int64_t at, const Cell& cell) const {
+  void store(std::int32_t buffer, std::int64_t at, const ScalarCell& cell) const {
     store_element(buffers_[buffer], k_.buffers[static_cast<std::size_t>(buffer)].dtype, checked(buffer, at),
                   cell);
   }
@@ -309,15 +109,15 @@ class Interpreter {
   bool is_fused(std::int32_t id) const { return uses_.is_fused[static_cast<std::size_t>(id)]; }
 
   /// sign * product + addend, rounded once.
-  Cell fused(std::int32_t product, const Cell& addend, int sign) const {
+  ScalarCell fused(std::int32_t product, const ScalarCell& addend, int sign) const {
     const Instruction& i = instruction(product);
     const double x = sign * value(i.operands[0]).real, y = value(i.operands[1]).real;
     if (i.dtype == DType::float64) return to_cell(std::fma(x, y, addend.real));
     return to_cell(std::fma(static_cast<float>(x), static_cast<float>(y), static_cast<float>(addend.real)));
   }
 
-  Cell op(const Instruction& i) const {
-    const Cell& x = value(i.operands[0]);
+  ScalarCell op(const Instruction& i) const {
+    const ScalarCell& x = value(i.operands[0]);
     if (i.op == ScalarOp::select) return x.whole != 0 ? value(i.operands[1]) : value(i.operands[2]);
     if (i.op == ScalarOp::fma) {
       if (!is_floating(i.dtype)) {
@@ -331,17 +131,17 @@ class Interpreter {
     if ((i.op == ScalarOp::add || i.op == ScalarOp::sub) && is_floating(i.dtype)) {
       const bool is_sub = i.op == ScalarOp::sub;
       if (is_fused(i.operands[0])) {
-        Cell addend = value(i.operands[1]);
+        ScalarCell addend = value(i.operands[1]);
         if (is_sub) addend.real = -addend.real;
         return fused(i.operands[0], addend, 1);
       }
       if (is_fused(i.operands[1])) return fused(i.operands[1], x, is_sub ? -1 : 1);
     }
     return apply(i.op, instruction(i.operands[arity_of(i.op) - 1]).dtype, x,
-                 arity_of(i.op) > 1 ? value(i.operands[1]) : Cell{});
+                 arity_of(i.op) > 1 ? value(i.operands[1]) : ScalarCell{});
   }
 
-  Cell compute(const Instruction& i) const {
+  ScalarCell compute(const Instruction& i) const {
     switch (i.kind) {
       case Instruction::Kind::constant:
         return {i.number, i.integer};
@@ -361,18 +161,18 @@ class Interpreter {
       case Instruction::Kind::index:
         return to_cell(index(i.index));
       case Instruction::Kind::compare_index:
-        return binary<std::int64_t>(i.op, index(i.operands[0]), index(i.operands[1]));
+        return apply(i.op, DType::int64, to_cell(index(i.operands[0])), to_cell(index(i.operands[1])));
     }
     return {};
   }
 
   void reduce_arg(const Statement& s) {
-    Cell& extreme = locals_[static_cast<std::size_t>(s.target)];
-    Cell& where = locals_[static_cast<std::size_t>(s.second)];
+    ScalarCell& extreme = locals_[static_cast<std::size_t>(s.target)];
+    ScalarCell& where = locals_[static_cast<std::size_t>(s.second)];
     const DType dtype = k_.locals[static_cast<std::size_t>(s.target)].dtype;
     const DType index_dtype = k_.locals[static_cast<std::size_t>(s.second)].dtype;
-    const Cell& candidate = value(s.value);
-    const auto holds = [&](ScalarOp op, const Cell& a, const Cell& b) {
+    const ScalarCell& candidate = value(s.value);
+    const auto holds = [&](ScalarOp op, const ScalarCell& a, const ScalarCell& b) {
       return apply(op, dtype, a, b).whole != 0;
     };
     const bool is_nan = holds(ScalarOp::isnan, candidate, {}), was_nan = holds(ScalarOp::isnan, extreme, {});
@@ -394,7 +194,7 @@ class Interpreter {
         locals_[static_cast<std::size_t>(s.target)] = value(s.value);
         return;
       case Statement::Kind::reduce: {
-        Cell& local = locals_[static_cast<std::size_t>(s.target)];
+        ScalarCell& local = locals_[static_cast<std::size_t>(s.target)];
         local = is_fused(s.value)
                     ? fused(s.value, local, 1)
                     : apply(s.op, k_.locals[static_cast<std::size_t>(s.target)].dtype, local, value(s.value));
@@ -439,9 +239,9 @@ class Interpreter {
   const Kernel& k_;
   const KernelUses uses_;
   void* const* buffers_;
-  std::vector<Cell> values_;
+  std::vector<ScalarCell> values_;
   std::vector<std::int64_t> variables_;
-  std::vector<Cell> locals_;
+  std::vector<ScalarCell> locals_;
   std::vector<std::vector<char>> arrays_;
 };
 
