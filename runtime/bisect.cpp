@@ -12,7 +12,7 @@
 #include "croton/graph/error.h"
 #include "croton/graph/flags.h"
 #include "croton/graph/op.h"
-#include "croton/ops/evaluate.h"
+#include "croton/runtime/bisect_case.h"
 #include "croton/runtime/compare_values.h"
 #include "croton/runtime/function.h"
 #include "croton/runtime/node_text.h"
@@ -20,11 +20,6 @@
 namespace croton {
 
 namespace {
-
-struct Case {
-  TextGraph graph;
-  std::vector<Tensor> inputs;
-};
 
 /// What tells one fault from another: what the report begins with, without what changes as a graph shrinks.
 std::string identity_of(std::string_view report) {
@@ -36,19 +31,13 @@ std::string identity_of(std::string_view report) {
   return std::string(report.substr(0, std::min(report.find('{'), report.find(':', report.find(':') + 1))));
 }
 
-std::unordered_map<Variable, Tensor> values_of(const Case& of) {
-  std::unordered_map<Variable, Tensor> values;
-  for (std::size_t i = 0; i < of.graph.inputs.size(); ++i) values.emplace(of.graph.inputs[i], of.inputs[i]);
-  return values;
-}
-
 class Bisection {
  public:
   explicit Bisection(const Mode& mode)
       : including_(mode.query().included()), excluding_(mode.query().excluded()) {}
 
   /// The report of DebugMode, else how far the results are from the unoptimized ones; empty when all is well.
-  std::string look(const Case& at) {
+  std::string look(const BisectCase& at) {
     ++tries_;
     const std::vector<In> inputs(at.graph.inputs.begin(), at.graph.inputs.end());
     const auto made = [&](std::string_view name) {
@@ -85,7 +74,7 @@ class Bisection {
     return {};
   }
 
-  bool shows(const Case& at, const std::string& identity) {
+  bool shows(const BisectCase& at, const std::string& identity) {
     try {
       return identity_of(look(at)) == identity;
     } catch (const Error&) {
@@ -116,7 +105,7 @@ class Bisection {
 
  private:
   /// The outputs and new values of one call; the shared variables are then as before.
-  static std::vector<Tensor> results_of(const Function& f, const Case& at) {
+  static std::vector<Tensor> results_of(const Function& f, const BisectCase& at) {
     std::vector<Tensor> old;
     for (const auto& [target, value] : at.graph.updates) old.push_back(target.node()->cell()->value().copy());
     const auto put_back = [&] {
@@ -140,91 +129,12 @@ class Bisection {
   std::size_t tries_ = 0;
 };
 
-/// The same with inputs in the place of shared variables, and extents open.
-Case without_shared(const Case& from) {
-  Case result{{from.graph.name, {}, {}}, from.inputs};
-  const std::vector<Variable> wanted = from.graph.results();
-  std::unordered_map<Variable, Variable> copies;
-  for (const Variable& input : from.graph.inputs) {
-    copies.emplace(input, Variable(Node::make_input(input.type(), input.name(), input.node()->where())));
-    result.graph.inputs.push_back(copies.at(input));
-  }
-  const auto visit = [&](const Variable& v) {
-    if (!v.is_shared() || copies.contains(v)) return;
-    const Tensor value = v.node()->cell()->value();
-    if (!value.defined()) throw ValueError("bisect: the shared variable " + describe(v) + " has no value");
-    copies.emplace(v, Variable(Node::make_input(v.type(), v.name(), v.node()->where())));
-    result.graph.inputs.push_back(copies.at(v));
-    result.inputs.push_back(value.copy());
-  };
-  for (const Variable& v : wanted) visit(v);
-  for (const Node* node : topological_order(wanted)) {
-    for (const Variable& input : node->inputs()) visit(input);
-  }
-  result.graph.outputs = clone(wanted, copies);
-  return result;
-}
-
-/// Only the inputs that the outputs need.
-Case trimmed(Case from) {
-  std::set<const Node*> needed;
-  for (const Variable& v : from.graph.outputs) needed.insert(v.node());
-  for (const Node* node : topological_order(from.graph.outputs)) {
-    for (const Variable& input : node->inputs()) needed.insert(input.node());
-  }
-  Case result{{from.graph.name, {}, from.graph.outputs}, {}};
-  for (std::size_t i = 0; i < from.graph.inputs.size(); ++i) {
-    if (!needed.contains(from.graph.inputs[i].node())) continue;
-    result.graph.inputs.push_back(from.graph.inputs[i]);
-    result.inputs.push_back(from.inputs[i]);
-  }
-  return result;
-}
-
-/// Inputs in the place of computed variables.
-Case cut(const Case& from, const std::vector<Variable>& variables) {
-  const std::vector<Tensor> values = evaluate(variables, values_of(from));
-  Case result = from;
-  std::unordered_map<Variable, Variable> inputs;
-  for (std::size_t i = 0; i < variables.size(); ++i) {
-    const Variable input(
-        Node::make_input(variables[i].type(), variables[i].name(), variables[i].node()->where()));
-    inputs.emplace(variables[i], input);
-    result.graph.inputs.push_back(input);
-    result.inputs.push_back(values[i]);
-  }
-  result.graph.outputs = clone(from.graph.outputs, inputs);
-  return trimmed(std::move(result));
-}
-
-/// Every axis of that extent is cut to its first elements.
-Case sliced(const Case& from, std::int64_t extent, std::int64_t kept) {
-  Case result{{from.graph.name, {}, {}}, {}};
-  std::unordered_map<Variable, Variable> copies;
-  for (std::size_t i = 0; i < from.graph.inputs.size(); ++i) {
-    const Variable& input = from.graph.inputs[i];
-    TensorType type = input.type();
-    Tensor value = from.inputs[i];
-    for (int axis = 0; axis < value.rank(); ++axis) {
-      const auto at = static_cast<std::size_t>(axis);
-      if (value.shape()[at] != extent) continue;
-      value = value.slice(axis, 0, kept);
-      if (type.shape[at] != unknown) type.shape[at] = kept;
-    }
-    copies.emplace(input, Variable(Node::make_input(type, input.name(), input.node()->where())));
-    result.graph.inputs.push_back(copies.at(input));
-    result.inputs.push_back(value.contiguous());
-  }
-  result.graph.outputs = clone(from.graph.outputs, copies, CloneTypes::infer);
-  return result;
-}
-
 class Shrinker {
  public:
-  Shrinker(Bisection& bisection, Case from, std::string identity)
+  Shrinker(Bisection& bisection, BisectCase from, std::string identity)
       : bisection_(bisection), case_(std::move(from)), identity_(std::move(identity)) {}
 
-  Case run() {
+  BisectCase run() {
     // Smaller tensors first: every later try computes the whole graph with the slow reference evaluator.
     reduce_extents([](std::int64_t extent) { return std::vector{extent / 8, extent / 2}; });
     drop_outputs();
@@ -236,7 +146,7 @@ class Shrinker {
   }
 
  private:
-  bool accept(Case candidate) {
+  bool accept(BisectCase candidate) {
     if (!bisection_.shows(candidate, identity_)) return false;
     case_ = std::move(candidate);
     return true;
@@ -246,9 +156,9 @@ class Shrinker {
     const std::vector<Variable> outputs = case_.graph.outputs;
     if (outputs.size() < 2) return;
     for (const Variable& output : outputs) {
-      Case candidate = case_;
+      BisectCase candidate = case_;
       candidate.graph.outputs = {output};
-      if (accept(trimmed(std::move(candidate)))) return;
+      if (accept(trimmed_case(candidate))) return;
     }
   }
 
@@ -258,20 +168,20 @@ class Shrinker {
     std::size_t below = 0, above = order.size();
     while (above - below > 1) {
       const std::size_t middle = (below + above) / 2;
-      Case candidate = case_;
+      BisectCase candidate = case_;
       candidate.graph.outputs = last_values(order, middle);
-      if (bisection_.shows(trimmed(std::move(candidate)), identity_)) {
+      if (bisection_.shows(trimmed_case(candidate), identity_)) {
         above = middle;
       } else {
         below = middle;
       }
     }
-    Case candidate = case_;
+    BisectCase candidate = case_;
     candidate.graph.outputs = {order[above - 1]->output()};
-    if (accept(trimmed(std::move(candidate)))) return;
+    if (accept(trimmed_case(candidate))) return;
     candidate = case_;
     candidate.graph.outputs = last_values(order, above);
-    if (accept(trimmed(std::move(candidate)))) drop_outputs();
+    if (accept(trimmed_case(candidate))) drop_outputs();
   }
 
   /// What of the first `count` nodes nobody among them uses.
@@ -310,7 +220,7 @@ class Shrinker {
           }
         }
       }
-      if (far.empty() || accept(cut(case_, far))) return;
+      if (far.empty() || accept(cut_case(case_, far))) return;
     }
   }
 
@@ -323,7 +233,7 @@ class Shrinker {
       for (std::size_t i = order.size(); i-- > 0 && !changed;) {
         const Variable value = order[i]->output();
         if (std::ranges::find(case_.graph.outputs, value) != case_.graph.outputs.end()) continue;
-        changed = accept(cut(case_, {value}));
+        changed = accept(cut_case(case_, {value}));
       }
     }
   }
@@ -342,7 +252,7 @@ class Shrinker {
         for (const std::int64_t kept : propose(extent)) {
           if (kept < 1) continue;
           try {
-            changed = accept(sliced(case_, extent, kept));
+            changed = accept(sliced_case(case_, extent, kept));
           } catch (const Error&) {
             // These extents do not fit together.
           }
@@ -355,7 +265,7 @@ class Shrinker {
   }
 
   Bisection& bisection_;
-  Case case_;
+  BisectCase case_;
   std::string identity_;
 };
 
@@ -368,7 +278,7 @@ std::optional<BisectResult> bisect(const TextGraph& graph, const std::vector<Ten
         fmt::format("bisect: the graph has {} inputs, got {} values", graph.inputs.size(), inputs.size()));
   }
   Bisection bisection(mode);
-  Case start{cut_at_inputs(graph), inputs};
+  BisectCase start{cut_at_inputs(graph), inputs};
   bisection.hurry(true);
   std::string report = bisection.look(start);
   if (report.empty()) {
@@ -378,10 +288,9 @@ std::optional<BisectResult> bisect(const TextGraph& graph, const std::vector<Ten
   if (report.empty()) return std::nullopt;
   const std::string identity = identity_of(report);
   const std::size_t nodes = topological_order(start.graph.results()).size();
-  Case plain = without_shared(start);
-  Case small = start;
-  if (bisection.shows(plain, identity))
-    small = Shrinker(bisection, trimmed(std::move(plain)), identity).run();
+  const BisectCase plain = case_without_shared(start);
+  BisectCase small = start;
+  if (bisection.shows(plain, identity)) small = Shrinker(bisection, trimmed_case(plain), identity).run();
   BisectResult result;
   result.report = bisection.look(small);
   result.graph = small.graph;

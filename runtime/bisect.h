@@ -29,9 +29,9 @@ struct CROTON_API BisectResult {
 
 /// Runs a graph on values in DebugMode. When it finds a fault, looks for the smallest graph, inputs and
 /// shapes that still show the same one: later nodes go, operands become inputs, extents are halved; shared
-/// variables and their updates stay only where the fault needs them. Nothing
-/// when no result leaves the tolerance. `mode` brings what is included and excluded. Shared variables need
-/// values. What the graph itself throws is thrown.
+/// variables and their updates stay only where the fault needs them. Nothing when no result leaves the
+/// tolerance. `mode` brings what is included and excluded. Shared variables need values. What the graph
+/// itself throws is thrown.
 CROTON_API std::optional<BisectResult> bisect(const TextGraph& graph, const std::vector<Tensor>& inputs,
                                               const Mode& mode = default_mode());
 

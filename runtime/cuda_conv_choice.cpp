@@ -15,7 +15,7 @@ namespace {
 // A deterministic algorithm may take so many times as long as the fastest.
 constexpr double price_of_determinism = 1.1;
 // What takes longer than so many times the best so far is not measured again.
-constexpr double hopeless = 1.5;
+constexpr double hopeless_algorithm = 1.5;
 
 KnownChoices& conv_choices() {
   static auto* const choices = new KnownChoices("convolution algorithm");
@@ -53,7 +53,7 @@ std::optional<CudnnAlgorithm> fastest_conv_algorithm(
   };
   std::optional<Measured> best, best_deterministic;
   for (const CudnnAlgorithm& candidate : candidates) {
-    const double limit = best ? best->seconds * hopeless : std::numeric_limits<double>::infinity();
+    const double limit = best ? best->seconds * hopeless_algorithm : std::numeric_limits<double>::infinity();
     const std::optional<double> taken = seconds(candidate, limit);
     if (!taken) continue;
     if (!best || *taken < best->seconds) best = {&candidate, *taken};
