@@ -8,6 +8,7 @@
 #include "croton/codegen/thread_pool.h"
 #include "croton/graph/error.h"
 #include "croton/ops/conv_implementations.h"
+#include "croton/runtime/dnn_conv_primitive.h"
 #include "croton/runtime/dnn_thread.h"
 
 namespace croton {
@@ -19,11 +20,6 @@ using Desc = dnnl::memory::desc;
 
 constexpr std::size_t alignment = 64;
 std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
-
-const dnnl::engine& cpu_engine() {
-  static const auto* const engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
-  return *engine;
-}
 
 /// What one thread computes: a range of the images, and of the filters or channels.
 struct Slice {
@@ -40,6 +36,11 @@ struct ConvOperand {
   dnnl::reorder reorder;    // between the two, unless they are the same
   std::size_t scratch = 0;  // bytes into the scratch memory of the slice, where it is reordered
   bool is_same() const { return ours == theirs; }
+  ConvOperand as(int which) const {
+    ConvOperand o = *this;
+    o.argument = which;
+    return o;
+  }
 };
 
 /// The prepared work of one slice.
@@ -67,7 +68,7 @@ class DnnConvolution final : public LibraryStep {
   DnnConvolution(const ConvProblem& problem, int threads) : p_(problem) {
     plan_slices(threads);
     for (const Slice& slice : slices_) work_.push_back(prepare(slice));
-    const std::size_t weights = aligned(static_cast<std::size_t>(p_.filter_shape().count()) * sizeof(float));
+    const std::size_t weights = static_cast<std::size_t>(floats_of_filters()) * sizeof(float);
     // Turned filters, or the partial sums of the slices, before the slices' own memory.
     if (is_weights()) {
       if (image_slices_ > 1 || p_.flip) shared_ = image_slices_ * weights;
@@ -75,7 +76,6 @@ class DnnConvolution final : public LibraryStep {
       shared_ = weights;
     }
     partial_ = weights;
-    slice_bytes_ = 0;
     for (SliceWork& work : work_) {
       std::size_t bytes = 0;
       for (ConvOperand& operand : work.operands) {
@@ -159,20 +159,11 @@ class DnnConvolution final : public LibraryStep {
     }
   }
 
-  static Desc plain(const Dims& dims, const Dims& strides) {
-    return Desc(dims, dnnl::memory::data_type::f32, strides);
-  }
-  static Desc any(const Dims& dims) {
-    return Desc(dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any);
-  }
-
   SliceWork prepare(const Slice& s) const {
     const Shape &in = p_.image, &out = p_.out, &kernel = p_.kernel;
     const std::int64_t plane = in.count(), positions = out.count(), taps = kernel.count();
     const std::int64_t channels = p_.channels / p_.groups;
     const Dims image_dims{s.images, s.channels, in[0], in[1]}, out_dims{s.images, s.filters, out[0], out[1]};
-    const Desc image = plain(image_dims, {p_.channels * plane, plane, in[1], 1});
-    const Desc output = plain(out_dims, {p_.filters * positions, positions, out[1], 1});
     Dims filter_dims, filter_strides;
     if (p_.groups > 1) {
       const std::int64_t filters = p_.filters / p_.groups;
@@ -182,73 +173,55 @@ class DnnConvolution final : public LibraryStep {
       filter_dims = {s.filters, s.channels, kernel[0], kernel[1]};
       filter_strides = {channels * taps, taps, kernel[1], 1};
     }
-    const Desc filters = plain(filter_dims, filter_strides);
-
-    SliceWork work;
-    const std::int64_t image_at = (s.image * p_.channels + s.channel) * plane;
-    const std::int64_t output_at = (s.image * p_.filters + s.filter) * positions;
-    const std::int64_t filter_at = s.filter * channels * taps + s.channel * taps;
-    const auto operand = [](int argument, const Desc& ours, const Desc& theirs, std::int64_t offset) {
+    const DnnConvPrimitive made = make_conv_primitive(p_, image_dims, filter_dims, out_dims);
+    const auto operand = [](const Desc& theirs, const Dims& dims, const Dims& strides, std::int64_t offset) {
       ConvOperand o;
-      o.argument = argument;
-      o.ours = ours;
+      o.ours = Desc(dims, dnnl::memory::data_type::f32, strides);
       o.theirs = theirs;
       o.offset = offset;
       return o;
     };
-    const Pads pads(p_);
-    const Desc x = any(image_dims), w = any(filter_dims), y = any(out_dims);
-    const auto forward = forward_desc(x, w, y, pads);
+    const ConvOperand image = operand(made.image, image_dims, {p_.channels * plane, plane, in[1], 1},
+                                      (s.image * p_.channels + s.channel) * plane);
+    ConvOperand filters =
+        operand(made.filters, filter_dims, filter_strides, s.filter * channels * taps + s.channel * taps);
+    const ConvOperand output = operand(made.output, out_dims, {p_.filters * positions, positions, out[1], 1},
+                                       (s.image * p_.filters + s.filter) * positions);
+    SliceWork work;
     switch (p_.direction) {
       case ConvDirection::forward:
-        work.operands = {operand(DNNL_ARG_SRC, image, forward.src_desc(), image_at),
-                         operand(DNNL_ARG_WEIGHTS, filters, forward.weights_desc(), filter_at),
-                         operand(DNNL_ARG_DST, output, forward.dst_desc(), output_at)};
-        work.convolution = dnnl::convolution_forward(forward);
-        work.scratchpad = forward.scratchpad_desc();
-        work.implementation = forward.impl_info_str();
+        work.operands = {image.as(DNNL_ARG_SRC), filters.as(DNNL_ARG_WEIGHTS), output.as(DNNL_ARG_DST)};
         break;
-      case ConvDirection::backward_inputs: {
-        const auto backward = data_desc(x, w, y, pads, forward);
-        work.operands = {operand(DNNL_ARG_WEIGHTS, filters, backward.weights_desc(), filter_at),
-                         operand(DNNL_ARG_DIFF_DST, output, backward.diff_dst_desc(), output_at),
-                         operand(DNNL_ARG_DIFF_SRC, image, backward.diff_src_desc(), image_at)};
-        work.convolution = dnnl::convolution_backward_data(backward);
-        work.scratchpad = backward.scratchpad_desc();
-        work.implementation = backward.impl_info_str();
+      case ConvDirection::backward_inputs:
+        work.operands = {filters.as(DNNL_ARG_WEIGHTS), output.as(DNNL_ARG_DIFF_DST),
+                         image.as(DNNL_ARG_DIFF_SRC)};
         break;
-      }
-      default: {
-        const auto backward = weights_desc(x, w, y, pads, forward);
+      case ConvDirection::backward_weights:
         // Sums over other images lie in a tensor of their own.
-        const std::int64_t other =
-            s.image == 0
-                ? 0
-                : slice_number(s) *
-                      static_cast<std::int64_t>(
-                          aligned(static_cast<std::size_t>(p_.filter_shape().count()) * sizeof(float)) /
-                          sizeof(float));
-        work.operands = {
-            operand(DNNL_ARG_SRC, image, backward.src_desc(), image_at),
-            operand(DNNL_ARG_DIFF_DST, output, backward.diff_dst_desc(), output_at),
-            operand(DNNL_ARG_DIFF_WEIGHTS, filters, backward.diff_weights_desc(), filter_at + other)};
-        work.convolution = dnnl::convolution_backward_weights(backward);
-        work.scratchpad = backward.scratchpad_desc();
-        work.implementation = backward.impl_info_str();
-      }
+        if (s.image != 0) filters.offset += slice_number(s) * floats_of_filters();
+        work.operands = {image.as(DNNL_ARG_SRC), output.as(DNNL_ARG_DIFF_DST),
+                         filters.as(DNNL_ARG_DIFF_WEIGHTS)};
+        break;
     }
+    work.convolution = made.primitive;
+    work.scratchpad = made.scratchpad;
+    work.implementation = made.implementation;
     for (std::size_t i = 0; i < 3; ++i) {
       ConvOperand& o = work.operands[i];
       if (o.is_same()) continue;
-      dnnl::primitive_attr attributes;
-      attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
       const Desc &from = i < 2 ? o.ours : o.theirs, &to = i < 2 ? o.theirs : o.ours;
-      const dnnl::reorder::primitive_desc reorder(cpu_engine(), from, cpu_engine(), to, attributes);
+      const dnnl::reorder::primitive_desc reorder(cpu_engine(), from, cpu_engine(), to, user_scratchpad());
       o.reorder = dnnl::reorder(reorder);
       if (reorder.scratchpad_desc().get_size() > work.scratchpad.get_size())
         work.scratchpad = reorder.scratchpad_desc();
     }
     return work;
+  }
+
+  /// Of one tensor of filters, aligned.
+  std::int64_t floats_of_filters() const {
+    return static_cast<std::int64_t>(
+        aligned(static_cast<std::size_t>(p_.filter_shape().count()) * sizeof(float)) / sizeof(float));
   }
 
   /// Which range of images a slice has.
@@ -259,71 +232,6 @@ class DnnConvolution final : public LibraryStep {
     }
     return number;
   }
-
-  struct Pads {
-    Dims strides, dilation, lo, hi;
-    explicit Pads(const ConvProblem& p) {
-      for (std::size_t axis = 0; axis < 2; ++axis) {
-        strides.push_back(p.stride[axis]);
-        dilation.push_back(p.dilation[axis] - 1);
-        lo.push_back(p.pad_lo[axis]);
-        // What no output reaches at the end does not count.
-        hi.push_back((p.out[axis] - 1) * p.stride[axis] + p.dilated_kernel(static_cast<int>(axis)) -
-                     p.image[axis] - p.pad_lo[axis]);
-      }
-    }
-  };
-
-  static dnnl::primitive_attr user_scratchpad() {
-    dnnl::primitive_attr attributes;
-    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    return attributes;
-  }
-
-  static constexpr auto direct = dnnl::algorithm::convolution_direct;
-#if DNNL_VERSION_MAJOR >= 3
-  static dnnl::convolution_forward::primitive_desc forward_desc(const Desc& x, const Desc& w, const Desc& y,
-                                                                const Pads& p) {
-    return {cpu_engine(),
-            dnnl::prop_kind::forward_training,
-            direct,
-            x,
-            w,
-            y,
-            p.strides,
-            p.dilation,
-            p.lo,
-            p.hi,
-            user_scratchpad()};
-  }
-  static dnnl::convolution_backward_data::primitive_desc data_desc(
-      const Desc& x, const Desc& w, const Desc& y, const Pads& p,
-      const dnnl::convolution_forward::primitive_desc& forward) {
-    return {cpu_engine(), direct, x, w, y, p.strides, p.dilation, p.lo, p.hi, forward, user_scratchpad()};
-  }
-  static dnnl::convolution_backward_weights::primitive_desc weights_desc(
-      const Desc& x, const Desc& w, const Desc& y, const Pads& p,
-      const dnnl::convolution_forward::primitive_desc& forward) {
-    return {cpu_engine(), direct, x, w, y, p.strides, p.dilation, p.lo, p.hi, forward, user_scratchpad()};
-  }
-#else
-  static dnnl::convolution_forward::primitive_desc forward_desc(const Desc& x, const Desc& w, const Desc& y,
-                                                                const Pads& p) {
-    return {{dnnl::prop_kind::forward_training, direct, x, w, y, p.strides, p.dilation, p.lo, p.hi},
-            user_scratchpad(),
-            cpu_engine()};
-  }
-  static dnnl::convolution_backward_data::primitive_desc data_desc(
-      const Desc& x, const Desc& w, const Desc& y, const Pads& p,
-      const dnnl::convolution_forward::primitive_desc& forward) {
-    return {{direct, x, w, y, p.strides, p.dilation, p.lo, p.hi}, user_scratchpad(), cpu_engine(), forward};
-  }
-  static dnnl::convolution_backward_weights::primitive_desc weights_desc(
-      const Desc& x, const Desc& w, const Desc& y, const Pads& p,
-      const dnnl::convolution_forward::primitive_desc& forward) {
-    return {{direct, x, w, y, p.strides, p.dilation, p.lo, p.hi}, user_scratchpad(), cpu_engine(), forward};
-  }
-#endif
 
   std::unique_ptr<Bindings> bind() const {
     auto bindings = std::make_unique<Bindings>();
