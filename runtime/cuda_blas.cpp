@@ -62,21 +62,17 @@ void warm_up() {
   static std::mutex mutex;
   static Handle handle = nullptr;  // stays: it holds what was loaded
   const std::lock_guard guard(mutex);
-  Operation operation = nullptr;
-  Matrix matrix = nullptr;
-  Preference preference = nullptr;
+  OwnedOperation operation;
+  OwnedMatrix matrix;
+  OwnedPreference preference;
   if (handle == nullptr) check(blas.create(&handle), "cublasLtCreate");
-  check(blas.operation_create(&operation, compute_32, real_32), "cublasLtMatmulDescCreate");
-  check(blas.matrix_create(&matrix, real_32, extent, extent, extent), "cublasLtMatrixLayoutCreate");
-  check(blas.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
+  check(blas.operation_create(operation.place(), compute_32, real_32), "cublasLtMatmulDescCreate");
+  check(blas.matrix_create(matrix.place(), real_32, extent, extent, extent), "cublasLtMatrixLayoutCreate");
+  check(blas.preference_create(preference.place()), "cublasLtMatmulPreferenceCreate");
   HeuristicResult result{};
   int found = 0;
-  const int status =
-      blas.heuristic(handle, operation, matrix, matrix, matrix, matrix, preference, 1, &result, &found);
-  blas.preference_destroy(preference);
-  blas.matrix_destroy(matrix);
-  blas.operation_destroy(operation);
-  check(status, "cublasLtMatmulAlgoGetHeuristic");
+  check(blas.heuristic(handle, operation, matrix, matrix, matrix, matrix, preference, 1, &result, &found),
+        "cublasLtMatmulAlgoGetHeuristic");
 }
 
 void check(int status, const char* function) {

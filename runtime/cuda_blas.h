@@ -6,6 +6,7 @@
 
 #include "croton/graph/export.h"
 #include "croton/runtime/cuda_driver.h"
+#include "croton/runtime/cuda_library_object.h"
 
 /// cuBLASLt, opened at run time. The declarations are our own: of the functions that are used, the same in
 /// versions 12.8 to 13. A test compares them with NVIDIA's headers where there are any.
@@ -88,6 +89,10 @@ struct Library {
 
 /// Opened by the first call; never throws. Needs no GPU.
 CROTON_API const Library& library();
+
+using OwnedOperation = CudaLibraryObject<&library, &Library::operation_destroy>;
+using OwnedMatrix = CudaLibraryObject<&library, &Library::matrix_destroy>;
+using OwnedPreference = CudaLibraryObject<&library, &Library::preference_destroy>;
 
 /// Has the library look up an algorithm, for which it loads tables the first time (a tenth of a second). The
 /// device's context is current. Throws DeviceError.

@@ -102,11 +102,11 @@ class CudaConvolution final : public CudaLibraryStep {
     const cudnn::Library& dnn = cudnn::library();
     image_ = tensor(p.image, type);
     output_ = tensor(p.output, type);
-    cudnn::check(dnn.filter_create(&filters_), "cudnnCreateFilterDescriptor");
+    cudnn::check(dnn.filter_create(filters_.place()), "cudnnCreateFilterDescriptor");
     cudnn::check(dnn.filter_set(filters_, type, cudnn::channels_first, static_cast<int>(p.filters.size()),
                                 p.filters.data()),
                  "cudnnSetFilterNdDescriptor");
-    cudnn::check(dnn.convolution_create(&convolution_), "cudnnCreateConvolutionDescriptor");
+    cudnn::check(dnn.convolution_create(convolution_.place()), "cudnnCreateConvolutionDescriptor");
     cudnn::check(
         dnn.convolution_set(convolution_, static_cast<int>(p.pad.size()), p.pad.data(), p.stride.data(),
                             p.dilation.data(), p.flip ? cudnn::convolution : cudnn::cross_correlation,
@@ -120,14 +120,6 @@ class CudaConvolution final : public CudaLibraryStep {
                  "cudnnSetConvolutionMathType");
     is_ieee_ = is_ieee;
   }
-  ~CudaConvolution() override {
-    const cudnn::Library& dnn = cudnn::library();
-    if (convolution_ != nullptr) dnn.convolution_destroy(convolution_);
-    if (filters_ != nullptr) dnn.filter_destroy(filters_);
-    for (const cudnn::TensorDescriptor t : {image_, output_}) {
-      if (t != nullptr) dnn.tensor_destroy(t);
-    }
-  }
 
   /// False when cuDNN has no algorithm that may be used. Throws DeviceError where it refuses the one that is
   /// asked for.
@@ -136,7 +128,7 @@ class CudaConvolution final : public CudaLibraryStep {
     const bool may_measure = request.is_timed() && !config().deterministic();
     const std::string problem = name_of(device, p, type, request);
     if (may_measure && !request.is_once()) {
-      if (const auto known = known_conv_algorithm(problem)) {
+      if (const auto known = known_conv_algorithm(problem); known && !is_by_name_only(*known, p)) {
         use(*known);
         return true;
       }
@@ -150,10 +142,7 @@ class CudaConvolution final : public CudaLibraryStep {
         usable(request.workspace.value_or(most_conv_workspace(image + filters + output)));
     if (const std::optional<int> named = cudnn_algorithm_number(direction_, request.algorithm))
       return use_named(*named, candidates, request);
-    // Winograd's filtering of 5 x 5 kernels rounds to three digits.
-    const std::optional<int> filtering = cudnn_algorithm_number(direction_, "winograd_non_fused");
-    std::erase_if(candidates,
-                  [&](const CudnnAlgorithm& a) { return a.algorithm == filtering && p.filters[2] != 3; });
+    std::erase_if(candidates, [&](const CudnnAlgorithm& a) { return is_by_name_only(a, p); });
     if (candidates.empty()) return false;
     if (request.is_once() && use_chosen_once(device, p, type, request, candidates)) return true;
     CudnnAlgorithm best = candidates.front();
@@ -215,6 +204,11 @@ class CudaConvolution final : public CudaLibraryStep {
  private:
   static std::size_t element_bytes(int type) {
     return type == cudnn::real_64 ? 8 : type == cudnn::real_32 ? 4 : 2;
+  }
+
+  /// Winograd's filtering of 5 x 5 kernels rounds to three digits. (Choices on disk may still name it.)
+  bool is_by_name_only(const CudnnAlgorithm& a, const CudnnProblem& p) const {
+    return a.algorithm == cudnn_algorithm_number(direction_, "winograd_non_fused") && p.filters[2] != 3;
   }
 
   static const CudnnAlgorithm* find(std::span<const CudnnAlgorithm> candidates, int algorithm) {
@@ -308,10 +302,10 @@ class CudaConvolution final : public CudaLibraryStep {
     cudnn::check(cudnn::library().convolution_set_math(convolution_, a.math), "cudnnSetConvolutionMathType");
   }
 
-  static cudnn::TensorDescriptor tensor(const std::vector<int>& extents, int type) {
-    cudnn::TensorDescriptor made = nullptr;
+  static cudnn::OwnedTensor tensor(const std::vector<int>& extents, int type) {
+    cudnn::OwnedTensor made;
     const std::vector<int> strides = packed_strides(extents);
-    cudnn::check(cudnn::library().tensor_create(&made), "cudnnCreateTensorDescriptor");
+    cudnn::check(cudnn::library().tensor_create(made.place()), "cudnnCreateTensorDescriptor");
     cudnn::check(cudnn::library().tensor_set(made, type, static_cast<int>(extents.size()), extents.data(),
                                              strides.data()),
                  "cudnnSetTensorNdDescriptor");
@@ -322,9 +316,9 @@ class CudaConvolution final : public CudaLibraryStep {
   bool is_double_;
   bool is_ieee_ = true;
   cudnn::Handle handle_;
-  cudnn::TensorDescriptor image_ = nullptr, output_ = nullptr;
-  cudnn::FilterDescriptor filters_ = nullptr;
-  cudnn::ConvolutionDescriptor convolution_ = nullptr;
+  cudnn::OwnedTensor image_, output_;
+  cudnn::OwnedFilter filters_;
+  cudnn::OwnedConvolution convolution_;
   int algorithm_ = 0;
   std::size_t workspace_ = 0;
 };

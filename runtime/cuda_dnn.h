@@ -9,6 +9,7 @@
 #include "croton/graph/dtype.h"
 #include "croton/graph/export.h"
 #include "croton/runtime/cuda_driver.h"
+#include "croton/runtime/cuda_library_object.h"
 
 namespace croton {
 class CudaDevice;
@@ -193,6 +194,10 @@ struct Library {
 
 /// Opened by the first call; never throws. Needs no GPU.
 CROTON_API const Library& library();
+
+using OwnedTensor = CudaLibraryObject<&library, &Library::tensor_destroy>;
+using OwnedFilter = CudaLibraryObject<&library, &Library::filter_destroy>;
+using OwnedConvolution = CudaLibraryObject<&library, &Library::convolution_destroy>;
 /// Opens the parts of the library that the first convolution would wait for.
 void open_engines();
 

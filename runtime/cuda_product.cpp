@@ -118,7 +118,7 @@ class CudaProduct final : public CudaLibraryStep {
         does_relu_(has_relu),
         handle_(handle_of(device)) {
     const cublaslt::Library& blas = cublaslt::library();
-    cublaslt::check(blas.operation_create(&operation_, arithmetic_.compute, arithmetic_.scale),
+    cublaslt::check(blas.operation_create(operation_.place(), arithmetic_.compute, arithmetic_.scale),
                     "cublasLtMatmulDescCreate");
     set(cublaslt::transposition_a, p_.a.transposed ? cublaslt::transposed : cublaslt::plain);
     set(cublaslt::transposition_b, p_.b.transposed ? cublaslt::transposed : cublaslt::plain);
@@ -132,13 +132,6 @@ class CudaProduct final : public CudaLibraryStep {
     } else {
       place_factors(device, request.alpha, request.beta);
     }
-  }
-  ~CudaProduct() override {
-    const cublaslt::Library& blas = cublaslt::library();
-    for (const cublaslt::Matrix m : {a_, b_, c_, d_}) {
-      if (m != nullptr) blas.matrix_destroy(m);
-    }
-    if (operation_ != nullptr) blas.operation_destroy(operation_);
   }
 
   /// Finds algorithms, for as much as the library can do at once. False when it has none at all.
@@ -207,10 +200,10 @@ class CudaProduct final : public CudaLibraryStep {
                     "cublasLtMatmulDescSetAttribute");
   }
 
-  cublaslt::Matrix matrix(const BlasMatrix& m) const {
-    cublaslt::Matrix made = nullptr;
+  cublaslt::OwnedMatrix matrix(const BlasMatrix& m) const {
+    cublaslt::OwnedMatrix made;
     cublaslt::check(
-        cublaslt::library().matrix_create(&made, arithmetic_.data, static_cast<std::uint64_t>(m.rows),
+        cublaslt::library().matrix_create(made.place(), arithmetic_.data, static_cast<std::uint64_t>(m.rows),
                                           static_cast<std::uint64_t>(m.columns), m.leading),
         "cublasLtMatrixLayoutCreate");
     return made;
@@ -273,8 +266,8 @@ class CudaProduct final : public CudaLibraryStep {
   /// The heuristic's best algorithms for operands of that alignment, at most so many.
   std::vector<ProductAlgorithm> algorithms(std::uintptr_t alignment, int most) {
     const cublaslt::Library& blas = cublaslt::library();
-    cublaslt::Preference preference = nullptr;
-    cublaslt::check(blas.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
+    cublaslt::OwnedPreference preference;
+    cublaslt::check(blas.preference_create(preference.place()), "cublasLtMatmulPreferenceCreate");
     blas.preference_set(preference, cublaslt::most_workspace_bytes, &most_workspace, sizeof most_workspace);
     const auto bytes = static_cast<std::uint32_t>(alignment);
     for (const int operand : {cublaslt::least_alignment_a, cublaslt::least_alignment_b,
@@ -290,7 +283,6 @@ class CudaProduct final : public CudaLibraryStep {
     int found = 0;
     const int status =
         blas.heuristic(handle_, operation_, a_, b_, c_, d_, preference, most, results.data(), &found);
-    blas.preference_destroy(preference);
     std::vector<ProductAlgorithm> list;
     for (int i = 0; status == 0 && i < found; ++i) {
       const cublaslt::HeuristicResult& result = results[static_cast<std::size_t>(i)];
@@ -360,8 +352,8 @@ class CudaProduct final : public CudaLibraryStep {
   bool has_relu_, does_relu_;  // the node; the library
   bool leaves_row_ = false;
   cublaslt::Handle handle_;
-  cublaslt::Operation operation_ = nullptr;
-  cublaslt::Matrix a_ = nullptr, b_ = nullptr, c_ = nullptr, d_ = nullptr;
+  cublaslt::OwnedOperation operation_;
+  cublaslt::OwnedMatrix a_, b_, c_, d_;
   std::array<Scale, 2> host_factors_{};
   StorageRef factors_;  // on the device, where one is computed there
   bool alpha_known_ = true, beta_known_ = true;
