@@ -21,6 +21,10 @@ struct Layout {
 
 /// The elements lie side by side in C order. Strides of axes of extent 1 do not count.
 CROTON_API bool is_contiguous(const Layout& layout);
+/// Of all elements, each counted once.
+inline std::size_t bytes_of(const Layout& layout) {
+  return static_cast<std::size_t>(layout.shape.count()) * size_of(layout.dtype);
+}
 
 /// What stands for one buffer of a kernel when a node runs.
 struct StepBuffer {

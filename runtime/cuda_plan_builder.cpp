@@ -4,8 +4,6 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/op.h"
-#include "croton/ops/composite.h"
-#include "croton/ops/elementwise.h"
 #include "croton/ops/shape_ops.h"
 #include "croton/runtime/block_pool.h"
 #include "croton/runtime/byte_text.h"
@@ -15,10 +13,6 @@
 namespace croton {
 
 namespace {
-
-std::size_t bytes_of(const Layout& layout) {
-  return static_cast<std::size_t>(layout.shape.count()) * size_of(layout.dtype);
-}
 
 // Results of libraries with fewer bytes are copied: that costs less than a further recorded graph.
 constexpr std::size_t least_bytes_in_place = std::size_t{1} << 24;
@@ -36,13 +30,6 @@ bool is_dense(const Layout& layout) {
     expected *= extent;
   }
   return true;
-}
-
-template <class Places>
-std::vector<Layout> layouts_of(const Places& places) {
-  std::vector<Layout> layouts;
-  for (const auto& place : places) layouts.push_back(place.layout);
-  return layouts;
 }
 
 }  // namespace
@@ -103,7 +90,7 @@ PlanBuilder::Place PlanBuilder::copy_between_devices(const Node* node, Place fro
   const Place to = fresh(from.layout.dtype, from.layout.shape, &device);
   roots_[static_cast<std::size_t>(to.root)].node = node;
   add_draft(std::make_unique<PeerCopyStep>(node, source, device, bytes_of(from.layout)),
-            {{from.root, from.offset}, {to.root, to.offset}});
+            {from.pointer(), to.pointer()});
   return to;
 }
 
@@ -112,7 +99,7 @@ PlanBuilder::Place PlanBuilder::upload(const Node* node, Place from, CudaDevice&
   const Place to = fresh(from.layout.dtype, from.layout.shape, &device);
   roots_[static_cast<std::size_t>(to.root)].node = node;
   add_draft(std::make_unique<UploadStep>(node, device, bytes_of(from.layout)),
-            {{from.root, from.offset}, {to.root, to.offset}});
+            {from.pointer(), to.pointer()});
   return to;
 }
 
@@ -120,7 +107,7 @@ PlanBuilder::Place PlanBuilder::download(const Node* node, Place from) {
   if (!is_contiguous(from.layout)) from = copy(from);
   const Place to = fresh(from.layout.dtype, from.layout.shape);
   add_draft(std::make_unique<DownloadStep>(node, *root_of(from).device, bytes_of(from.layout)),
-            {{from.root, from.offset}, {to.root, to.offset}});
+            {from.pointer(), to.pointer()});
   roots_[static_cast<std::size_t>(to.root)].fetched_by = root_of(from).device;
   return to;
 }
@@ -166,7 +153,7 @@ PlanBuilder::Place PlanBuilder::fixed_place(const Place& place) {
     entry->second = new_root(
         {.kind = Root::Kind::computed, .device = root_of(place).device, .bytes = bytes_of(place.layout)});
     add_draft(std::make_unique<CudaCopyStep>(nullptr, *root_of(place).device, bytes_of(place.layout)),
-              {{place.root, place.offset}, {entry->second, 0}});
+              {place.pointer(), {entry->second, 0}});
   }
   return {entry->second, 0, place.layout};
 }
@@ -198,9 +185,9 @@ bool PlanBuilder::add_device_library(const Node& node, std::span<const Place> in
       place = copy(place);
   }
   std::vector<Pointer> pointers;
-  for (const Place& place : from) pointers.push_back({place.root, place.offset});
+  for (const Place& place : from) pointers.push_back(place.pointer());
   for (const Place& place : outputs) {
-    pointers.push_back({place.root, place.offset});
+    pointers.push_back(place.pointer());
     Root& root = roots_[static_cast<std::size_t>(place.root)];
     root.is_pinned_down = root.bytes < least_bytes_in_place;
   }
@@ -223,11 +210,6 @@ void PlanBuilder::add_device_kernels(const Node& node, NodeCode code, std::span<
                                      std::span<const Place> outputs) {
   CudaDevice& device = *device_of(node);
   std::vector<Place> from(inputs.begin(), inputs.end());
-  const auto on_device = [&](std::size_t input) -> const Place& {
-    // Integers that decide shapes and indices lie on the host.
-    if (root_of(from[input]).device == nullptr) from[input] = upload(nullptr, from[input], device);
-    return from[input];
-  };
   std::vector<std::int32_t> scratch;
   for (const std::int64_t bytes : code.scratch_bytes) {
     scratch.push_back(new_root({.kind = Root::Kind::computed,
@@ -241,122 +223,15 @@ void PlanBuilder::add_device_kernels(const Node& node, NodeCode code, std::span<
   for (LoweredKernel& lowered : code.kernels) {
     std::vector<Pointer> pointers;
     for (const StepBuffer& buffer : lowered.buffers) {
-      switch (buffer.kind) {
-        case StepBuffer::Kind::input: {
-          const Place& place = on_device(buffer.index);
-          pointers.push_back({place.root, place.offset});
-          break;
-        }
-        case StepBuffer::Kind::output:
-          pointers.push_back({outputs[buffer.index].root, outputs[buffer.index].offset});
-          break;
-        case StepBuffer::Kind::scratch:
-          pointers.push_back({scratch[buffer.index], 0});
-          break;
-        case StepBuffer::Kind::fault:
-          pointers.push_back({fault, 0});
-          break;
-      }
+      // Integers that decide shapes and indices lie on the host.
+      if (buffer.kind == StepBuffer::Kind::input && root_of(from[buffer.index]).device == nullptr)
+        from[buffer.index] = upload(nullptr, from[buffer.index], device);
+      pointers.push_back(pointer_of(buffer, from, outputs, scratch, fault));
     }
     add_draft(std::make_unique<CudaKernelStep>(&node, device, device_kernels_.size()), std::move(pointers));
     device_kernels_.push_back(std::move(lowered.kernel));
   }
   if (code.may_fault) add_fault_report(node, fault, inputs);
-}
-
-namespace {
-
-/// Generated code computes it, wherever its output shall lie.
-bool may_be_placed(const Node& node) {
-  return node.is_apply() && node.type().device.is_cuda() && node.output_count() == 1 &&
-         (as_elementwise(node.op()) != nullptr || &node.op() == &composite_op()) &&
-         !node.attributes().contains("inplace");
-}
-
-}  // namespace
-
-/// What is only joined is computed where the join wants it: a place in the join's output, or none.
-PlanBuilder::Place PlanBuilder::place_in_join(const Node& node) {
-  const auto uses = node.uses();
-  if (uses.size() != 1 || &uses[0].node->op() != &join_op() || devices_.empty()) return {};
-  const Node& join = *uses[0].node;
-  const Shape& shape = join.type().shape;
-  if (!shape.is_known() || !join.type().device.is_cuda()) return {};
-  for (const Variable& part : join.inputs()) {
-    const bool fits = may_be_placed(*part.node()) && part.node()->uses().size() == 1 &&
-                      !graph_.is_output(part) && part.type().shape.is_known();
-    if (!fits) return {};
-  }
-  const auto [entry, is_new] = join_roots_.try_emplace(&join, -1);
-  const auto element = static_cast<std::ptrdiff_t>(size_of(join.type().dtype));
-  if (is_new) {
-    entry->second =
-        new_root({.kind = Root::Kind::computed,
-                  .device = device_of(join),
-                  .node = &join,
-                  .bytes = static_cast<std::size_t>(shape.count()) * static_cast<std::size_t>(element)});
-  }
-  const auto axis = static_cast<std::size_t>(join.attributes().get<std::int64_t>("axis"));
-  const Shape strides = contiguous_strides(shape);
-  std::ptrdiff_t offset = 0;
-  for (std::uint32_t i = 0; i < uses[0].slot; ++i)
-    offset += join.input(i).type().shape[axis] * strides[axis] * element;
-  return {entry->second, offset, {node.type().dtype, node.type().shape, strides}};
-}
-
-bool PlanBuilder::is_joined_already(const Node& join) {
-  const auto entry = join_roots_.find(&join);
-  if (entry == join_roots_.end()) return false;
-  const TensorType& type = join.type();
-  set_place(const_cast<Node&>(join).output(),
-            {entry->second, 0, {type.dtype, type.shape, contiguous_strides(type.shape)}});
-  return true;
-}
-
-/// A kernel of its own tells the host whether those before it have left word.
-void PlanBuilder::add_fault_report(const Node& node, std::int32_t fault, std::span<const Place> inputs) {
-  CudaDevice& device = *device_of(node);
-  auto cell = std::make_shared<CudaFaultCell>(device, plan_->cuda_->fault_count());
-  add_draft(std::make_unique<CudaKernelStep>(&node, device, device_kernels_.size()),
-            {{fault, 0}, {fixed_root(cell->host(), device), 0}});
-  device_kernels_.push_back(fault_report_kernel());
-  unchecked_faults_.push_back({&node, std::move(cell), {inputs.begin(), inputs.end()}});
-}
-
-/// The shared variables of which the integers among these are parts, if they are parts of such that the
-/// function does not change; nothing otherwise.
-std::optional<std::vector<SharedCell*>> PlanBuilder::fixed_sources(std::span<const Place> inputs) const {
-  std::vector<SharedCell*> sources;
-  for (const Place& place : inputs) {
-    if (!is_discrete(place.layout.dtype)) continue;
-    std::int32_t base = place.root;
-    while (roots_[static_cast<std::size_t>(base)].parent >= 0)
-      base = roots_[static_cast<std::size_t>(base)].parent;
-    const Root& root = roots_[static_cast<std::size_t>(base)];
-    if (root.kind == Root::Kind::constant) continue;
-    if (root.kind != Root::Kind::shared || root.device == nullptr) return std::nullopt;
-    SharedCell* cell = graph_.shared()[root.index].node()->cell().get();
-    if (std::ranges::find(request_.updated, cell) != request_.updated.end()) return std::nullopt;
-    sources.push_back(cell);
-  }
-  return sources;
-}
-
-/// Before anything is written over shared variables, and at the end.
-void PlanBuilder::add_fault_check() {
-  for (UncheckedFault& fault : unchecked_faults_) {
-    std::vector<Pointer> pointers;
-    std::vector<bool> on_device;
-    for (const Place& place : fault.inputs) {
-      pointers.push_back({place.root, place.offset});
-      on_device.push_back(root_of(place).device != nullptr);
-    }
-    auto check = std::make_unique<CudaFaultCheck>(fault.node, *device_of(*fault.node), std::move(fault.cell),
-                                                  layouts_of(fault.inputs), std::move(on_device));
-    if (auto sources = fixed_sources(fault.inputs)) check->set_sources(std::move(*sources));
-    add_draft(std::move(check), std::move(pointers));
-  }
-  unchecked_faults_.clear();
 }
 
 /// What placement took for computable on the device by its op, but is not for these operands.
@@ -382,7 +257,7 @@ void PlanBuilder::add_on_host_instead(const Node& node, std::vector<Place> input
     if (!is_contiguous(outputs[i].layout))
       throw InternalError(node_label(node) + " has no device code and a strided output in place");
     add_draft(std::make_unique<UploadStep>(nullptr, *device_of(node), bytes_of(outputs[i].layout)),
-              {{computed[i].root, computed[i].offset}, {outputs[i].root, outputs[i].offset}});
+              {computed[i].pointer(), outputs[i].pointer()});
   }
 }
 

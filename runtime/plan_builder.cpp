@@ -107,7 +107,7 @@ void PlanBuilder::reset() {
   device_kernels_.clear();
   device_constants_.clear();
   fixed_places_.clear();
-  join_roots_.clear();
+  joins_.clear();
   device_constant_addresses_.clear();
   unchecked_faults_.clear();
   view_steps_.clear();

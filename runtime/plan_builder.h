@@ -74,15 +74,20 @@ class PlanBuilder {
     bool is_pinned_down = false;       // on a device: a library computes it, always at the same address
     CudaDevice* fetched_by = nullptr;  // on the host: the device that it is copied from
   };
+  struct Pointer {
+    std::int32_t root;
+    std::ptrdiff_t offset;  // bytes
+  };
   /// Where a variable lies.
   struct Place {
     std::int32_t root = -1;
-    std::ptrdiff_t offset = 0;  // bytes
+    std::ptrdiff_t offset = 0;
     Layout layout;
+    Pointer pointer() const { return {root, offset}; }
   };
-  struct Pointer {
-    std::int32_t root;
-    std::ptrdiff_t offset;
+  struct JoinedPlaces {
+    std::int32_t root = -1;               // none: the join copies
+    std::vector<std::ptrdiff_t> offsets;  // of the operands
   };
   struct Draft {  // of a step
     std::unique_ptr<Step> step;
@@ -104,6 +109,10 @@ class PlanBuilder {
   void add_computation(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs);
   void add_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
                    std::span<const Place> outputs);
+  static std::vector<Layout> layouts_of(std::span<const Place> places);
+  static Pointer pointer_of(const StepBuffer& buffer, std::span<const Place> inputs,
+                            std::span<const Place> outputs, std::span<const std::int32_t> scratch,
+                            std::int32_t fault);
   Place copy(const Place& from);
   Place fresh(DType dtype, const Shape& shape, CudaDevice* device = nullptr);
   std::int32_t new_root(Root root);
@@ -113,7 +122,7 @@ class PlanBuilder {
   const Root& root_of(const Place& place) const { return roots_[static_cast<std::size_t>(place.root)]; }
   TensorType type_of(const Place& place) const;
 
-  // What concerns devices (cuda_plan_builder.cpp, cuda_plan_merging.cpp, cuda_plan_branches.cpp).
+  // What concerns devices (cuda_plan_*.cpp).
   static CudaDevice* device_of(const Node& node);
   bool is_observed() const { return request_.checks.observer != nullptr; }
   const Place& device_place_of(const Variable& constant, CudaDevice& device);
@@ -131,8 +140,10 @@ class PlanBuilder {
   std::int32_t fixed_root(void* address, CudaDevice& device);
   void add_fault_report(const Node& node, std::int32_t fault, std::span<const Place> inputs);
   void add_fault_check();
+  const JoinedPlaces& places_in(const Node& join);
   Place place_in_join(const Node& node);
-  bool is_joined_already(const Node& join);
+  bool is_joined_in_place(const Node& node) const;
+  bool add_join_in_place(const Node& node);
   void order_drafts();
   void bring_together_kernels();
   void merge_device_kernels();
@@ -178,7 +189,7 @@ class PlanBuilder {
   std::unordered_map<CudaDevice*, std::unordered_map<Variable, Place>> device_constants_;
   /// Copies by root, offset and bytes.
   std::map<std::tuple<std::int32_t, std::ptrdiff_t, std::size_t>, std::int32_t> fixed_places_;
-  std::unordered_map<const Node*, std::int32_t> join_roots_;  // of joins whose operands are computed in place
+  std::unordered_map<const Node*, JoinedPlaces> joins_;
   struct UncheckedFault {
     const Node* node;
     std::shared_ptr<CudaFaultCell> cell;

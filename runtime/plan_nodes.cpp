@@ -10,10 +10,6 @@ namespace croton {
 
 namespace {
 
-std::size_t bytes_of(const Layout& layout) {
-  return static_cast<std::size_t>(layout.shape.count()) * size_of(layout.dtype);
-}
-
 bool has_runtime_integers(const Node& node) {
   for (std::size_t i = 1; i < node.input_count(); ++i) {
     if (!static_integer(node.input(i))) return true;
@@ -37,7 +33,7 @@ PlanBuilder::Place PlanBuilder::copy(const Place& from) {
       step = std::make_unique<CudaCopyStep>(nullptr, *device, bytes_of(from.layout));
     else
       step = std::make_unique<CopyStep>(nullptr, bytes_of(from.layout));
-    add_draft(std::move(step), {{from.root, from.offset}, {to.root, to.offset}});
+    add_draft(std::move(step), {from.pointer(), to.pointer()});
     return to;
   }
   const Variable strided(Node::make_input(type_of(from), "", {}));
@@ -78,7 +74,7 @@ void PlanBuilder::add_node(const Node& node) {
 void PlanBuilder::add_node_steps(const Node& node) {
   if (is_transfer(node.op())) return add_transfer(node);
   if (!node.op().view_map(node).empty() && add_view(node)) return;
-  if (is_joined_already(node)) return;
+  if (add_join_in_place(node)) return;
   const Node& known = concrete(node);
   std::vector<Place> inputs, outputs;
   CudaDevice* device = device_of(node);
@@ -98,7 +94,7 @@ void PlanBuilder::add_node_steps(const Node& node) {
     if (outputs[i].root < 0 && i == 0) outputs[i] = place_in_join(node);
     if (outputs[i].root < 0) outputs[i] = fresh(known.type(i).dtype, known.type(i).shape, device);
     Root& root = roots_[static_cast<std::size_t>(outputs[i].root)];
-    if (root.node == nullptr || !join_roots_.contains(root.node)) root.node = &node;
+    if (root.node == nullptr || !is_joined_in_place(*root.node)) root.node = &node;
     set_place(const_cast<Node&>(node).output(i), outputs[i]);
   }
   add_computation(known, std::move(inputs), std::move(outputs));
@@ -145,11 +141,8 @@ void PlanBuilder::add_dynamic_view(const Node& node, const Place& viewed) {
     to.strides.push_back(extent <= 1 ? from.strides[axis] : from.strides[axis] * step);
   }
   auto step = std::make_unique<ViewStep>(&node, from, to);
-  std::vector<Pointer> pointers{{viewed.root, viewed.offset}};
-  for (std::size_t i = 1; i < node.input_count(); ++i) {
-    const Place& integer = place_of(node.input(i));
-    pointers.push_back({integer.root, integer.offset});
-  }
+  std::vector<Pointer> pointers{viewed.pointer()};
+  for (std::size_t i = 1; i < node.input_count(); ++i) pointers.push_back(place_of(node.input(i)).pointer());
   const std::int32_t root = new_root({.kind = Root::Kind::dynamic,
                                       .index = static_cast<std::uint32_t>(view_steps_.size()),
                                       .device = root_of(viewed).device,
@@ -176,13 +169,8 @@ PlanBuilder::Place PlanBuilder::writable(const Place& place) {
 }
 
 void PlanBuilder::add_computation(const Node& node, std::vector<Place> inputs, std::vector<Place> outputs) {
-  const auto layouts = [](const std::vector<Place>& places) {
-    std::vector<Layout> list;
-    for (const Place& place : places) list.push_back(place.layout);
-    return list;
-  };
-  std::vector<Layout> from = layouts(inputs);
-  const std::vector<Layout> to = layouts(outputs);
+  std::vector<Layout> from = layouts_of(inputs);
+  const std::vector<Layout> to = layouts_of(outputs);
   bool has_elements = node.op().has_side_effect();
   for (const Layout& layout : to) has_elements = has_elements || layout.shape.count() > 0;
   if (!has_elements) return;
@@ -200,8 +188,8 @@ void PlanBuilder::add_computation(const Node& node, std::vector<Place> inputs, s
     return note_work();
   }
   const auto add_pointers = [&](std::vector<Pointer>& pointers) {
-    for (const Place& place : inputs) pointers.push_back({place.root, place.offset});
-    for (const Place& place : outputs) pointers.push_back({place.root, place.offset});
+    for (const Place& place : inputs) pointers.push_back(place.pointer());
+    for (const Place& place : outputs) pointers.push_back(place.pointer());
   };
   const auto add_library_or_kernels = [&] {
     if (auto library = make_library_step(node, from, to)) {
@@ -239,9 +227,32 @@ void PlanBuilder::add_computation(const Node& node, std::vector<Place> inputs, s
   }
   std::vector<Pointer> pointers;
   add_pointers(pointers);
-  from = layouts(inputs);
+  from = layouts_of(inputs);
   add_draft(std::make_unique<ReferenceStep>(&node, from, to), std::move(pointers));
   note_work();
+}
+
+std::vector<Layout> PlanBuilder::layouts_of(std::span<const Place> places) {
+  std::vector<Layout> layouts;
+  for (const Place& place : places) layouts.push_back(place.layout);
+  return layouts;
+}
+
+/// What stands for a buffer of a lowered kernel. `scratch` and `fault` are roots.
+PlanBuilder::Pointer PlanBuilder::pointer_of(const StepBuffer& buffer, std::span<const Place> inputs,
+                                             std::span<const Place> outputs,
+                                             std::span<const std::int32_t> scratch, std::int32_t fault) {
+  switch (buffer.kind) {
+    case StepBuffer::Kind::input:
+      return inputs[buffer.index].pointer();
+    case StepBuffer::Kind::output:
+      return outputs[buffer.index].pointer();
+    case StepBuffer::Kind::scratch:
+      return {scratch[buffer.index], 0};
+    case StepBuffer::Kind::fault:
+      break;
+  }
+  return {fault, 0};
 }
 
 void PlanBuilder::add_kernels(const Node& node, NodeCode code, std::span<const Place> inputs,
@@ -254,21 +265,9 @@ void PlanBuilder::add_kernels(const Node& node, NodeCode code, std::span<const P
     std::vector<Pointer> pointers;
     std::int32_t fault = -1;
     for (const StepBuffer& buffer : lowered.buffers) {
-      switch (buffer.kind) {
-        case StepBuffer::Kind::input:
-          pointers.push_back({inputs[buffer.index].root, inputs[buffer.index].offset});
-          break;
-        case StepBuffer::Kind::output:
-          pointers.push_back({outputs[buffer.index].root, outputs[buffer.index].offset});
-          break;
-        case StepBuffer::Kind::scratch:
-          pointers.push_back({scratch[buffer.index], 0});
-          break;
-        case StepBuffer::Kind::fault:
-          fault = new_root({.kind = Root::Kind::computed, .bytes = sizeof(std::int64_t)});
-          pointers.push_back({fault, 0});
-          break;
-      }
+      if (buffer.kind == StepBuffer::Kind::fault)
+        fault = new_root({.kind = Root::Kind::computed, .bytes = sizeof(std::int64_t)});
+      pointers.push_back(pointer_of(buffer, inputs, outputs, scratch, fault));
     }
     const std::size_t position = kernels_.size();
     kernels_.push_back(std::move(lowered.kernel));
@@ -277,13 +276,9 @@ void PlanBuilder::add_kernels(const Node& node, NodeCode code, std::span<const P
       continue;
     }
     const std::size_t kernel_pointers = pointers.size();
-    std::vector<Layout> layouts;
-    for (const Place& input : inputs) {
-      layouts.push_back(input.layout);
-      pointers.push_back({input.root, input.offset});
-    }
+    for (const Place& input : inputs) pointers.push_back(input.pointer());
     pointers.push_back({fault, 0});
-    add_draft(std::make_unique<FaultingKernelStep>(&node, position, std::move(layouts), kernel_pointers),
+    add_draft(std::make_unique<FaultingKernelStep>(&node, position, layouts_of(inputs), kernel_pointers),
               std::move(pointers));
   }
 }
