@@ -48,32 +48,27 @@
 ///
 /// Meaning, and what lowering must know:
 /// - A phase runs its body for every index of [0, n), in any order, on any thread; all of a phase is over
-/// before the next one starts.
-///   Values, locals and arrays live inside one body; phases talk through buffers (b.scratch: the caller
-///   provides the memory).
+///   before the next one starts. Values, locals and arrays live inside one body; phases talk through buffers
+///   (b.scratch: the caller provides the memory).
 /// - Results must not depend on how a phase is cut: reductions across indices go through a scratch buffer of
-/// partial results with
-///   a *fixed* number of them, and a later phase combines these in order.
+///   partial results with a *fixed* number of them, and a later phase combines these in order.
 /// - A loop marked `vectorize` states that its iterations are independent but for `reduce`. Loads and stores
-/// with stride 1 in its variable become
-///   vector accesses, stride 0 is one scalar for all lanes, -1 a reversed vector, 2 … 4 loads and shuffles,
-///   anything else gathers and scatters. Tails are masked: nothing outside [begin, end) is touched. A phase
-///   can be vectorized itself (parallel with `vectorize`): the choice for elementwise work over contiguous
-///   elements.
+///   with stride 1 in its variable become vector accesses, stride 0 is one scalar for all lanes, -1 a
+///   reversed vector, 2 … 4 loads and shuffles, anything else gathers and scatters. Tails are masked: nothing
+///   outside [begin, end) is touched. A phase can be vectorized itself (parallel with `vectorize`): the
+///   choice for elementwise work over contiguous elements.
 /// - A local declared outside a vector loop can only be changed by `reduce` inside it: each lane has an
-/// accumulator of its own, several vectors of them, combined in a fixed
-///   order after the loop. A local declared inside a vector loop has a value per lane and may be set: serial
-///   loops inside a vector loop (a dot product per lane, a pooling window, the k loop of a matrix product
-///   with one local per row of the tile) are the way to keep accumulators in registers. `vectorize.by(k)`: k
-///   vectors side by side.
+///   accumulator of its own, several vectors of them, combined in a fixed order after the loop. A local
+///   declared inside a vector loop has a value per lane and may be set: serial loops inside a vector loop (a
+///   dot product per lane, a pooling window, the k loop of a matrix product with one local per row of the
+///   tile) are the way to keep accumulators in registers. `vectorize.by(k)`: k vectors side by side.
 /// - `if` on a lane-varying condition inside a vector loop masks its loads, stores and sets. select evaluates
-/// both sides.
-///   Bounds of loops inside a vector loop must be the same for all lanes.
+///   both sides. Bounds of loops inside a vector loop must be the same for all lanes.
 /// - float16 and bfloat16 are memory formats: a load gives float32, a store rounds; cast to them gives a
-/// float32 that is rounded so.
+///   float32 that is rounded so.
 /// - bool in memory is a byte, 0 or 1. Arithmetic on bool: add and max are or, mul and min are and.
 /// - Integers wrap. floor_div and floor_mod by 0 give 0. A shift by the width or more gives 0 (-1 for a
-/// negative number shifted right). Integer pow with a negative exponent truncates 1 / x^n (0, 1 or -1).
+///   negative number shifted right). Integer pow with a negative exponent truncates 1 / x^n (0, 1 or -1).
 /// - Floating point is IEEE (NaN, infinities, signed zeros), but mul followed by add may be rounded once.
 namespace croton {
 

@@ -216,9 +216,8 @@ std::string CudaMemory::largest_blocks(std::size_t most) const {
 
 void CudaMemory::fail(std::size_t bytes) {
   std::string text = fmt::format(
-      "out of memory on cuda{} ({}): {} were asked for; {} of {} are free, {} are held by this process, {} "
-      "of "
-      "them in use",
+      "out of memory on cuda{} ({}): {} were asked for; {} of {} are free, {} are held by this process, "
+      "{} of them in use",
       device_.ordinal(), device_.info().name, byte_text(bytes), byte_text(device_.free_bytes()),
       byte_text(device_.info().total_bytes), byte_text(usage_.reserved), byte_text(usage_.in_use));
   if (most_bytes_ > 0) text += fmt::format(" (gpu.max_memory allows {})", byte_text(most_bytes_));
