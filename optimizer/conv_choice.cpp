@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view meta_tag = "conv_meta";
 constexpr std::string_view cudnn_tag = "cudnn";
+constexpr std::string_view error_refusal = "its error is up to";
 
 /// Names that ask for an implementation of one direction of 3-D convolutions only.
 struct DirectionName {
@@ -181,7 +182,7 @@ ConvChoice ask_all(const ConvProblem& problem, const Query& query) {
     entry.is_wanted =
         is_asked_for(*candidate, problem) || naming(query.included(), *candidate, problem) != nullptr;
     if (const std::string* by = naming(query.excluded(), *candidate, problem)) {
-      entry.excluded_by = fmt::format("excluded by optimizer_excluding={}", *by);
+      entry.excluded_by = query.why_excluded(*by);
     } else if (is_implementation_name(problem.version) && !is_asked_for(*candidate, problem)) {
       entry.excluded_by = fmt::format("the convolution asks for {}", problem.version);
     } else {
@@ -207,6 +208,23 @@ ConvTask task_of(const ConvChoice& choice) {
     trial.is_refused = true;
   }
   return task;
+}
+
+/// What may be done where nobody takes a convolution.
+std::string advice(const ConvChoice& choice) {
+  bool is_excluded = false, is_inexact = false;
+  for (const ConvChoice::Entry& entry : choice.entries) {
+    is_excluded = is_excluded || entry.excluded_by.starts_with("excluded by");
+    is_inexact = is_inexact || (entry.excluded_by.empty() && entry.support.reason.starts_with(error_refusal));
+  }
+  std::string text;
+  if (is_inexact) text += "allow that error with the flag metaopt.max_error, or ";
+  if (is_implementation_name(choice.problem.version)) {
+    text += fmt::format("let others than {} take it, or ", choice.problem.version);
+  } else if (is_excluded) {
+    text += "exclude fewer of them, or ";
+  }
+  return text + "change the options of the convolution";
 }
 
 /// False when nobody can measure.
@@ -252,7 +270,8 @@ std::vector<Ref<Node>> open_convolutions(const FunctionGraph& graph) {
 std::string ConvChoice::text() const {
   std::string text = to_string(problem) + "\n";
   if (chosen != nullptr && are_measured(entries))
-    text += fmt::format("  {} is the fastest, {}\n", chosen->name, reason);
+    text += fmt::format("  {} is {}{}\n", chosen->name, reason.starts_with("pinned") ? "" : "the fastest, ",
+                        reason);
   for (const Entry& entry : entries) {
     text += fmt::format("  {} {}: {}\n", entry.candidate == chosen ? "*" : " ", entry.candidate->name,
                         answer(entry));
@@ -274,8 +293,9 @@ Support ask(const ConvCandidate& candidate, const ConvProblem& problem) {
   if (support.kind == Support::Kind::refuse) return support;
   const double error = candidate.error(problem), allowed = allowed_error(problem);
   if (error > allowed) {
-    return refuse(
-        fmt::format("its error is up to {:.1e} of the largest result; {:.1e} is allowed", error, allowed));
+    const char* const by = config().metaopt_max_error() > 0 ? " by metaopt.max_error" : "";
+    return refuse(fmt::format("{} {:.1e} of the largest result; {:.1e} is allowed{}", error_refusal, error,
+                              allowed, by));
   }
   const double workspace = static_cast<double>(candidate.workspace(problem)) / (1 << 20);
   const int most = config().metaopt_max_workspace();
@@ -289,8 +309,7 @@ ConvChoice choose_convolution(const ConvProblem& problem, const Query& query) {
   ConvChoice choice = ask_all(problem, query);
   if (!is_measured(query) || !choose_by_measurement(choice)) choose_by_order(choice, query);
   if (choice.chosen == nullptr) {
-    throw DeviceError("no implementation takes this convolution:\n" + choice.text() +
-                      "exclude fewer of them, or change the options of the convolution");
+    throw DeviceError("no implementation takes this convolution:\n" + choice.text() + advice(choice));
   }
   return choice;
 }

@@ -180,7 +180,8 @@ void find_unstable(const FunctionGraph& graph, Findings& findings) {
   }
 }
 
-void find_poor_convolutions(const FunctionGraph& typed, const Query& query, Findings& findings) {
+void find_poor_convolutions(const FunctionGraph& typed, const Query& query, const Device& device,
+                            Findings& findings) {
   for (Node* node : typed.topological_order()) {
     if (!is_abstract_convolution(*node)) continue;
     const std::string label = node_label(*node);
@@ -190,7 +191,8 @@ void find_poor_convolutions(const FunctionGraph& typed, const Query& query, Find
                           "give them: --shapes 'x=[500,1,28,28]'"});
       continue;
     }
-    const ConvProblem problem = conv_problem_in_graph(*node);
+    ConvProblem problem = conv_problem_in_graph(*node);
+    if (problem.device.is_host()) problem.device = device;  // nothing is placed yet
     try {
       const ConvChoice choice = choose_convolution(problem, query);
       const auto chosen = std::ranges::find(choice.entries, choice.chosen, &ConvChoice::Entry::candidate);
@@ -225,12 +227,12 @@ void find_transfers(const FunctionGraph& specialised, Findings& findings) {
 
 }  // namespace
 
-std::vector<LintFinding> lint(const LintGraphs& graphs, const Query& query) {
+std::vector<LintFinding> lint(const LintGraphs& graphs, const Query& query, const Device& device) {
   Findings findings;
   find_float64(graphs.built, findings);
   find_broadcasts(graphs.built, findings);
   find_unstable(graphs.general, findings);
-  find_poor_convolutions(graphs.typed, query, findings);
+  find_poor_convolutions(graphs.typed, query, device, findings);
   find_transfers(graphs.specialised, findings);
   // One place may be met several times: by its gradient, by copies of it.
   Findings once;

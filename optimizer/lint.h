@@ -27,7 +27,8 @@ struct LintGraphs {
 
 /// Looks for float64 that comes from mixing dtypes, broadcasting that never happens, unstable expressions
 /// that no rule rewrote, convolutions that no implementation is good at, copies between devices within a
-/// step.
-CROTON_API std::vector<LintFinding> lint(const LintGraphs& graphs, const Query& query);
+/// step. `device` is what they are for.
+CROTON_API std::vector<LintFinding> lint(const LintGraphs& graphs, const Query& query,
+                                         const Device& device = {});
 
 }  // namespace croton

@@ -66,6 +66,14 @@ Query Query::excluding(std::string_view names) const {
   return query;
 }
 
+Query Query::excluding(std::string_view names, std::string reason) const {
+  Query query = excluding(names);
+  // What a flag has excluded before stays that flag's business.
+  for (std::size_t i = excluded_.size(); i < query.excluded_.size(); ++i)
+    query.unusable_.emplace_back(query.excluded_[i], reason);
+  return query;
+}
+
 Query Query::requiring(std::string_view names) const {
   Query query = *this;
   query.add(query.required_, names, "requiring");
@@ -82,5 +90,10 @@ bool Query::selects(const Selectable& what) const {
 
 bool Query::includes(std::string_view name) const { return holds(included_, name); }
 bool Query::excludes(std::string_view name) const { return holds(excluded_, name); }
+
+std::string Query::why_excluded(std::string_view name) const {
+  const auto found = std::ranges::find_if(unusable_, [&](const auto& entry) { return entry.first == name; });
+  return found != unusable_.end() ? found->second : fmt::format("excluded by optimizer_excluding={}", name);
+}
 
 }  // namespace croton

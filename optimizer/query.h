@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "croton/graph/flags.h"
@@ -38,6 +39,8 @@ class CROTON_API Query {
   /// One name or tag, or several with ':' between, as in the flags.
   Query including(std::string_view names) const;
   Query excluding(std::string_view names) const;
+  /// As above, for what cannot be used, with the reason that is told instead of a flag's name.
+  Query excluding(std::string_view names, std::string reason) const;
   /// A rewrite must have one of the required names or tags to run.
   Query requiring(std::string_view names) const;
 
@@ -51,6 +54,8 @@ class CROTON_API Query {
   const std::vector<std::string>& excluded() const { return excluded_; }
   bool includes(std::string_view name) const;
   bool excludes(std::string_view name) const;
+  /// "excluded by optimizer_excluding=conv_fft", or why what was excluded cannot be used.
+  std::string why_excluded(std::string_view name) const;
 
   friend bool operator==(const Query&, const Query&) = default;
 
@@ -60,6 +65,7 @@ class CROTON_API Query {
   bool is_thrifty_ = false;
   std::vector<std::string> included_;
   std::vector<std::string> excluded_;
+  std::vector<std::pair<std::string, std::string>> unusable_;  // names and reasons
   std::vector<std::string> required_;
 };
 

@@ -11,7 +11,7 @@
 #include "croton/graph/op.h"
 #include "croton/runtime/cuda_library_start.h"
 #include "croton/runtime/device_choice.h"
-#include "croton/runtime/device_info.h"
+#include "croton/runtime/specialization.h"
 
 namespace croton {
 
@@ -204,18 +204,6 @@ void warn_of_float64(const FunctionDefinition& definition) {
   warn_once(message);
 }
 
-/// optimizer_including=cudnn asks for a GPU with that library.
-void check_cudnn(const FunctionDefinition& definition) {
-  if (!definition.mode.query().includes("cudnn")) return;
-  if (definition.device.is_host())
-    throw FlagError("optimizer_including=cudnn is for functions on a GPU; this one is for device=cpu");
-  const std::string device = to_string(definition.device);
-  if (const Availability dnn = dnn_available(device); !dnn) {
-    throw DeviceError(
-        fmt::format("optimizer_including=cudnn, but cuDNN cannot be used on {}: {}", device, dnn.reason));
-  }
-}
-
 /// Starts the device while its libraries are opened.
 void place(FunctionDefinition& definition, const std::string& device) {
   const auto start = std::chrono::steady_clock::now();
@@ -274,7 +262,7 @@ FunctionDefinition define_function(const std::vector<In>& inputs, const OutputLi
   warn_of_float64(definition);
   if (definition.mode.name() != ModeName::None)  // the reference evaluator works on the host
     place(definition, options.device.empty() ? std::string(config().device()) : options.device);
-  check_cudnn(definition);
+  check_cudnn(definition.mode.query(), definition.device);
   return definition;
 }
 

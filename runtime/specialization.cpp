@@ -7,8 +7,10 @@
 #include "croton/ops/composite.h"
 #include "croton/ops/conv_implementations.h"
 #include "croton/ops/elementwise.h"
+#include "croton/runtime/cuda_dnn.h"
 #include "croton/runtime/cuda_library_step.h"
 #include "croton/runtime/cuda_support.h"
+#include "croton/runtime/device_info.h"
 #include "croton/runtime/run_error.h"
 
 namespace croton {
@@ -58,26 +60,39 @@ std::unique_ptr<FunctionGraph> typed_graph(const FunctionGraph& general, const T
   return general.with_types(input_types, shared_types, check_broadcast);
 }
 
+void check_cudnn(const Query& query, const Device& device) {
+  if (!query.includes("cudnn")) return;
+  if (device.is_host())
+    throw FlagError("optimizer_including=cudnn is for functions on a GPU; this one is for device=cpu");
+  const std::string name = to_string(device);
+  if (const Availability dnn = dnn_available(name); !dnn) {
+    throw DeviceError(
+        fmt::format("optimizer_including=cudnn, but cuDNN cannot be used on {}: {}", name, dnn.reason));
+  }
+}
+
+Query for_device(const Device& device, SpecializeOptions& options, const Query& query) {
+  options.device = device;
+  options.supports = cuda_supports;
+  options.has_epilogues = has_cuda_library_epilogues;
+  if (device.is_host() || has_cuda_library_step(dnn_conv_op())) return query;
+  const std::string& problem = cudnn::library().problem;  // where it was looked for stands in parentheses
+  return query.excluding("conv_dnn", problem.substr(0, problem.find(" (")) + "; croton doctor says more");
+}
+
 void specialize_function(FunctionGraph& graph, const FunctionDefinition& definition,
                          std::span<SharedCell* const> updated, std::vector<Device> devices,
                          OptimizerReport* report, OptimizerObserver* observer) {
   const std::size_t first = definition.output_names.size();
   SpecializeOptions options;
   options.results = first;
-  options.device = definition.device;
-  options.supports = cuda_supports;
-  options.has_epilogues = has_cuda_library_epilogues;
   options.input_devices = std::move(devices);
   for (std::size_t j = 0; j < updated.size(); ++j) {
     for (std::size_t s = 0; s < graph.shared().size(); ++s) {
       if (graph.shared()[s].node()->cell().get() == updated[j]) options.updates.emplace_back(first + j, s);
     }
   }
-  Query query = definition.mode.query();
-  if (!definition.device.is_host()) {
-    // Implementations of convolutions that nobody computes on the device.
-    if (!has_cuda_library_step(dnn_conv_op())) query = query.excluding("conv_dnn");
-  }
+  const Query query = for_device(definition.device, options, definition.mode.query());
   specialize(graph, query, options, report, observer);
 }
 

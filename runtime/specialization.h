@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 
+#include "croton/graph/export.h"
 #include "croton/graph/function_graph.h"
 #include "croton/graph/shared_variable.h"
 #include "croton/optimizer/optimizer.h"
@@ -17,6 +18,13 @@ std::unique_ptr<FunctionGraph> copy_of(const FunctionGraph& graph);
 /// axes of unknown type do not broadcast.
 std::unique_ptr<FunctionGraph> typed_graph(const FunctionGraph& general, const Tensor* const* inputs,
                                            SharedCell* const* shared);
+
+/// optimizer_including=cudnn asks for a GPU with that library: FlagError or DeviceError elsewhere.
+CROTON_API void check_cudnn(const Query& query, const Device& device);
+
+/// What specialize() must know of the device that a graph is for: adds it to `options`, and gives the query
+/// without the implementations of convolutions that nobody computes there.
+CROTON_API Query for_device(const Device& device, SpecializeOptions& options, const Query& query);
 
 /// specialize() for the graph of a function whose updates are those of the cells `updated`. `devices`: where
 /// arguments lie; on the host when empty.

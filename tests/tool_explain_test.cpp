@@ -15,6 +15,7 @@
 using namespace croton;
 using namespace croton_tool;
 using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
 using Catch::Matchers::StartsWith;
 
 namespace {
@@ -50,7 +51,7 @@ void write_chain(const std::string& name, int nodes) {
 
 }  // namespace
 
-TEST_CASE("croton why tells which rewrites made a node", "[tools][why]") {
+TEST_CASE("croton why tells which rewrites made a node", "[tools][why][cpu]") {
   const std::string story = output_of(std::string("why --node C ") + network);
   CHECK_THAT(story, StartsWith("[@C] Elemwise{Composite{tanh((i0 + i1))}}[(0, 0)]"));
   CHECK_THAT(story, Contains("by fusion") && Contains("tanh((#1 + #2))") &&
@@ -62,7 +63,8 @@ TEST_CASE("croton why tells which rewrites made a node", "[tools][why]") {
   CHECK_THAT(trace, StartsWith("1. ") && Contains("\n2. ") && Contains(" rewrites\n") && Contains("-> "));
 }
 
-TEST_CASE("croton why and why-not refuse unknown nodes and rules with the nearest", "[tools][why][errors]") {
+TEST_CASE("croton why and why-not refuse unknown nodes and rules with the nearest",
+          "[tools][why][cpu][errors]") {
   CHECK_THAT(complaint_of(std::string("why --node W3 ") + network),
              StartsWith("croton: there is no node 'W3'; did you mean W1") && Contains("X"));
   CHECK_THAT(complaint_of(std::string("why --node 99 ") + network), Contains("position (0 to 4)"));
@@ -75,7 +77,7 @@ TEST_CASE("croton why and why-not refuse unknown nodes and rules with the neares
   CHECK_THAT(complaint_of("why some.txt --shapes 'x=3'"), Contains("expected '['"));
 }
 
-TEST_CASE("croton why-not names the first condition that failed", "[tools][why]") {
+TEST_CASE("croton why-not names the first condition that failed", "[tools][why][cpu]") {
   const auto why_not = [](const std::string& arguments) { return output_of("why-not " + arguments); };
   CHECK_THAT(
       why_not(
@@ -100,7 +102,7 @@ TEST_CASE("croton why-not names the first condition that failed", "[tools][why]"
   CHECK_THAT(why_not("stabilize --node A --inputs 'x: vector' -e 'log(x)'"), Contains("look at other ops"));
 }
 
-TEST_CASE("croton why tells what became of names that vanished", "[tools][why]") {
+TEST_CASE("croton why tells what became of names that vanished", "[tools][why][cpu]") {
   // By fusion, into a node that has another name or none.
   const std::string fused =
       output_of("why --node a --inputs 'x: vector' -e 'a = tanh(x); y = exp(a) * 2; y'");
@@ -121,19 +123,19 @@ TEST_CASE("croton why tells what became of names that vanished", "[tools][why]")
              StartsWith("croton: there is no node 'e'"));
 }
 
-TEST_CASE("croton explains LeNet", "[tools][why][lenet]") {
+TEST_CASE("croton explains LeNet", "[tools][why][cpu][lenet]") {
   const std::string overview = output_of("why " + lenet() + shapes);
   CHECK_THAT(overview, Contains("DirectConv") && Contains("* legacy: takes it") && Contains("network.cpp:"));
   CHECK_THAT(output_of("debugprint " + lenet() + shapes), Contains("CrossentropySoftmax1HotWithBias"));
 }
 
-TEST_CASE("croton debugprint prints 100,000 nodes", "[tools][debugprint]") {
+TEST_CASE("croton debugprint prints 100,000 nodes", "[tools][debugprint][cpu]") {
   write_chain("chain.txt", 100000);
   output_of("debugprint --before chain.txt -o out.txt");
   CHECK(lines(read(path("out.txt"))) == 100001);
 }
 
-TEST_CASE("croton debugprint has every option", "[tools][debugprint]") {
+TEST_CASE("croton debugprint has every option", "[tools][debugprint][cpu]") {
   const std::string graph = std::string(" ") + network;
   CHECK_THAT(output_of("debugprint --types" + graph), Contains("[@A] <TensorType(float32, matrix)> ''"));
   CHECK_THAT(output_of("debugprint --extents --shapes 'X=[5,3], W1=[3,7]'" + graph),
@@ -161,7 +163,7 @@ TEST_CASE("croton debugprint has every option", "[tools][debugprint]") {
   CHECK_THAT(complaint_of("debugprint --style tre -e 1"), Contains("tre"));
 }
 
-TEST_CASE("croton debugprint says which flags had no effect", "[tools][debugprint]") {
+TEST_CASE("croton debugprint says which flags had no effect", "[tools][debugprint][cpu]") {
   const Result result =
       run(std::string("debugprint --flags optimizer_excluding=fusion,threads=1 ") + network);
   CHECK(result.code == 0);
@@ -169,7 +171,7 @@ TEST_CASE("croton debugprint says which flags had no effect", "[tools][debugprin
   CHECK_THAT(result.out, !Contains("Composite"));
 }
 
-TEST_CASE("croton debugprint --diff compares stages, flags, shapes and files", "[tools][debugprint]") {
+TEST_CASE("croton debugprint --diff compares stages, flags, shapes and files", "[tools][debugprint][cpu]") {
   const std::string graph = std::string(" ") + network;
   const std::string flags = output_of("debugprint --diff '' optimizer_excluding=fusion" + graph);
   CHECK_THAT(flags, Contains("nodes are the same, 1 vanished, 2 appeared") &&
@@ -186,7 +188,7 @@ TEST_CASE("croton debugprint --diff compares stages, flags, shapes and files", "
   CHECK_THAT(complaint_of("debugprint --diff '' flux=1" + graph), Contains("flux"));
 }
 
-TEST_CASE("croton lint finds what is probably not meant", "[tools][lint]") {
+TEST_CASE("croton lint finds what is probably not meant", "[tools][lint][cpu]") {
   const auto lint = [](const std::string& arguments) {
     const Result result = run("lint " + arguments);
     CHECK(result.err.empty());
@@ -205,4 +207,48 @@ TEST_CASE("croton lint finds what is probably not meant", "[tools][lint]") {
   // What a rule makes stable is no finding.
   CHECK(output_of("lint --inputs 'x: matrix' -e 'log(softmax(x))' -e 'log(1 + x)' -e 'log(sigmoid(x))'") ==
         "0 findings\n");
+}
+
+TEST_CASE("croton why says that a convolution of unknown shapes is not chosen yet", "[tools][why][cpu]") {
+  CHECK_THAT(output_of("why --inputs 'x: tensor4, w: tensor4' -e 'conv2d(x, w)'"),
+             Contains("as built\n    no implementation is chosen yet") && EndsWith("'x=[500,1,28,28]'\n"));
+}
+
+TEST_CASE("the commands that explain a graph refuse a device that is not there",
+          "[tools][why][errors][cpu]") {
+  const std::string convolution =
+      " --inputs 'x: tensor4, w: tensor4' -e 'conv2d(x, w)' --shapes 'x=[2,3,8,8], w=[4,3,3,3]' ";
+  for (const char* command : {"why", "debugprint", "lint", "why-not fusion --node A"}) {
+    CHECK_THAT(complaint_of(command + convolution + "--flags device=cuda99"),
+               Contains("device=cuda99 cannot be used"));
+  }
+  CHECK_THAT(complaint_of("why" + convolution + "--flags optimizer_including=cudnn"),
+             Contains("is for functions on a GPU"));
+  // What is not decided for a device needs none.
+  const Result general = run("debugprint --general --inputs 'x: matrix' -e 'tanh(x)' --flags device=cuda99");
+  CHECK(general.code == 0);
+  CHECK_THAT(general.err, StartsWith("without effect on this graph: device=cuda99"));
+}
+
+TEST_CASE("the commands that explain a graph do so for the device of the flags",
+          "[.fake_cuda][tools][why][cuda]") {
+  const std::string convolution =
+      " --inputs 'x: tensor4, w: tensor4' -e 'conv2d(x, w)' --shapes 'x=[2,3,8,8], w=[4,3,3,3]' ";
+  CHECK_THAT(output_of("why" + convolution + "--flags device=cuda"),
+             Contains("] GpuDirectConv  (expression:1)  by conv_legacy\n") && Contains("flip on cuda0\n") &&
+                 Contains(" dnn: cuDNN is not installed; croton doctor says more\n"));
+  CHECK_THAT(output_of("why-not conv_gemm --node B" + convolution + "--flags device=cuda1"),
+             StartsWith("[@B] GpuDirectConv") && Contains("flip on cuda1\n"));
+  const std::string chain = "--inputs 'x: matrix' -e 'tanh(x) * 2' --shapes 'x=[3,4]' ";
+  CHECK_THAT(
+      output_of("debugprint " + chain + "--flags device=cuda"),  // and no flag without effect
+      StartsWith("HostFromGpu") && Contains("GpuElemwise{Composite") && Contains("GpuFromHost<cuda0>"));
+  CHECK_THAT(output_of("debugprint --inputs 'x: matrix' -e 'tanh(x) * 2' --flags device=cuda"),
+             Contains("GpuElemwise{Composite"));
+  CHECK_THAT(output_of("debugprint " + chain + "--diff device=cpu device=cuda"), Contains("2 appeared"));
+  const Result lint = run("lint " + convolution + "--flags device=cuda,optimizer_excluding=conv_legacy");
+  CHECK(lint.code == 1);
+  CHECK_THAT(lint.out, Contains("no implementation is good at") && Contains("flip on cuda0\n"));
+  CHECK_THAT(complaint_of("why" + convolution + "--flags device=cuda,optimizer_including=cudnn"),
+             Contains("cuDNN cannot be used on cuda0: cuDNN is not installed"));
 }

@@ -15,6 +15,8 @@
 #include <croton/graph/nearest_names.h>
 #include <croton/ops/expression.h>
 #include <croton/optimizer/optimizer.h>
+#include <croton/runtime/device_choice.h>
+#include <croton/runtime/specialization.h>
 
 #include "command.h"
 
@@ -115,9 +117,8 @@ std::vector<croton::TensorType> narrowed(const std::vector<croton::Variable>& va
 }
 
 /// Which results are the new values of which shared variables.
-croton::SpecializeOptions specialize_options(const croton::TextGraph& built,
-                                             const croton::FunctionGraph& graph) {
-  croton::SpecializeOptions options;
+void add_updates(const croton::TextGraph& built, const croton::FunctionGraph& graph,
+                 croton::SpecializeOptions& options) {
   options.results = built.outputs.size();
   for (std::size_t i = 0; i < built.updates.size(); ++i) {
     for (std::size_t s = 0; s < graph.shared().size(); ++s) {
@@ -125,10 +126,32 @@ croton::SpecializeOptions specialize_options(const croton::TextGraph& built,
         options.updates.emplace_back(built.outputs.size() + i, s);
     }
   }
-  return options;
+}
+
+bool has_open_shapes(const croton::Node& node) {
+  const auto is_open = [](const croton::TensorType& type) { return !type.shape.is_known(); };
+  for (const croton::Variable& input : node.inputs()) {
+    if (is_open(input.type())) return true;
+  }
+  for (std::size_t i = 0; i < node.output_count(); ++i) {
+    if (is_open(node.type(i))) return true;
+  }
+  return false;
 }
 
 }  // namespace
+
+FlagsForDevice flags_for_device() {
+  const croton::Device device = croton::choose_device(std::string(croton::config().device()));
+  FlagsForDevice flags{.options = {}, .query = croton::Query::from_flags()};
+  croton::check_cudnn(flags.query, device);
+  flags.query = croton::for_device(device, flags.options, flags.query);
+  // Whether there is code is known for the shapes of a call; without them: what is the case for most.
+  flags.options.supports = [known = flags.options.supports](const croton::Node& node) {
+    return has_open_shapes(node) || known(node);
+  };
+  return flags;
+}
 
 std::string read_text(const std::string& path) {
   if (path == "-") {  // may be asked for several times
@@ -193,7 +216,10 @@ std::unique_ptr<croton::FunctionGraph> optimized_graph(const croton::TextGraph& 
     if (history != nullptr) history->follow(copies);
     graph = std::move(typed);
   }
-  if (stage == Stage::specialised)
-    croton::specialize(*graph, query, specialize_options(built, *graph), nullptr, watching);
+  if (stage == Stage::specialised) {
+    FlagsForDevice flags = flags_for_device();
+    add_updates(built, *graph, flags.options);
+    croton::specialize(*graph, flags.query, flags.options, nullptr, watching);
+  }
   return graph;
 }

@@ -28,8 +28,9 @@ std::size_t print_findings(const GraphSource& source) {
   const auto general = optimized_graph(built, "", Stage::general);
   const auto typed = optimized_graph(built, source.shapes, Stage::general);
   const auto specialised = optimized_graph(built, source.shapes, Stage::specialised);
+  const FlagsForDevice flags = flags_for_device();
   const auto findings =
-      croton::lint({*as_built, *general, *typed, *specialised}, croton::Query::from_flags());
+      croton::lint({*as_built, *general, *typed, *specialised}, flags.query, flags.options.device);
   for (const croton::LintFinding& finding : findings) {
     fmt::print("{}{}: {}\n    instead: {}\n", finding.where.empty() ? "" : finding.where + ": ", finding.kind,
                indented(finding.what), finding.advice);

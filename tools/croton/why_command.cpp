@@ -23,6 +23,10 @@ struct WhyOptions {
   bool trace = false;
 };
 
+constexpr const char* open_convolution =
+    "no implementation is chosen yet: its shapes are not all known. Give them, for example with --shapes "
+    "'x=[500,1,28,28]'\n";
+
 std::string origin(const croton::Node& node) {
   return node.where().known() ? "made at " + to_string(node.where()) : std::string("made at an unknown line");
 }
@@ -41,10 +45,7 @@ std::string story(const croton::Variable& variable, const NodeNames& names,
   for (std::size_t i = 0; i < chain.size(); ++i)
     text += fmt::format("  {}. {}", i + 1, history.records()[chain[i]].text(5));
   if (croton::is_abstract_convolution(node)) {
-    text +=
-        "  no implementation is chosen yet: its shapes are not all known. Give them, for example with "
-        "--shapes "
-        "'x=[500,1,28,28]'\n";
+    text += std::string("  ") + open_convolution;
   }
   return text;
 }
@@ -62,6 +63,7 @@ std::string overview(const NodeNames& names, const croton::RewriteHistory& histo
       separator = ", ";
     }
     text += chain.empty() ? "  as built\n" : "\n";
+    if (croton::is_abstract_convolution(*node)) text += std::string("    ") + open_convolution;
     for (const std::size_t at : chain) {
       const std::string& choice = history.records()[at].choice;
       for (std::size_t begin = 0; begin < choice.size();) {
@@ -106,7 +108,7 @@ std::string trace(const croton::RewriteHistory& history) {
 
 std::string answer(const WhyOptions& options) {
   const croton::TextGraph built = read_graph(options.source, "why");
-  croton::RewriteHistory history(croton::Query::from_flags());
+  croton::RewriteHistory history(flags_for_device().query);
   const auto graph = optimized_graph(built, options.source.shapes, Stage::specialised, &history);
   if (options.trace) return trace(history);
   const NodeNames names(*graph);

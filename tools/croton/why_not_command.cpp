@@ -60,8 +60,7 @@ std::string answers_text(const std::vector<Answer>& answers, const std::string& 
 
 std::string answer(const WhyNotOptions& options) {
   const croton::TextGraph built = read_graph(options.source, "why-not");
-  const croton::Query query = croton::Query::from_flags();
-  croton::RuleExaminer examiner(options.rule, query);
+  croton::RuleExaminer examiner(options.rule, flags_for_device().query);
   const auto graph =
       optimized_graph(built, options.source.shapes, Stage::specialised, &examiner.history(), &examiner);
   const NodeNames names(*graph);
