@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -22,6 +23,16 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds spin_time{20};
 /// Each thread's share is taken in so many pieces, so that a thread that is done early can help the others.
 constexpr std::int64_t pieces_per_thread = 4;
+/// More than there are in any machine: a slip of the pen that would take the system's threads away.
+constexpr int most_threads = 4096;
+
+void check_threads(int threads) {
+  if (threads < 1) throw ValueError("threads must be at least 1, got " + std::to_string(threads));
+  if (threads > most_threads) {
+    throw ValueError("threads must be at most " + std::to_string(most_threads) + ", got " +
+                     std::to_string(threads) + " (the flag threads; 0 takes what the machine grants)");
+  }
+}
 
 void relax() {
 #if defined(__x86_64__)
@@ -86,7 +97,11 @@ struct ThreadPool::State {
     workers = std::vector<Worker>(static_cast<std::size_t>(threads));
     is_ending = false;
     for (int i = 1; i < threads; ++i) {
-      workers[static_cast<std::size_t>(i)].thread = std::thread([this, i] { serve(i); });
+      try {
+        workers[static_cast<std::size_t>(i)].thread = std::thread([this, i] { serve(i); });
+      } catch (const std::system_error&) {  // the system has no more: those that there are do the work
+        threads = i;
+      }
     }
     is_started = true;
   }
@@ -98,7 +113,9 @@ struct ThreadPool::State {
       workers[i].signal.fetch_add(1);
       workers[i].signal.notify_one();
     }
-    for (std::size_t i = 1; i < workers.size(); ++i) workers[i].thread.join();
+    for (std::size_t i = 1; i < workers.size(); ++i) {
+      if (workers[i].thread.joinable()) workers[i].thread.join();
+    }
     is_started = false;
   }
 
@@ -174,7 +191,7 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
-  if (threads < 1) throw ValueError("threads must be at least 1, got " + std::to_string(threads));
+  check_threads(threads);
   state_->threads = threads;
 }
 
@@ -207,7 +224,7 @@ void ThreadPool::parallel_for(std::int64_t extent, std::int64_t grain, Body body
 int ThreadPool::threads() const noexcept { return state_->threads; }
 
 void ThreadPool::set_threads(int threads) {
-  if (threads < 1) throw ValueError("threads must be at least 1, got " + std::to_string(threads));
+  check_threads(threads);
   const std::lock_guard lock(state_->launch_mutex);
   if (threads == state_->threads) return;
   state_->stop();

@@ -28,7 +28,8 @@ class CROTON_API ThreadPool {
   void parallel_for(std::int64_t extent, std::int64_t grain, Body body, const void* context) noexcept;
 
   int threads() const noexcept;
-  /// Ends the workers and starts others; waits until no launch is running. threads >= 1.
+  /// Ends the workers and starts others; waits until no launch is running. 1 to 4096 (ValueError); where the
+  /// system does not have so many threads, the pool has fewer.
   void set_threads(int threads);
 
   /// While paused, workers go to sleep at once instead of spinning first (a library with threads of its own

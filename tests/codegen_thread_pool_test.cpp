@@ -114,6 +114,8 @@ TEST_CASE("the number of threads can change", "[codegen][threads]") {
     CHECK(work.is_done_once());
   }
   CHECK_THROWS_AS(pool.set_threads(0), ValueError);
+  CHECK_THROWS_AS(pool.set_threads(1000000), ValueError);
+  CHECK(pool.threads() == 3);
   CHECK_THROWS_AS(ThreadPool(-1), ValueError);
 }
 

@@ -102,6 +102,7 @@ TEST_CASE("croton refuses bad input with one message and exit code 2", "[tools][
         "is.\n");
   CHECK_THAT(complaint_of("eval"), Contains("--expression is required"));
   CHECK_THAT(complaint_of("eval --strange -e 1"), Contains("--strange"));
+  CHECK_THAT(complaint_of("eval -e 'tanh(x)' 'x=[1]' --flags threads=1000000"), Contains("at most 4096"));
   CHECK_THAT(complaint_of("eval -e 1 --flags floatx=float64"), Contains("did you mean floatX?"));
   CHECK_THAT(complaint_of("eval -e 'x + y' x=x.npy"),
              StartsWith("croton: expression:1:5: unknown name 'y' (there are: x)"));
