@@ -42,11 +42,11 @@ const fs::path& folder() {
   return path;
 }
 
-/// `arguments` are for the shell.
-Result run(const std::string& program, const std::string& arguments) {
+/// `arguments` and `environment` are for the shell.
+Result run(const std::string& program, const std::string& arguments, const std::string& environment = "") {
   const std::string out = (folder() / "out").string(), err = (folder() / "err").string();
   const std::string command = "cd '" + folder().string() + "' && XDG_CACHE_HOME='" +
-                              (folder() / "cache").string() + "' '" +
+                              (folder() / "cache").string() + "' " + environment + " '" +
                               croton::test::program(program).string() + "' " + arguments + " >'" + out +
                               "' 2>'" + err + "' </dev/null";
   const int status = std::system(command.c_str());
@@ -260,6 +260,73 @@ TEST_CASE("conv_bench measures what it is told, and says what fails", "[programs
   CHECK_THAT(complaint("i3x8x8,k4x9x9"), Contains("larger than the image"));
   CHECK_THAT(complaint("i3x8x8,k4x3x3,q2"), Contains("no part begins like 'q2'"));
   CHECK_THAT(complaint("i3x8x8x8,k4x3x3"), Contains("3 numbers, it needs 4"));
+}
+
+TEST_CASE("conv_bench complains about what cannot work before it measures", "[programs][conv]") {
+  const std::string run_of_one = "i2x9x8,k4x5x3,b2 --calls 1 ";
+  const auto complaint = [&](const std::string& arguments, const std::string& environment = "") {
+    const Result bad = run("conv_bench", arguments, environment);
+    CHECK(bad.code == 2);
+    CHECK(bad.out.empty());
+    return bad.err;
+  };
+  for (const char* option : {"--output", "--json", "--svg"})
+    CHECK_THAT(complaint(run_of_one + option + " missing/file"), Contains("cannot write missing/file"));
+  CHECK_THAT(complaint(run_of_one, "SKIP=gemm,winogard"), Contains("there is no 'winogard' to leave out"));
+  CHECK_THAT(complaint(run_of_one, "LAYOUT=c01b"), Contains("LAYOUT is bc01 or b01c"));
+  CHECK_THAT(complaint(run_of_one, "FLIP=no"), Contains("FLIP is 0"));
+  CHECK_THAT(complaint(run_of_one + "--flags device=cuda99"), Contains("device=cuda99 cannot be used"));
+  CHECK_THAT(complaint(run_of_one + "--flags optimizer_excluding=conv_ftf"), Contains("conv_fft"));
+  CHECK_THAT(complaint("i3x8x8,k4x0x3"), Contains("at least one element"));
+  CHECK_THAT(complaint("i3x8x8,k4x3x3,b2,b3"), Contains("two parts b"));
+  CHECK_THAT(complaint("i3x8x8,k4x3x3,p9223372036854775807"), Contains("is not a number from 0 to"));
+}
+
+TEST_CASE("conv_bench goes on behind a run that fails, and where there is no GPU", "[programs][conv][cpu]") {
+  const std::string skip = "SKIP='Default, gemm,fft,winograd,c01b,dnn,meta' ";
+  const Result result = run("conv_bench",
+                            "i3x900000x900000,k4x3x3 i2x9x8,k4x3x3,b2 --calls 1 --output '' "
+                            "--flags optimizer_excluding=conv_legacy",
+                            skip);
+  INFO(result.out << result.err);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.out, Contains("SKIPPING config due to the memory error below") &&
+                             Contains("legacy fprop: FAILED legacy: excluded by "
+                                      "optimizer_excluding=conv_legacy"));
+  const Result automatic =
+      run("conv_bench", "i2x9x8,k4x3x3,b2 --calls 1 --output '' --flags device=auto", skip);
+  CHECK(automatic.code == 0);
+  CHECK_THAT(automatic.out, Contains("==> fprop") && !Contains("FAILED"));
+  const Result graphs = run("conv_bench", "i2x9x8,k4x3x3,b2 --calls 1 --output ''", skip + "PRINT_GRAPH=1 ");
+  CHECK_THAT(graphs.out, Contains("\nDirectConv{grad_inputs} [@A] ''") && !Contains("\x1b"));
+}
+
+TEST_CASE("conv_bench saves what it has when it is interrupted", "[programs][conv]") {
+  const Result result = run("conv_bench", "i2x9x8,k4x3x3,b2 --calls 1 --repeat 1000000000 --output lines.txt",
+                            "timeout --signal=INT --preserve-status --kill-after=60 3");
+  CHECK(result.code == 130);
+  CHECK_THAT(read(folder() / "lines.txt"),
+             StartsWith("CONFIG: input = 2 x 9 x 8") && Contains("interrupted: this is what was measured"));
+}
+
+TEST_CASE("dilated_bench pads by itself and refuses what the five ways cannot do", "[programs][conv]") {
+  const auto complaint = [](const std::string& arguments) {
+    const Result bad = run("dilated_bench", arguments + " --output ''");
+    CHECK(bad.code == 2);
+    CHECK(bad.out.empty());
+    return bad.err;
+  };
+  CHECK_THAT(complaint("1 i2x8x8,k3x3x3,p1"), Contains("the padding is 2 x 2"));
+  CHECK_THAT(complaint("i2x8x8,k3x3x3,d3"), Contains("divides height and width; 3 does not"));
+  CHECK_THAT(complaint("i2x8x8,k3x2x3"), Contains("odd filters"));
+  CHECK_THAT(complaint("i2x8x8,k3x3x3,s2"), Contains("stride 1"));
+  const Result result = run("dilated_bench",
+                            "i2x4x4,k3x3x3,b2,d2 --calls 1 --output '' "
+                            "--flags optimizer_excluding=conv_gemm");
+  INFO(result.out << result.err);
+  CHECK(result.code == 0);
+  CHECK_THAT(result.out, Contains("im2col DCD fprop: FAILED gemm: excluded by") &&
+                             Contains("Normal DCD                                         ==> fprop"));
 }
 
 TEST_CASE("conv_bench measures convolutions along three axes", "[programs][conv]") {

@@ -10,6 +10,8 @@ using croton::ValueError;
 
 namespace {
 
+constexpr std::int64_t most_extent = 1'000'000'000;  // of which all sums fit in 64 bits
+
 std::int64_t out_extent(std::int64_t image, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
                         std::int64_t dilation) {
   const std::int64_t room = image + 2 * pad - ((kernel - 1) * dilation + 1);
@@ -31,8 +33,10 @@ std::vector<std::int64_t> numbers(const std::string& part) {
   for (const std::string& word : split_at(part.substr(1), 'x')) {
     std::int64_t n = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), n);
-    if (error != std::errc{} || end != word.data() + word.size() || n < 0)
-      throw ValueError(fmt::format("configuration part '{}': '{}' is not a number", part, word));
+    if (error != std::errc{} || end != word.data() + word.size() || n < 0 || n > most_extent) {
+      throw ValueError(
+          fmt::format("configuration part '{}': '{}' is not a number from 0 to {}", part, word, most_extent));
+    }
     list.push_back(n);
   }
   return list;
@@ -52,9 +56,11 @@ std::int64_t ConvRun::out_depth() const {
 }
 
 double ConvRun::flops() const {
-  return 2.0 * static_cast<double>(batch * filters) *
-         static_cast<double>(channels / groups * kernel_width * kernel_height * kernel_depth) *
-         static_cast<double>(out_width() * out_height() * out_depth());
+  double product = 2;
+  for (const std::int64_t factor : {batch, filters, channels / groups, kernel_width, kernel_height,
+                                    kernel_depth, out_width(), out_height(), out_depth()})
+    product *= static_cast<double>(factor);
+  return product;
 }
 
 std::string ConvRun::heading() const {
@@ -75,7 +81,7 @@ std::string ConvRun::heading() const {
   return text + " )" + (name.empty() ? "" : "  " + name);
 }
 
-ConvRun parse_run(const std::string& text) {
+ConvRun parse_run(const std::string& text, const std::function<void(ConvRun&)>& complete) {
   ConvRun run;
   struct Part {
     char letter;
@@ -105,6 +111,8 @@ ConvRun parse_run(const std::string& text) {
                       "i3x80x15,k32x3x7,b256,s2x2",
                       text, given));
     }
+    if (seen.find(part->letter) != std::string::npos)
+      throw ValueError(fmt::format("configuration '{}' has two parts {}", text, part->letter));
     std::vector<std::int64_t> list = numbers(given);
     const std::size_t wanted = part->values.size() - (part->has_depth && !run.is_3d ? 1 : 0);
     if (list.size() == 1 && !part->is_required) list.resize(wanted, list[0]);
@@ -124,6 +132,9 @@ ConvRun parse_run(const std::string& text) {
   if (std::min({run.stride_width, run.stride_height, run.stride_depth, run.dilation_width,
                 run.dilation_height, run.dilation_depth}) < 1)
     throw ValueError(fmt::format("configuration '{}': strides and dilations are at least 1", text));
+  if (std::min({run.kernel_width, run.kernel_height, run.kernel_depth}) < 1)
+    throw ValueError(fmt::format("configuration '{}': a filter has at least one element", text));
+  if (complete) complete(run);
   if (run.out_width() == 0 || run.out_height() == 0 || run.out_depth() == 0)
     throw ValueError(
         fmt::format("configuration '{}': the filter is larger than the image and its padding", text));
@@ -131,14 +142,15 @@ ConvRun parse_run(const std::string& text) {
 }
 
 std::vector<ConvRun> selected_runs(const std::vector<std::string>& arguments,
-                                   const std::vector<ConvRun>& built_in) {
-  if (arguments.empty()) return built_in;
+                                   const std::vector<ConvRun>& built_in,
+                                   const std::function<void(ConvRun&)>& complete) {
   std::vector<ConvRun> runs;
+  if (arguments.empty()) runs = built_in;
   for (const std::string& argument : arguments) {
     std::size_t number = 0;
     const auto [end, error] = std::from_chars(argument.data(), argument.data() + argument.size(), number);
     if (error != std::errc{} || end != argument.data() + argument.size()) {
-      runs.push_back(parse_run(argument));
+      runs.push_back(parse_run(argument, complete));
     } else if (number < 1 || number > built_in.size()) {
       throw ValueError(fmt::format("there is no run {}; they go from 1 to {}:\n{}", number, built_in.size(),
                                    list_of(built_in)));
@@ -146,6 +158,7 @@ std::vector<ConvRun> selected_runs(const std::vector<std::string>& arguments,
       runs.push_back(built_in[number - 1]);
     }
   }
+  if (complete) std::for_each(runs.begin(), runs.end(), complete);
   return runs;
 }
 

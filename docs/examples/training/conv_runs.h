@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,13 +29,15 @@ struct ConvRun {
 /// Reads `iAxBxC,kDxExF,bG,sHxJ`: A input channels of B x C (width x height), D filters of E x F, batch G,
 /// strides H and J; further pHxJ padding, dHxJ dilation, gN groups. With a depth behind each height
 /// it is a convolution along three axes: `i16x16x16x16,k32x3x3x3`. One number where there are two or three
-/// stands for all. Throws croton::ValueError, which says what is wrong with which part.
-ConvRun parse_run(const std::string& text);
+/// stands for all. `complete` may refuse the run, or change it before the filter is compared with the padded
+/// image (and may do so again). Throws croton::ValueError, which says what is wrong with which part.
+ConvRun parse_run(const std::string& text, const std::function<void(ConvRun&)>& complete = {});
 
 /// What the arguments mean: numbers from 1 on are built-in runs, others configurations; none: all built-in
 /// runs.
 std::vector<ConvRun> selected_runs(const std::vector<std::string>& arguments,
-                                   const std::vector<ConvRun>& built_in);
+                                   const std::vector<ConvRun>& built_in,
+                                   const std::function<void(ConvRun&)>& complete = {});
 
 /// The list of built-in runs, a line each.
 std::string list_of(const std::vector<ConvRun>& built_in);

@@ -1,26 +1,66 @@
 #include "pass_times.h"
 
 #include <croton/runtime/call_timer.h>
+#include <croton/runtime/device_choice.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <random>
+#include <sstream>
 
+#include "interrupt.h"
 #include "svg.h"
 
 using namespace croton;
 
 namespace {
 
-/// Why it failed, in a line: of a convolution that nobody takes, the reason of whom was asked.
-std::string first_reason(const std::string& text) {
-  const std::size_t refusal = text.find(": refuses: ");
-  if (refusal == std::string::npos) return text.substr(0, text.find('\n'));
-  const std::size_t begin = text.rfind('\n', refusal) + 1, end = text.find('\n', refusal);
-  const std::string line = text.substr(begin, end - begin);
-  return line.substr(std::min(line.find_first_not_of(' '), line.size()));
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+/// Why it failed, in a line: of a convolution that nobody takes, the reason of whom was asked, whose name
+/// begins like `name`, otherwise of the first who refuses or is excluded.
+std::string first_reason(const std::string& text, const std::string& name) {
+  std::string refusal;
+  std::istringstream lines(text);
+  std::string line;
+  std::getline(lines, line);
+  const std::string head = line;
+  while (std::getline(lines, line)) {
+    line.erase(0, line.find_first_not_of(' '));
+    if (line.starts_with(name)) return line;
+    const bool is_reason = line.find(": refuses: ") != std::string::npos ||
+                           line.find(": excluded by optimizer_excluding") != std::string::npos;
+    if (refusal.empty() && is_reason) refusal = line;
+  }
+  return refusal.empty() ? head : refusal;
+}
+
+/// On terminals in blue.
+std::string in_colour(const std::string& text) {
+  const bool is_coloured = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  return is_coloured ? "\033[1;34m" + text + "\033[1;m" : text;
+}
+
+/// The words of the environment variable SKIP.
+std::vector<std::string> skipped_names() {
+  const char* const skip = std::getenv("SKIP");
+  std::vector<std::string> names;
+  std::istringstream list(skip == nullptr ? "" : skip);
+  for (std::string name; std::getline(list, name, ',');) {
+    name.erase(0, name.find_first_not_of(' '));
+    name.erase(name.find_last_not_of(' ') + 1);
+    if (!name.empty()) names.push_back(lower_case(name));
+  }
+  return names;
 }
 
 std::string quoted(const std::string& text) {
@@ -62,10 +102,7 @@ std::string convolution_labels(const Function& function) {
   return text;
 }
 
-Device present_device() {
-  const std::string name = config().device();
-  return name == "cpu" ? Device::host() : Device::from_name(name.starts_with("cuda") ? name : "cuda");
-}
+Device present_device() { return choose_device(std::string(config().device())); }
 
 PassReport::PassReport(int trials, int calls, std::string file)
     : trials_(trials), calls_(calls), file_(std::move(file)) {}
@@ -78,6 +115,7 @@ void PassReport::line(const std::string& text) {
 
 void PassReport::measure(const std::string& run, const std::string& name, const std::string& pass,
                          double flops, const std::function<Function()>& make) {
+  check_interrupt();
   PassTime time;
   time.run = run;
   time.name = name;
@@ -85,13 +123,18 @@ void PassReport::measure(const std::string& run, const std::string& name, const 
   time.flops = flops;
   try {
     const Function function = make();
-    if (const char* print = std::getenv("PRINT_GRAPH"); print != nullptr && std::string(print) != "0")
-      line("\033[1;34m" + debugprint_text(function.graph()) + "\033[1;m");
     const auto timer = make_call_timer(present_device());
     function();  // compiles, and warms up
     timer->finish();
+    if (const char* print = std::getenv("PRINT_GRAPH"); print != nullptr && std::string(print) != "0") {
+      const auto compiled = function.plan_graph();
+      const std::string graph = debugprint_text(compiled == nullptr ? function.graph() : *compiled);
+      fmt::print("{}\n", in_colour(graph));
+      text_ += graph + "\n";
+    }
     time.seconds = INFINITY;
     for (int trial = 0; trial < trials_; ++trial) {
+      check_interrupt();
       const double seconds = timer->seconds([&] {
         for (int call = 0; call < calls_; ++call) function();
       });
@@ -102,7 +145,7 @@ void PassReport::measure(const std::string& run, const std::string& name, const 
                      static_cast<std::int64_t>(time.seconds * 1e3), time.seconds * 1e6,
                      flops / time.seconds * 1e-12, time.algorithm));
   } catch (const std::exception& error) {
-    time.failure = first_reason(error.what());
+    time.failure = first_reason(error.what(), name);
     line(fmt::format("{} {}: FAILED {}", name, pass, time.failure));
   }
   times_.push_back(std::move(time));
@@ -127,11 +170,12 @@ void PassReport::save_json(const std::string& file) const {
 
 void PassReport::save_chart(const std::string& file, const std::string& title) const {
   constexpr double left = 330, bar = 14, width = 500;
-  double longest = 0, height = 50;
+  std::map<std::string, double> longest;  // of each run: those of others may be a thousand times longer
+  double height = 50;
   std::string run;
   for (const PassTime& t : times_) {
     if (!t.failure.empty()) continue;
-    longest = std::max(longest, t.seconds);
+    longest[t.run] = std::max(longest[t.run], t.seconds);
     height += bar + (t.run == run ? 0 : 2 * bar);
     run = t.run;
   }
@@ -147,7 +191,7 @@ void PassReport::save_chart(const std::string& file, const std::string& title) c
       run = t.run;
     }
     const char* colour = t.pass == "fprop" ? "#2c6fbb" : t.pass == "bprop inputs" ? "#c0392b" : "#e0a030";
-    const double length = std::max(1.0, width * t.seconds / longest);
+    const double length = std::max(1.0, width * t.seconds / longest[t.run]);
     svg.text(left - 6, y + bar - 4, t.name + ", " + t.pass, 10, "end");
     svg.rectangle(left, y + 1, length, bar - 2, colour);
     svg.text(left + length + 4, y + bar - 4, fmt::format("{:.4g} ms", t.seconds * 1e3), 10);
@@ -191,14 +235,15 @@ Tensor normal_values(const Shape& shape, unsigned seed) {
 }
 
 bool is_skipped(const std::string& name) {
-  const char* skip = std::getenv("SKIP");
-  if (skip == nullptr) return false;
-  std::string list = std::string(",") + skip + ",", wanted = "," + name + ",";
-  const auto lower = [](std::string& text) {
-    std::transform(text.begin(), text.end(), text.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  };
-  lower(list);
-  lower(wanted);
-  return list.find(wanted) != std::string::npos;
+  const std::vector<std::string> names = skipped_names();
+  return std::find(names.begin(), names.end(), lower_case(name)) != names.end();
+}
+
+void check_skipped(const std::vector<std::string>& names) {
+  for (const std::string& skipped : skipped_names()) {
+    const auto is_meant = [&](const std::string& name) { return lower_case(name) == skipped; };
+    if (std::none_of(names.begin(), names.end(), is_meant))
+      throw ValueError(
+          fmt::format("SKIP: there is no '{}' to leave out; there are {}", skipped, fmt::join(names, ", ")));
+  }
 }

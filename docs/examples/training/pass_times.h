@@ -26,14 +26,15 @@ class PassReport {
   /// `trials` of `calls` calls each; the least counts. The file may be empty for none.
   PassReport(int trials, int calls, std::string file);
   void line(const std::string& text);
-  /// Compiles what `make` makes and measures it; what it throws is a FAILED line.
+  /// Compiles what `make` makes and measures it; what it throws is a FAILED line. Throws Interrupted when the
+  /// user wants the program to end.
   void measure(const std::string& run, const std::string& name, const std::string& pass, double flops,
                const std::function<croton::Function()>& make);
   const std::vector<PassTime>& times() const { return times_; }
   /// The file; croton::FileError.
   void save() const;
   void save_json(const std::string& file) const;
-  /// A bar for each time, the passes of a name side by side.
+  /// A bar for each time, the passes of a name side by side; every run has a scale of its own.
   void save_chart(const std::string& file, const std::string& title) const;
 
  private:
@@ -57,9 +58,11 @@ struct ConvPasses {
 
 /// The nodes that compute convolutions in what a function ran last, with how often.
 std::string convolution_labels(const croton::Function& function);
-/// Where functions run.
+/// Where functions run. Throws croton::DeviceError.
 croton::Device present_device();
 /// Standard normal numbers, the same for the same seed.
 croton::Tensor normal_values(const croton::Shape& shape, unsigned seed);
-/// The names that the environment variable SKIP lists.
+/// Whether the environment variable SKIP lists the name, in whatever case.
 bool is_skipped(const std::string& name);
+/// Throws croton::ValueError where SKIP lists what is none of these names.
+void check_skipped(const std::vector<std::string>& names);

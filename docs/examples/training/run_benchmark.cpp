@@ -4,6 +4,24 @@
 #include <fmt/format.h>
 
 #include "command_line.h"
+#include "interrupt.h"
+
+namespace {
+
+/// What fails ends the run, not those behind it.
+void measure(const ConvBenchmark& benchmark, PassReport& report, const ConvRun& run) {
+  try {
+    benchmark.measure(report, run);
+  } catch (const croton::MemoryError& error) {
+    report.line("SKIPPING config due to the memory error below");
+    report.line(error.what());
+  } catch (const croton::Error& error) {
+    const std::string reason = error.what();
+    report.line("FAILED " + reason.substr(0, reason.find('\n')));
+  }
+}
+
+}  // namespace
 
 int run_benchmark(int argc, char** argv, const ConvBenchmark& benchmark) {
   int repeat = 1, calls = 10;
@@ -29,13 +47,24 @@ int run_benchmark(int argc, char** argv, const ConvBenchmark& benchmark) {
       fmt::print("{}", list_of(benchmark.built_in));
       return 0;
     }
-    const std::vector<ConvRun> runs = selected_runs(arguments, benchmark.built_in);
+    const std::vector<ConvRun> runs = selected_runs(arguments, benchmark.built_in, benchmark.complete);
+    check_skipped(benchmark.ways);
+    (void)croton::default_mode();  // throws now where a tag in the flags is unknown
+    for (const std::string& file : {output, json, chart}) {
+      if (!file.empty()) const croton::OutputFile attempt(file);  // gone again, for it is not committed
+    }
+    (void)present_device();
     PassReport report(repeat, calls, output);
-    for (const ConvRun& run : runs) benchmark.measure(report, run);
+    watch_interrupts();
+    try {
+      for (const ConvRun& run : runs) measure(benchmark, report, run);
+    } catch (const Interrupted&) {
+      report.line("interrupted: this is what was measured");
+    }
     report.save();
     if (!json.empty()) report.save_json(json);
     if (!chart.empty()) report.save_chart(chart, benchmark.chart_title);
-    return 0;
+    return interrupt_signal() == 0 ? 0 : 128 + interrupt_signal();
   } catch (const croton::Error& e) {
     fmt::print(stderr, "{}: {}\n", benchmark.name, e.what());
     return 2;
