@@ -5,6 +5,8 @@
 #include "croton/graph/error.h"
 #include "croton/ops/conv_arguments.h"
 #include "croton/ops/elementwise.h"
+#include "croton/ops/elementwise_functions.h"
+#include "croton/ops/indexing.h"
 #include "croton/ops/shape_ops.h"
 
 namespace croton {
@@ -79,15 +81,21 @@ Variable causal_conv1d(const Operand& input, const Operand& filters, std::int64_
                                 to_string(w.type())));
   }
   const std::int64_t taps = w.type().shape[2];
-  if (taps == unknown)
-    throw ShapeError("causal_conv1d: the filters' length must be known to their type, for the padding");
-  const ConvOptions options{.border_mode = {{0, 0}, {(taps - 1) * filter_dilation, 0}},
-                            .subsample = {1, subsample},
-                            .filter_flip = filter_flip,
-                            .filter_dilation = {1, filter_dilation},
-                            .num_groups = num_groups};
+  ConvOptions options{.subsample = {1, subsample},
+                      .filter_flip = filter_flip,
+                      .filter_dilation = {1, filter_dilation},
+                      .num_groups = num_groups};
+  if (taps == unknown) {
+    options.border_mode = "full";
+  } else {
+    options.border_mode = {{0, 0}, {(taps - 1) * filter_dilation, 0}};
+  }
   // A plane of one row.
-  return conv2d(x.dimshuffle({0, 1, 'x', 2}), w.dimshuffle({0, 1, 'x', 2}), options).dimshuffle({0, 1, 3});
+  const Variable y =
+      conv2d(x.dimshuffle({0, 1, 'x', 2}), w.dimshuffle({0, 1, 'x', 2}), options).dimshuffle({0, 1, 3});
+  if (taps != unknown) return y;
+  // Padded on both sides, for how far is not known: what lies behind the last input goes.
+  return y(all, all, slice(0, floor_div(x.shape(2) + (subsample - 1), subsample)));
 }
 
 }  // namespace croton

@@ -56,7 +56,7 @@ CROTON_API Variable separable_conv2d(const Operand& input, const Operand& depthw
                                      const Operand& pointwise_filters, std::int64_t channels,
                                      const ConvOptions& options = {});
 /// input [batch, channels, time] convolved with filters [filters, channels, time], padded in front so that no
-/// output depends on later inputs: [batch, filters, time / subsample].
+/// output depends on later inputs: [batch, filters, time / subsample rounded up].
 CROTON_API Variable causal_conv1d(const Operand& input, const Operand& filters, std::int64_t subsample = 1,
                                   bool filter_flip = true, std::int64_t filter_dilation = 1,
                                   std::int64_t num_groups = 1);

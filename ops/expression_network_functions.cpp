@@ -1,6 +1,7 @@
 // Rows of the functions of expressions: softmax and its like, activations, convolution, pooling.
 
 #include "croton/ops/conv.h"
+#include "croton/ops/conv3d.h"
 #include "croton/ops/conv_forms.h"
 #include "croton/ops/dnn_conv.h"
 #include "croton/ops/expression_call.h"
@@ -84,6 +85,23 @@ Value conv2d_of(const Call& c) {
   return {conv2d(c.operand("input"), c.operand("filters"), options)};
 }
 
+Value conv2d_transpose_of(const Call& c) {
+  return {conv2d_transpose(c.operand("input"), c.operand("filters"), c.operands("output_shape"),
+                           conv_options(c))};
+}
+
+Value conv3d_of(const Call& c) {
+  return {conv3d(c.operand("input"), c.operand("filters"),
+                 {.input_shape = c.optional_shape("input_shape"),
+                  .filter_shape = c.optional_shape("filter_shape"),
+                  .border_mode = border_mode(c),
+                  .subsample = c.integers("subsample"),
+                  .filter_flip = c.boolean("filter_flip"),
+                  .filter_dilation = c.integers("filter_dilation"),
+                  .num_groups = c.integer("num_groups"),
+                  .version = c.text("version")})};
+}
+
 Value dnn_conv_of(const Call& c) {
   const auto list = [&](const char* name) {
     return c.is_none(name) ? std::vector<std::int64_t>() : c.integers(name);
@@ -165,6 +183,17 @@ std::vector<FunctionRow> network_functions() {
        "The gradient of conv2d with respect to its input.", conv2d_grad_wrt_inputs_of},
       {"conv2d_grad_wrt_weights(input, output_grad, filter_shape, " CROTON_CONV_KEYWORDS,
        "The gradient of conv2d with respect to its filters.", conv2d_grad_wrt_weights_of},
+      {"conv2d_transpose(input, filters, output_shape, " CROTON_CONV_KEYWORDS,
+       "The gradient of the conv2d with these options with respect to its input, as a layer: filters "
+       "[input's "
+       "channels, output's channels / num_groups, rows, columns].",
+       conv2d_transpose_of},
+      {"conv3d(input, filters, input_shape=none, filter_shape=none, border_mode='valid', subsample=(1, 1, "
+       "1), "
+       "filter_flip=true, filter_dilation=(1, 1, 1), num_groups=1, version='')",
+       "input [batch, channels, time, rows, columns] convolved with filters [filters, channels / num_groups, "
+       "time, rows, columns].",
+       conv3d_of},
       {"pool_2d(input, ws, ignore_border=true, stride=none, pad=(0, 0), mode='max')",
        "Maximum, sum or mean over windows of the last two axes.", pool_2d_of},
   };

@@ -119,7 +119,21 @@ TEST_CASE("transposed, separable and causal convolutions", "[ops][conv]") {
       Tensor({1.f, 10.f, 100.f, 0.f, 0.f, 1.f}).reshape({2, 1, 3}));
   CHECK(causal.reshape({12}).to_vector<float>() ==
         std::vector<float>{100, 200, 310, 420, 531, 642, 1, 2, 3, 4, 5, 6});
-  CHECK_THROWS_WITH(causal_conv1d(signal, ftensor3("open")), Catch::Contains("must be known"));
+  // Filters whose length their type does not say, as those of a shared variable.
+  const Tensor noise = random_tensor({2, 3, 11}, DType::float32, 6),
+               values = random_tensor({4, 3, 4}, DType::float32, 7);
+  const SharedVariable open = shared(values, "open");
+  const Variable known = tensor(DType::float32, {4, 3, 4}, "known");
+  for (const std::int64_t step : {1, 2, 3}) {
+    for (const std::int64_t length : {11, 2, 1}) {
+      const Tensor part = noise.slice(2, 0, length).contiguous();
+      const Tensor said =
+          function({signal, known}, causal_conv1d(signal, known, step, true, 2))(part, values);
+      const Tensor found = function({signal}, causal_conv1d(signal, open, step, true, 2))(part);
+      CHECK(found.shape() == Shape{2, 4, (length + step - 1) / step});
+      CHECK(allclose(found, said, 1e-5, 1e-5));
+    }
+  }
 }
 
 TEST_CASE("convolutions by other conventions", "[ops][conv]") {

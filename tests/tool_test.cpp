@@ -14,6 +14,7 @@
 
 using namespace croton;
 using Catch::Matchers::Contains;
+using Catch::Matchers::EndsWith;
 using Catch::Matchers::StartsWith;
 
 using namespace croton_tool;
@@ -92,6 +93,9 @@ TEST_CASE("croton eval convolves as asked", "[tools][tool][cpu]") {
   CHECK(output_of("eval -e 'conv2d(x, w, border_mode=((1, 2), (0, 1)), subsample=(2, 1), filter_flip=false)' "
                   "x=image.npy w=filters.npy") ==
         "[[[[ 1.  3.  5.  3.]\n   [26. 30. 34. 18.]\n   [ 0.  0.  0.  0.]]]]\n");
+  CHECK(output_of("eval -e 'conv2d_transpose(x, w, (1, 1, 4, 5)).shape' -e "
+                  "'sum(conv3d(x.dimshuffle(0, 1, \"x\", 2, 3), w.dimshuffle(0, 1, \"x\", 2, 3)))' "
+                  "x=image.npy w=filters.npy") == "[1 1 4 5]\n132.0\n");
 }
 
 TEST_CASE("croton refuses bad input with one message and exit code 2", "[tools][tool][cpu][errors]") {
@@ -100,6 +104,11 @@ TEST_CASE("croton refuses bad input with one message and exit code 2", "[tools][
   CHECK(complaint_of("debugpint") ==
         "croton: there is no command 'debugpint'; did you mean debugprint?\nRun croton --help for what there "
         "is.\n");
+  CHECK(complaint_of("tune shwo") ==
+        "croton: there is no command 'shwo' in croton tune; did you mean show?\nRun croton tune --help for "
+        "what there is.\n");
+  CHECK_THAT(complaint_of("tune"), StartsWith("croton: croton tune needs one of show, export, import"));
+  CHECK_THAT(complaint_of("tune pin"), EndsWith("Run croton tune pin --help for what there is.\n"));
   CHECK_THAT(complaint_of("eval"), Contains("--expression is required"));
   CHECK_THAT(complaint_of("eval --strange -e 1"), Contains("--strange"));
   CHECK_THAT(complaint_of("eval -e 'tanh(x)' 'x=[1]' --flags threads=1000000"), Contains("at most 4096"));
@@ -168,7 +177,7 @@ TEST_CASE("croton doctor and cache look at this machine", "[tools][tool][cpu]") 
   CHECK_THAT(output_of("cache info --flags cache_dir=kernels"), Contains("kernels  0\n"));
   CHECK(output_of("cache info --flags cache_dir=none") == "folder   none\n");
   CHECK_THAT(complaint_of("cache clear --flags cache_dir=none"), Contains("no cache folder to clear"));
-  CHECK_THAT(complaint_of("cache"), Contains("subcommand"));
+  CHECK_THAT(complaint_of("cache"), Contains("croton cache needs one of info, clear"));
 }
 
 TEST_CASE("croton replay shows a reported fault again", "[tools][tool][cpu][check]") {

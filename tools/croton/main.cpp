@@ -1,6 +1,7 @@
 // The command `croton`: shows graphs, evaluates expressions, and tells about flags, ops and this machine.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <new>
@@ -20,13 +21,27 @@ int complain(std::string_view message) {
   return bad_input;
 }
 
-/// What an argument that nobody takes is: mostly a command with a typing mistake.
-std::string about_extras(const CLI::App& app, std::string_view first) {
+/// The complaint about arguments: mostly a command, or a command of a command, with a typing mistake.
+std::string about_arguments(const CLI::App& app, int argc, char** argv, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  std::string name = "croton";
+  int at = 1;
+  for (; !command->get_subcommands().empty(); ++at) {
+    command = command->get_subcommands().front();
+    name += " " + command->get_name();
+  }
+  std::string text = error.what();
   std::vector<std::string> commands;
-  for (const CLI::App* command : app.get_subcommands(nullptr)) commands.push_back(command->get_name());
-  if (!app.get_subcommands().empty() || first.empty() || first.starts_with('-')) return {};
-  const std::vector<std::string_view> names(commands.begin(), commands.end());
-  return fmt::format("there is no command '{}'{}", first, croton::did_you_mean(first, names));
+  for (const CLI::App* one : command->get_subcommands(nullptr)) commands.push_back(one->get_name());
+  const std::string_view word = at < argc ? argv[at] : "";
+  if (!commands.empty() && !word.empty() && !word.starts_with('-')) {
+    const std::vector<std::string_view> names(commands.begin(), commands.end());
+    const std::string in = command == &app ? "" : " in " + name;
+    text = fmt::format("there is no command '{}'{}{}", word, in, croton::did_you_mean(word, names));
+  } else if (!commands.empty() && word.empty()) {
+    text = fmt::format("{} needs one of {}", name, fmt::join(commands, ", "));
+  }
+  return fmt::format("{}\nRun {} --help for what there is.", text, name);
 }
 
 }  // namespace
@@ -61,9 +76,7 @@ int main(int argc, char** argv) {
     // A command that ran and says so: croton lint found something.
     return std::fflush(stdout) == 0 ? e.get_exit_code() : complain("cannot write to standard output");
   } catch (const CLI::ParseError& e) {
-    const std::string extras = about_extras(app, argc > 1 ? argv[1] : "");
-    return complain(
-        fmt::format("{}\nRun croton --help for what there is.", extras.empty() ? e.what() : extras));
+    return complain(about_arguments(app, argc, argv, e));
   } catch (const croton::Error& e) {
     return complain(e.what());
   } catch (const std::bad_alloc&) {

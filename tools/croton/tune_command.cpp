@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -50,7 +51,23 @@ void show(const std::string& text) {
     for (const ConvTrial& trial : entry.trials) fmt::print("{}", candidate_line(entry, trial));
     ++shown;
   }
-  fmt::print("{} of {}\n", shown, ledger->path());
+  const std::string with = text.empty() ? "" : fmt::format(" with '{}'", text);
+  fmt::print("{} {}{} in {}\n", shown, shown == 1 ? "entry" : "entries", with, ledger->path());
+}
+
+/// What a measurement cannot say.
+void check_trials(const LedgerEntry& entry) {
+  for (const ConvTrial& trial : entry.trials) {
+    for (const double seconds : trial.seconds) {
+      if (!(seconds > 0))
+        throw croton::ValueError(fmt::format("{} was measured with {} seconds", trial.name, seconds));
+    }
+  }
+  const auto is_winner = [&](const ConvTrial& trial) {
+    return trial.name == entry.winner && trial.is_measured();
+  };
+  if (!entry.winner.empty() && std::ranges::none_of(entry.trials, is_winner))
+    throw croton::ValueError(fmt::format("the winner, {}, was not measured", entry.winner));
 }
 
 std::vector<LedgerEntry> read_lines(const std::string& file) {
@@ -67,6 +84,7 @@ std::vector<LedgerEntry> read_lines(const std::string& file) {
     if (line.empty()) continue;
     try {
       entries.push_back(croton::ledger_entry_from_json(line));
+      check_trials(entries.back());
     } catch (const croton::ValueError& error) {
       throw croton::ValueError(fmt::format("{}:{}: {}", file, number, error.what()));
     }
