@@ -14,17 +14,64 @@ std::optional<ScalarValue> exists_at(KernelBuilder& b, Index row, std::int64_t r
   return both(b, in_rows.exists, in_columns.exists);
 }
 
-/// pool_2d: a thread has some windows below each other, and folds the rows that they share once.
-class GpuPool : PoolKernel {
+/// What looks for maxima in windows.
+class GpuMaxima : protected PoolKernel {
+ protected:
+  using PoolKernel::PoolKernel;
+
+  struct Maximum {
+    ScalarValue value, place;
+  };
+
+  /// The larger one, of equal ones the first; the first NaN beats every number.
+  Maximum larger(const Maximum& x, const Maximum& y) {
+    const ScalarValue is_larger =
+        both(b_, b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::le, y.value, x.value)),
+             b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::isnan, x.value)));
+    return {b_.emit(ScalarOp::select, is_larger, y.value, x.value),
+            b_.emit(ScalarOp::select, is_larger, y.place, x.place)};
+  }
+
+  /// What a window begins with whose corner is at (row, column): should all be -inf, its first element that
+  /// exists.
+  Maximum first_of_window(Index row, Index column) {
+    return {first_of_fold(),
+            b_.value_of(max(Index(0) - row, 0) * Index(ws_[1]) + max(Index(0) - column, 0), DType::int32)};
+  }
+
+  /// What does not exist beats nothing.
+  ScalarValue element(std::span<const Index> plane, Index row, Index column) {
+    const std::optional<ScalarValue> exists = exists_at(b_, row, pool_.rows, column, pool_.columns);
+    return b_.load(x_, at_x_(plane, row, column), exists, first_of_fold());
+  }
+
+  /// The first maximum in window (i, j) of a plane, and its place as row * columns + column.
+  Maximum maximum(std::span<const Index> plane, Index i, Index j) {
+    const Index row = i * Index(stride_[0]) - Index(pad_[0]), column = j * Index(stride_[1]) - Index(pad_[1]);
+    Maximum found = first_of_window(row, column);
+    for (std::int64_t r = 0; r < ws_[0]; ++r) {
+      for (std::int64_t c = 0; c < ws_[1]; ++c)
+        found = larger(found, {element(plane, row + Index(r), column + Index(c)), number(r * ws_[1] + c)});
+    }
+    return found;
+  }
+
+  ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
+};
+
+/// pool_2d and max_pool_places: a thread has some windows below each other, and folds the rows that they
+/// share once.
+class GpuPool : GpuMaxima {
  public:
   GpuPool(const LowerContext& context, const Pooling& pool)
-      : PoolKernel(context, pool, "pool"), y_(kernel_.output(0)) {}
+      : GpuMaxima(context, pool, context.outputs.size() > 1 ? "pool_places" : "pool"), y_(kernel_.output(0)) {
+    if (context.outputs.size() > 1) places_ = kernel_.output(1);
+  }
 
   NodeCode lower() {
     constexpr std::int64_t most_windows = 4;
     constexpr std::int64_t most_elements = 48;  // of memory that a thread waits for together
     constexpr std::int64_t threads_per_multiprocessor = 2048;
-    const ScalarValue start = first_of_fold();
     const std::int64_t out_columns = std::max<std::int64_t>(pool_.out_columns, 1);
     const std::int64_t outputs = planes_.count() * pool_.out_rows * pool_.out_columns;
 
@@ -42,7 +89,12 @@ class GpuPool : PoolKernel {
         [&](Index e) {
           const Index j = mod(e, out_columns), i = mod(floor_div(e, out_columns), strips) * Index(below);
           const std::vector<Index> plane = split_index(floor_div(e, strips * out_columns), planes_.extents);
-          std::vector<ScalarValue> values(static_cast<std::size_t>(below), start);
+          const Index left = j * Index(stride_[1]) - Index(pad_[1]);
+          std::vector<Maximum> values(static_cast<std::size_t>(below));
+          for (std::int64_t k = 0; k < below && places_; ++k) {
+            values[static_cast<std::size_t>(k)] =
+                first_of_window((i + Index(k)) * Index(stride_[0]) - Index(pad_[0]), left);
+          }
           for (std::int64_t r = 0; r < (below - 1) * stride_[0] + ws_[0]; ++r) {
             // The windows that the row belongs to.
             const std::int64_t first = r < ws_[0] ? 0 : (r - ws_[0]) / stride_[0] + 1;
@@ -50,21 +102,22 @@ class GpuPool : PoolKernel {
             if (first > last) continue;
             const Index row = i * Index(stride_[0]) + Index(r - pad_[0]);
             std::vector<ScalarValue> elements;
-            for (std::int64_t c = 0; c < ws_[1]; ++c) {
-              const Index column = j * Index(stride_[1]) + Index(c - pad_[1]);
-              const std::optional<ScalarValue> exists = exists_at(b_, row, pool_.rows, column, pool_.columns);
-              elements.push_back(b_.load(x_, at_x_(plane, row, column), exists, start));
-            }
-            ScalarValue folded = elements[0];
-            for (std::size_t c = 1; c < elements.size(); ++c) folded = b_.emit(fold(), folded, elements[c]);
-            for (std::int64_t k = first; k <= last; ++k) {
-              ScalarValue& value = values[static_cast<std::size_t>(k)];
-              value = r == k * stride_[0] ? folded : b_.emit(fold(), value, folded);
-            }
+            for (std::int64_t c = 0; c < ws_[1]; ++c)
+              elements.push_back(element(plane, row, left + Index(c)));
+            Maximum folded{elements[0], number(0)};
+            for (std::int64_t c = 1; c < ws_[1]; ++c)
+              folded = fold_in(folded, {elements[static_cast<std::size_t>(c)], number(c)});
+            for (std::int64_t k = first; k <= last; ++k)
+              fold_row(values[static_cast<std::size_t>(k)], folded, r - k * stride_[0]);
           }
           for (std::int64_t k = 0; k < below; ++k) {
-            const ScalarValue value = values[static_cast<std::size_t>(k)];
+            const auto& [value, place] = values[static_cast<std::size_t>(k)];
             b_.store(y_, at_result_(plane, i + Index(k), j), as_mean(value, i + Index(k), j));
+            if (!places_) continue;
+            const Index plane_number = floor_div(e, strips * out_columns);
+            const Index window =
+                (plane_number * Index(pool_.out_rows) + i + Index(k)) * Index(out_columns) + j;
+            b_.store(*places_, below == 1 ? e : window, b_.cast(place, DType::uint8));
           }
         },
         vectorize);
@@ -72,116 +125,34 @@ class GpuPool : PoolKernel {
   }
 
  private:
-  const Buffer y_;
-};
-
-/// What looks for maxima in windows.
-class GpuMaxima : protected PoolKernel {
- protected:
-  using PoolKernel::PoolKernel;
-
-  struct Maximum {
-    ScalarValue value, place;
-  };
-
-  /// The first maximum in window (i, j) of a plane, and its place as row * columns + column.
-  Maximum maximum(std::span<const Index> plane, Index i, Index j) {
-    const Index row = i * Index(stride_[0]) - Index(pad_[0]), column = j * Index(stride_[1]) - Index(pad_[1]);
-    const ScalarValue nothing = first_of_fold();
-    ScalarValue extreme = nothing;
-    // The first element that exists, should all be -inf.
-    ScalarValue where =
-        b_.value_of(max(Index(0) - row, 0) * Index(ws_[1]) + max(Index(0) - column, 0), DType::int32);
-    for (std::int64_t r = 0; r < ws_[0]; ++r) {
-      for (std::int64_t c = 0; c < ws_[1]; ++c) {
-        const Index at_row = row + Index(r), at_column = column + Index(c);
-        const std::optional<ScalarValue> exists = exists_at(b_, at_row, pool_.rows, at_column, pool_.columns);
-        const Index at = at_x_(plane, at_row, at_column);
-        const ScalarValue v = b_.load(x_, at, exists, nothing);
-        // Of equal ones the first; the first NaN beats every number. What does not exist beats nothing.
-        const ScalarValue is_larger =
-            both(b_, b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::le, v, extreme)),
-                 b_.emit(ScalarOp::logical_not, b_.emit(ScalarOp::isnan, extreme)));
-        extreme = b_.emit(ScalarOp::select, is_larger, v, extreme);
-        where = b_.emit(ScalarOp::select, is_larger, number(r * ws_[1] + c), where);
-      }
+  Maximum fold_in(const Maximum& x, const Maximum& y) {
+    return places_ ? larger(x, y) : Maximum{b_.emit(fold(), x.value, y.value), {}};
+  }
+  /// Row number r of a window, with the column of its maximum as place.
+  void fold_row(Maximum& window, const Maximum& row, std::int64_t r) {
+    if (places_) {
+      window = larger(window, {row.value, b_.emit(ScalarOp::add, row.place, number(r * ws_[1]))});
+    } else {
+      window = r == 0 ? row : fold_in(window, row);
     }
-    return {extreme, where};
   }
 
-  ScalarValue number(std::int64_t value) { return b_.integer_constant(value, DType::int32); }
-};
-
-/// max_pool_places: a thread has a window.
-class GpuPoolPlaces : GpuMaxima {
- public:
-  GpuPoolPlaces(const LowerContext& context, const Pooling& pool)
-      : GpuMaxima(context, pool, "pool_places"), y_(kernel_.output(0)), places_(kernel_.output(1)) {}
-
-  NodeCode lower() {
-    const std::int64_t windows = pool_.out_rows * pool_.out_columns;
-    b_.parallel(
-        "e", planes_.count() * windows,
-        [&](Index e) {
-          const Index i = mod(floor_div(e, pool_.out_columns), pool_.out_rows), j = mod(e, pool_.out_columns);
-          const std::vector<Index> plane = split_index(floor_div(e, windows), planes_.extents);
-          const auto [value, place] = maximum(plane, i, j);
-          b_.store(y_, at_result_(plane, i, j), value);
-          b_.store(places_, e, b_.cast(place, DType::uint8));
-        },
-        vectorize);
-    return kernel_.finish();
-  }
-
- private:
-  const Buffer y_, places_;
-};
-
-/// max_pool_places_grad: a thread has a window.
-class GpuPoolPlacesGradient : GpuMaxima {
- public:
-  GpuPoolPlacesGradient(const LowerContext& context, const Pooling& pool)
-      : GpuMaxima(context, pool, "pool_places_grad"),
-        at_gy_(access(2)),
-        gy_(kernel_.input(1)),
-        gx_(kernel_.output(0)) {}
-
-  NodeCode lower() {
-    const std::int64_t windows = pool_.out_rows * pool_.out_columns;
-    b_.parallel(
-        "e", planes_.count() * windows,
-        [&](Index e) {
-          const Index i = mod(floor_div(e, pool_.out_columns), pool_.out_rows), j = mod(e, pool_.out_columns);
-          const std::vector<Index> plane = split_index(floor_div(e, windows), planes_.extents);
-          const ScalarValue place = b_.cast(b_.load(x_, e), DType::int32);
-          const ScalarValue share = b_.load(gy_, at_gy_(plane, i, j));
-          for (std::int64_t r = 0; r < ws_[0]; ++r) {
-            for (std::int64_t c = 0; c < ws_[1]; ++c) {
-              const ScalarValue hit = b_.emit(ScalarOp::eq, place, number(r * ws_[1] + c));
-              b_.store(gx_, at_result_(plane, i * Index(ws_[0]) + Index(r), j * Index(ws_[1]) + Index(c)),
-                       b_.emit(ScalarOp::select, hit, share, zero()));
-            }
-          }
-        },
-        vectorize);
-    return kernel_.finish();
-  }
-
- private:
-  const PlaneAccess at_gy_;
-  const Buffer gy_, gx_;
+  const Buffer y_;
+  std::optional<Buffer> places_;
 };
 
 /// pool_2d_grad. A block is as many rows and columns of the input as windows are apart: its elements lie in
 /// the same windows. Where windows do not overlap that is one window, whose maximum a thread finds itself.
 /// Otherwise a group of threads works on a tile of blocks: it looks where the maxima lie of all windows that
-/// reach into the tile, then adds up what every block gets.
+/// reach into the tile, then adds up what every block gets. Where places are given (max_pool_places_grad), a
+/// thread reads those of the windows of its block.
 class GpuPoolGradient : GpuMaxima {
  public:
   GpuPoolGradient(const LowerContext& context, const Pooling& pool)
-      : GpuMaxima(context, pool, "pool_grad"),
-        at_gy_(access(3)),
-        gy_(kernel_.input(2)),
+      : GpuMaxima(context, pool, context.inputs.size() == 2 ? "pool_places_grad" : "pool_grad"),
+        has_places_(context.inputs.size() == 2),
+        at_gy_(access(has_places_ ? 2 : 3)),
+        gy_(kernel_.input(has_places_ ? 1 : 2)),
         gx_(kernel_.output(0)),
         block_rows_(tiles_of(pool.rows + pad_[0], stride_[0])),
         block_columns_(tiles_of(pool.columns + pad_[1], stride_[1])),
@@ -192,7 +163,7 @@ class GpuPoolGradient : GpuMaxima {
     if (pool_.rows == 0 || pool_.columns == 0) return kernel_.finish();
     if (pool_.out_rows == 0 || pool_.out_columns == 0) {
       fill_with_zeros();
-    } else if (above_ == 1 && left_ == 1) {
+    } else if (has_places_ || (above_ == 1 && left_ == 1)) {
       by_blocks();
     } else {
       by_tiles();
@@ -226,6 +197,14 @@ class GpuPoolGradient : GpuMaxima {
     const Index at = at_gy_(plane, i, j);
     const ScalarValue gy = exists ? b_.load(gy_, at, exists, zero()) : b_.load(gy_, at);
     return is_max_ ? gy : as_mean(gy, nearest(i, pool_.out_rows), nearest(j, pool_.out_columns));
+  }
+
+  /// From the tensor of places, which stands where the pooled one does otherwise.
+  ScalarValue given_place(std::span<const Index> plane, Index i, Index j) {
+    const std::optional<ScalarValue> exists = exists_at(b_, i, pool_.out_rows, j, pool_.out_columns);
+    const Index at = at_x_(plane, i, j);
+    const ScalarValue none = b_.integer_constant(0, DType::uint8);
+    return b_.cast(exists ? b_.load(x_, at, exists, none) : b_.load(x_, at), DType::int32);
   }
 
   /// The window that exists nearest to where one might.
@@ -275,9 +254,11 @@ class GpuPoolGradient : GpuMaxima {
           const Index q = mod(floor_div(e, block_columns_), block_rows_), p = mod(e, block_columns_);
           const std::vector<Index> plane =
               split_index(floor_div(e, block_rows_ * block_columns_), planes_.extents);
-          spread(plane, q, p, [&](std::int64_t, std::int64_t) -> Contribution {
-            const ScalarValue share = share_of(plane, q, p);
+          spread(plane, q, p, [&](std::int64_t m, std::int64_t n) -> Contribution {
+            const Index i = q - Index(m), j = p - Index(n);
+            const ScalarValue share = share_of(plane, i, j);
             if (!is_max_) return {share, {}};
+            if (has_places_) return {share, given_place(plane, i, j)};
             return {share, maximum(plane, nearest(q, pool_.out_rows), nearest(p, pool_.out_columns)).place};
           });
         },
@@ -345,6 +326,7 @@ class GpuPoolGradient : GpuMaxima {
     });
   }
 
+  const bool has_places_;
   const PlaneAccess at_gy_;
   const Buffer gy_, gx_;
   const std::int64_t block_rows_, block_columns_;  // of a plane
@@ -364,14 +346,13 @@ NodeCode lower_pool_grad_on_gpu(const LowerContext& context, const Pooling& pool
 // Made for GPUs; on the CPU, where the optimizer makes neither, the reference evaluator takes them.
 std::optional<NodeCode> lower_max_pool_places(const LowerContext& context) {
   if (!context.is_gpu() || !is_contiguous(context.outputs[1])) return std::nullopt;
-  const Pooling pool(context.node, context.inputs[0].shape, context.outputs[0].shape);
-  return GpuPoolPlaces(context, pool).lower();
+  return lower_pool_on_gpu(context, Pooling(context.node, context.inputs[0].shape, context.outputs[0].shape));
 }
 
 std::optional<NodeCode> lower_max_pool_places_grad(const LowerContext& context) {
-  if (!context.is_gpu() || !is_contiguous(context.inputs[0])) return std::nullopt;
-  const Pooling pool(context.node, context.outputs[0].shape, context.inputs[1].shape);
-  return GpuPoolPlacesGradient(context, pool).lower();
+  if (!context.is_gpu()) return std::nullopt;
+  return lower_pool_grad_on_gpu(context,
+                                Pooling(context.node, context.outputs[0].shape, context.inputs[1].shape));
 }
 
 }  // namespace croton

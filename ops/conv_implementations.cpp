@@ -80,7 +80,9 @@ class ConcreteConv final : public Op {
       return x.transpose(Shape(axes_out_of(layout, x.shape().size())));
     };
     const Shape windows = conv_maxima(node.attributes());
-    const Tensor second = windows.empty() ? inputs[1] : spread_maxima(inputs[2], inputs[1], windows);
+    const Tensor second = windows.empty()
+                              ? inputs[1]
+                              : spread_maxima(inputs[2], inputs[1], windows, windows, {0, 0}, problem.out);
     const Tensor result = conv_reference(problem, to_bc01(inputs[0]), to_bc01(second));
     return {result.transpose(Shape(axes_into(layout, result.shape().size()))).contiguous()};
   }

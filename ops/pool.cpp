@@ -237,22 +237,15 @@ class PoolGradGrad final : public PoolLike {
   const char* title() const override { return "PoolGradGrad"; }
 };
 
-/// The shape that windows side by side cover.
-Shape covered_shape(const Shape& windows, const Shape& ws) {
-  Shape shape = windows;
-  for (std::size_t i = 0; i < 2; ++i) {
-    std::int64_t& extent = shape[shape.size() - 2 + i];
-    if (extent != unknown) extent *= ws[i];
-  }
+Shape with_extents(Shape shape, const Shape& extents) {
+  std::ranges::copy(extents, shape.end() - 2);
   return shape;
 }
 
-constexpr std::int64_t most_places = 256;
-
 void require_places(const PoolWindows& w) {
-  if (w.mode == PoolWindows::Mode::max && w.ws[0] * w.ws[1] <= most_places) return;
-  throw ValueError(fmt::format("places are of maxima of windows of at most {} elements, not of {}",
-                               most_places, to_string(w.ws)));
+  if (w.have_places()) return;
+  throw ValueError(
+      fmt::format("places are of maxima of windows of at most 256 elements, not of {}", to_string(w.ws)));
 }
 
 class MaxPoolPlaces final : public PoolLike {
@@ -263,12 +256,7 @@ class MaxPoolPlaces final : public PoolLike {
     require_operand(inputs, 1);
     const PoolWindows w(attributes);
     require_places(w);
-    const Shape& x = inputs[0].type().shape;
-    if (!x.is_known() || !w.cover(x[x.size() - 2], x.back())) {
-      throw ShapeError(fmt::format("{}: windows of {} with strides {} do not cover {} side by side", name(),
-                                   to_string(w.ws), to_string(w.stride), to_string(x)));
-    }
-    const Shape pooled = pooled_shape(w, x);
+    const Shape pooled = pooled_shape(w, inputs[0].type().shape);
     return {{inputs[0].dtype(), pooled}, {DType::uint8, pooled}};
   }
   std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) const override {
@@ -283,9 +271,12 @@ class MaxPoolPlaces final : public PoolLike {
       const auto from = x.elements<const T>();
       const auto to = result.elements<T>();
       for_each_window(w, x.shape(), [&](const Shape& window, const auto& rows, const auto& columns) {
-        const Shape at = *first_maximum<T>(from, window, rows, columns);
-        to[window] = from[at];
-        to_place[window] = static_cast<std::uint8_t>((at[r] - rows.begin) * w.ws[1] + at[c] - columns.begin);
+        const auto at = first_maximum<T>(from, window, rows, columns);
+        if (!at) return;
+        to[window] = from[*at];
+        const std::int64_t row = (*at)[r] - window[r] * w.stride[0] + w.pad[0];
+        const std::int64_t column = (*at)[c] - window[c] * w.stride[1] + w.pad[1];
+        to_place[window] = static_cast<std::uint8_t>(row * w.ws[1] + column);
       });
     });
     return {result, places};
@@ -311,10 +302,14 @@ class MaxPoolPlacesGrad final : public PoolLike {
                       name(), to_string(gy.type())));
     }
     require_compatible({DType::uint8, gy.type().shape}, places, "tensor of places");
-    return {{gy.dtype(), covered_shape(gy.type().shape, w.ws)}};
+    const TensorType x{gy.dtype(), with_extents(gy.type().shape, two_numbers(attributes, "extents"))};
+    require_compatible({gy.dtype(), pooled_shape(w, x.shape)}, gy, "output gradient");
+    return {x};
   }
   std::vector<Tensor> evaluate(const Node& node, std::span<const Tensor> inputs) const override {
-    return {spread_maxima(inputs[0], inputs[1], PoolWindows(node.attributes()).ws)};
+    const PoolWindows w(node.attributes());
+    return {spread_maxima(inputs[0], inputs[1], w.ws, w.stride, w.pad,
+                          two_numbers(node.attributes(), "extents"))};
   }
 
  protected:
@@ -323,26 +318,28 @@ class MaxPoolPlacesGrad final : public PoolLike {
 
 }  // namespace
 
-Tensor spread_maxima(const Tensor& places, const Tensor& gy, const Shape& ws) {
+Tensor spread_maxima(const Tensor& places, const Tensor& gy, const Shape& ws, const Shape& stride,
+                     const Shape& pad, const Shape& extents) {
   if (!(places.shape() == gy.shape())) {
     throw ShapeError(fmt::format("the places of maxima have shape {}, their gradient {}",
                                  to_string(places.shape()), to_string(gy.shape())));
   }
   const std::size_t r = gy.shape().size() - 2, c = r + 1;
-  Tensor result = Tensor::zeros(covered_shape(gy.shape(), ws), gy.dtype());
+  Tensor sums = Tensor::zeros(with_extents(gy.shape(), extents), DType::float64);
   const auto place = places.elements<const std::uint8_t>();
+  const auto to = sums.elements<double>();
   visit_floating(gy.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto from = gy.elements<const T>();
-    const auto to = result.elements<T>();
     for_each_index(gy.shape(), [&](const Shape& window) {
       Shape at = window;
-      at[r] = window[r] * ws[0] + place[window] / ws[1];
-      at[c] = window[c] * ws[1] + place[window] % ws[1];
-      if (place[window] < ws[0] * ws[1]) to[at] = from[window];
+      at[r] = window[r] * stride[0] - pad[0] + place[window] / ws[1];
+      at[c] = window[c] * stride[1] - pad[1] + place[window] % ws[1];
+      const bool exists = at[r] >= 0 && at[r] < extents[0] && at[c] >= 0 && at[c] < extents[1];
+      if (exists) to[at] += double(from[window]);
     });
   });
-  return result;
+  return sums.astype(gy.dtype());
 }
 
 std::int64_t pooled_extent(std::int64_t extent, std::int64_t window, std::int64_t stride, std::int64_t pad,

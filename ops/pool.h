@@ -20,11 +20,12 @@ CROTON_API const Op& pool_2d_grad_op();
 /// pool_2d_grad_grad(x, y, ggx): what pool_2d_grad's cost sends to gy when mode is max: the elements of ggx
 /// where the maxima of x's windows lie.
 CROTON_API const Op& pool_2d_grad_grad_op();
-/// max_pool_places(x): the maxima of windows that lie side by side and cover x (PoolWindows::cover), and
-/// where in its window each lies (uint8): row * columns + column of the first, so of at most 256 elements.
+/// max_pool_places(x): pool_2d's maxima, and where in its window each lies (uint8): row * columns + column of
+/// the first, from the window's corner on, be that in the padding. For windows of at most 256 elements.
 /// Attributes as pool_2d has them. Not differentiable: the optimizer makes it.
 CROTON_API const Op& max_pool_places_op();
-/// max_pool_places_grad(places, gy): what pool_2d_grad(x, y, gy) is for places of x's maxima.
+/// max_pool_places_grad(places, gy): what pool_2d_grad(x, y, gy) is for places of x's maxima. The attribute
+/// `extents` has the rows and columns of x.
 CROTON_API const Op& max_pool_places_grad_op();
 
 struct PoolOptions {
@@ -65,10 +66,14 @@ struct CROTON_API PoolWindows {
   double divisor(const Range& rows, const Range& columns) const;
   /// Whether windows lie side by side, without padding, and cover planes of these (known) extents.
   bool cover(std::int64_t rows, std::int64_t columns) const;
+  /// Whether these are maxima whose places in a window are numbers of a byte.
+  bool have_places() const { return mode == Mode::max && ws[0] * ws[1] <= 256; }
 };
 
-/// The gradient of maxima of windows of `ws` = {rows, columns} side by side, whose places are known: zeros
-/// but for `gy` at the places. Extents of the last two axes are those of gy times those of the windows.
-CROTON_API Tensor spread_maxima(const Tensor& places, const Tensor& gy, const Shape& ws);
+/// The gradient of maxima of windows of `ws` = {rows, columns}, `stride` apart, behind a padding, whose
+/// places are known: of a tensor with these `extents` of the last two axes, at each element the sum of what
+/// the maxima get that lie there.
+CROTON_API Tensor spread_maxima(const Tensor& places, const Tensor& gy, const Shape& ws, const Shape& stride,
+                                const Shape& pad, const Shape& extents);
 
 }  // namespace croton

@@ -18,7 +18,7 @@ namespace croton {
 
 namespace {
 
-/// The pooling that a gradient belongs to, where its windows lie side by side.
+/// The pooling that a gradient belongs to, where its maxima have places.
 const Node* pooling_of(const Node& gradient) {
   if (!gradient.is_apply() || &gradient.op() != &pool_2d_grad_op() || !gradient.type().device.is_cuda())
     return nullptr;
@@ -26,12 +26,7 @@ const Node* pooling_of(const Node& gradient) {
   if (!pooling.is_apply() || &pooling.op() != &pool_2d_op() || !(pooling.input(0) == gradient.input(0)) ||
       !(pooling.attributes() == gradient.attributes()))
     return nullptr;
-  const PoolWindows windows(pooling.attributes());
-  constexpr std::int64_t most_places = 256;  // of a byte
-  const Shape& x = pooling.input(0).type().shape;
-  const bool has_places =
-      windows.mode == PoolWindows::Mode::max && windows.ws[0] * windows.ws[1] <= most_places;
-  return has_places && windows.cover(x[x.size() - 2], x.back()) ? &pooling : nullptr;
+  return PoolWindows(pooling.attributes()).have_places() ? &pooling : nullptr;
 }
 
 bool is_direct_weights_gradient(const Use& use) {
@@ -40,12 +35,15 @@ bool is_direct_weights_gradient(const Use& use) {
   return problem.direction == ConvDirection::backward_weights && problem.rank == 2 && !problem.unshared;
 }
 
-/// Gives the places to the convolutions that use a gradient, where nobody else does.
+/// Gives the places to the convolutions that use a gradient, where nobody else does and windows lie side by
+/// side.
 void give_to_convolutions(FunctionGraph& graph, const Variable& gradient) {
   const std::vector<Use> uses(gradient.node()->uses().begin(), gradient.node()->uses().end());
   if (graph.is_output(gradient) || !std::ranges::all_of(uses, is_direct_weights_gradient)) return;
   const Node& from = *gradient.node();
   const Variable places = from.input(0), gy = from.input(1);
+  const Shape& shape = from.type().shape;
+  if (!PoolWindows(from.attributes()).cover(shape[shape.size() - 2], shape.back())) return;
   const auto& windows = from.attributes().get<std::vector<std::int64_t>>("ws");
   for (const Use& use : uses) {
     const Node& conv = *use.node;
@@ -69,8 +67,10 @@ void keep_pool_places(FunctionGraph& graph) {
     if (pooling == nullptr) continue;
     const Ref<Node> with_places =
         make_node(max_pool_places_op(), {pooling->input(0)}, pooling->attributes(), pooling->where());
+    const Shape& x = gradient->type().shape;
+    const std::vector<std::int64_t> extents{x[x.size() - 2], x.back()};
     const Variable spread = apply_op(max_pool_places_grad_op(), {with_places->output(1), gradient->input(2)},
-                                     gradient->attributes(), gradient->where());
+                                     gradient->attributes().with("extents", extents), gradient->where());
     const std::vector<std::pair<Variable, Variable>> pairs{{pooling->output(), with_places->output(0)},
                                                            {gradient->output(), spread}};
     graph.replace_all(pairs, "pool_places");

@@ -248,16 +248,16 @@ class Cases {
     const Tensor y = pooled.node()->op().evaluate(*pooled.node(), std::vector{x})[0];
     cases_.push_back({pooled, {x}, 1e-5, 1e-5});
     add(pool_2d_grad_op(), {x, y, tensor(y.shape(), x.dtype())}, pooled.node()->attributes(), 1e-5, 1e-5);
-    const PoolWindows windows(pooled.node()->attributes());
-    const bool has_places = windows.mode == PoolWindows::Mode::max &&
-                            windows.cover(x.shape()[x.shape().size() - 2], x.shape().back());
+    const bool has_places = PoolWindows(pooled.node()->attributes()).have_places();
     if (has_places) pool_places(x, pooled.node()->attributes());
   }
   void pool_places(const Tensor& x, const Attributes& attributes) {
     const Ref<Node> node = make_node(max_pool_places_op(), {input_like(x)}, attributes);
     const Tensor places = node->op().evaluate(*node, std::vector{x})[1];
     cases_.push_back({Variable(node), {x}, 0, 0});
-    add(max_pool_places_grad_op(), {places, tensor(places.shape(), x.dtype())}, attributes, 0, 0);
+    const std::vector<std::int64_t> extents(x.shape().end() - 2, x.shape().end());
+    add(max_pool_places_grad_op(), {places, tensor(places.shape(), x.dtype())},
+        attributes.with("extents", extents), 1e-5, 1e-5);
   }
 
   void assembling() {

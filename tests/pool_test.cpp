@@ -202,32 +202,42 @@ TEST_CASE("Pooling against differences", "[ops][pool][grad]") {
 
 TEST_CASE("The gradient by the places of maxima is the one that looks for them", "[ops][pool][grad]") {
   std::mt19937 random(35);
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < 60; ++i) {
     const std::vector<std::int64_t> ws{pick(random, 1, 4), pick(random, 1, 5)};
-    const Shape shape{pick(random, 0, 2), pick(random, 1, 3), ws[0] * pick(random, 1, 4),
-                      ws[1] * pick(random, 1, 4)};
-    // Few numbers: ties.
-    const Tensor x = test::random_tensor(shape, DType::int8, random()).astype(DType::float32);
+    PoolOptions options{.ignore_border = i % 2 == 0,
+                        .stride = {pick(random, 1, ws[0] + 1), pick(random, 1, ws[1] + 1)}};
+    if (options.ignore_border) options.pad = {pick(random, 0, ws[0] - 1), pick(random, 0, ws[1] - 1)};
+    if (i % 5 == 0) options.stride = ws;
+    const Shape shape{pick(random, 0, 2), pick(random, 1, 3), pick(random, 1, 12), pick(random, 1, 12)};
+    // Few numbers: ties; and windows of nothing but -inf.
+    Tensor x = test::random_tensor(shape, DType::int8, random()).astype(DType::float32);
+    if (i % 6 == 0) x = Tensor::full(shape, -std::numeric_limits<float>::infinity());
     const Variable v(Node::make_input({DType::float32, shape}, "x", {}));
-    const Variable y = pool_2d(v, ws);
-    const Ref<Node> places = make_node(max_pool_places_op(), {v}, y.node()->attributes());
+    const Variable y = pool_2d(v, ws, options);
+    const Attributes& attributes = y.node()->attributes();
+    const Ref<Node> places = make_node(max_pool_places_op(), {v}, attributes);
     CHECK(places->type(1).dtype == DType::uint8);
     const Variable gy(Node::make_input(y.type(), "gy", {}));
     const Tensor weights = test::random_tensor(y.type().shape, DType::float32, random());
     const Variable by_places =
-        apply_op(max_pool_places_grad_op(), {places->output(1), gy}, y.node()->attributes());
+        apply_op(max_pool_places_grad_op(), {places->output(1), gy},
+                 attributes.with("extents", std::vector<std::int64_t>{shape[2], shape[3]}));
     CHECK(by_places.type().shape == shape);
-    const Variable looked_for = apply_op(pool_2d_grad_op(), {v, y, gy}, y.node()->attributes());
+    const Variable looked_for = apply_op(pool_2d_grad_op(), {v, y, gy}, attributes);
     CHECK(allclose(evaluate(places->output(0), {{v, x}}), evaluate(y, {{v, x}}), 0, 0));
     CHECK(allclose(evaluate(by_places, {{v, x}, {gy, weights}}),
                    evaluate(looked_for, {{v, x}, {gy, weights}}), 0, 0));
   }
   const Variable x(Node::make_input({DType::float32, {2, 7, 6}}, "x", {}));
   const Attributes attributes = pool_2d(x, {2, 2}).node()->attributes();
-  CHECK_THROWS_WITH(apply_op(max_pool_places_op(), {x}, attributes), Contains("do not cover (2, 7, 6)"));
-  const Attributes large =
-      pool_2d(x, {7, 6}).node()->attributes().with("ws", std::vector<std::int64_t>{16, 17});
+  const Attributes large = attributes.with("ws", std::vector<std::int64_t>{16, 17});
   CHECK_THROWS_WITH(apply_op(max_pool_places_op(), {x}, large), Contains("at most 256 elements"));
+  const Attributes sums = attributes.with("mode", std::string("sum"));
+  CHECK_THROWS_WITH(apply_op(max_pool_places_op(), {x}, sums), Contains("places are of maxima"));
+  const Ref<Node> places = make_node(max_pool_places_op(), {x}, attributes);
+  CHECK_THROWS_WITH(apply_op(max_pool_places_grad_op(), {places->output(1), places->output(0)},
+                             attributes.with("extents", std::vector<std::int64_t>{9, 6})),
+                    Contains("output gradient should have type float32[2,4,3]"));
 }
 
 TEST_CASE("Pooling's types, label and errors", "[ops][pool][errors]") {

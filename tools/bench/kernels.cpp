@@ -1,3 +1,5 @@
+#include <croton/ops/pool.h>
+
 #include "numbers.h"
 #include "workload.h"
 
@@ -77,17 +79,29 @@ Workload pool_forward(Sizes sizes) {
   return work;
 }
 
-/// Its gradient, the pooled image being known.
+/// Its gradient, what the forward pass keeps of it being known, as it is in a training step: on a GPU the
+/// places of the maxima, on the CPU the image and the maxima.
 Workload pool_backward(Sizes sizes) {
   const Pooling pooling(sizes);
-  const Tensor pooled = eval(pooling.y, {{pooling.x, pooling.image}});
-  const Tensor gradient = uniform(pooled.shape(), 2);
-  const auto begin = Clock::now();
+  const bool has_places = on_gpu();
   const Variable gy = ftensor4("gy");
-  const Variable gx = grad(none, pooling.x, {.known_grads = {{pooling.y, gy}}});
-  Workload work = workload_of(
-      begin, {{pooling.x, pooling.y, gy}, gx, {}, "pool_grad", {pooling.image, pooled, gradient}});
-  work.bytes = 2 * pooling.bytes();
+  const Attributes& windows = pooling.y.node()->attributes();
+  const Ref<Node> places = make_node(max_pool_places_op(), {pooling.x}, windows);
+  const Variable kept = has_places ? places->output(1) : pooling.y;
+  const Tensor gradient = uniform(pooling.pooled, 2), value = eval(kept, {{pooling.x, pooling.image}});
+  const auto begin = Clock::now();
+  if (!has_places) {
+    const Variable gx = grad(none, pooling.x, {.known_grads = {{pooling.y, gy}}});
+    Workload work = workload_of(
+        begin, {{pooling.x, pooling.y, gy}, gx, {}, "pool_grad", {pooling.image, value, gradient}});
+    work.bytes = 2 * pooling.bytes();
+    return work;
+  }
+  const Variable given(Node::make_input({DType::uint8, pooling.pooled}, "places", {}));
+  const Variable gx = apply_op(max_pool_places_grad_op(), {given, gy},
+                               windows.with("extents", std::vector<std::int64_t>{sizes[2], sizes[2]}));
+  Workload work = workload_of(begin, {{given, gy}, gx, {}, "pool_grad", {value, gradient}});
+  work.bytes = pooling.bytes() + static_cast<double>(value.bytes());
   return work;
 }
 

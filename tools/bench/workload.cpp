@@ -4,9 +4,9 @@
 
 using namespace croton;
 
-namespace {
-
 bool on_gpu() { return config().device() != "cpu"; }
+
+namespace {
 
 Workload on_the_gpu(Clock::time_point begin, const Program& program) {
   FunctionOptions options{.updates = program.updates, .name = program.name};

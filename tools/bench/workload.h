@@ -51,6 +51,9 @@ struct Program {
 /// there, as in the peers' programs: arguments are shared variables, the result is a tensor there.
 Workload workload_of(Clock::time_point begin, const Program& program);
 
+/// Whether the work is done on a GPU.
+bool on_gpu();
+
 /// Waits until a GPU has done what it was told.
 void finish_calls();
 
