@@ -1,16 +1,10 @@
 #include "cuda_host.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <atomic>
-#include <catch2/catch.hpp>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <stdexcept>
 
 #include "croton/codegen/cuda_contraction.h"
 #include "croton/codegen/cuda_prelude.h"
@@ -43,12 +37,6 @@ std::string caller(const CudaKernel::Phase& phase, std::size_t kernel, std::size
 
 }  // namespace
 
-bool has_host_compiler() {
-  const bool is_there = std::system(CROTON_CXX_COMPILER " --version > /dev/null 2>&1") == 0;
-  if (!is_there) WARN("not tested: " CROTON_CXX_COMPILER " is not installed");
-  return is_there;
-}
-
 CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
   std::string text = text_of(source_file("tests/cuda_host_prelude.inc"));
   text += cuda_prelude();
@@ -76,34 +64,14 @@ CudaOnHost::CudaOnHost(std::span<const Kernel> kernels, int multiprocessors) {
       source.erase(at, 11);
     text += fmt::format("namespace kernel_{} {{\n{}{}}}\n", i, source, callers);
   }
-  static std::atomic<int> counter{0};
-  const fs::path stem =
-      fs::temp_directory_path() / fmt::format("croton-cuda-host-{}-{}", getpid(), counter++);
-  const std::string source = stem.string() + ".cpp", library = stem.string() + ".so",
-                    log = stem.string() + ".log";
-  std::ofstream(source) << text;
-  const std::string command =
-      fmt::format("{} -std=c++17 -O0 -w -shared -fPIC -ffp-contract=off -o {} {} > {} 2>&1",
-                  CROTON_CXX_COMPILER, library, source, log);
-  const bool is_compiled = std::system(command.c_str()) == 0;
-  const std::string messages = text_of(log);
-  if (is_compiled) library_ = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  for (const std::string& file : {library, log}) fs::remove(file);
-  if (library_ == nullptr) {
-    throw std::runtime_error(fmt::format("{} does not compile:\n{}", source, messages.substr(0, 4000)));
-  }
-  fs::remove(source);
+  code_ = std::make_unique<HostCode>(text);
   for (std::size_t i = 0; i < kernels.size(); ++i) {
     functions_.emplace_back();
     for (std::size_t phase = 0; phase < sources_[i].phases.size(); ++phase) {
       functions_.back().push_back(
-          reinterpret_cast<PhaseFunction>(::dlsym(library_, fmt::format("run_{}_{}", i, phase).c_str())));
+          reinterpret_cast<PhaseFunction>(code_->function(fmt::format("run_{}_{}", i, phase))));
     }
   }
-}
-
-CudaOnHost::~CudaOnHost() {
-  if (library_ != nullptr) ::dlclose(library_);
 }
 
 void CudaOnHost::run(std::size_t kernel, void* const* buffers) const {

@@ -1,16 +1,15 @@
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "croton/codegen/cuda_emit.h"
 #include "croton/codegen/loop_ir.h"
+#include "host_code.h"
 
 namespace croton::test {
-
-/// Whether there is a compiler; says so in the test's output where there is none.
-bool has_host_compiler();
 
 /// Kernels as CUDA C++ that the host's compiler has compiled: a block's threads are fibers that run one after
 /// the other from barrier to barrier, so that a missing barrier shows. No GPU and no NVRTC are needed.
@@ -19,9 +18,6 @@ class CudaOnHost {
   /// Compiles all kernels at once, as for a GPU of so many multiprocessors. Throws with the compiler's
   /// messages when that fails.
   CudaOnHost(std::span<const Kernel> kernels, int multiprocessors);
-  ~CudaOnHost();
-  CudaOnHost(const CudaOnHost&) = delete;
-  CudaOnHost& operator=(const CudaOnHost&) = delete;
 
   void run(std::size_t kernel, void* const* buffers) const;
   /// The CUDA C++ of one kernel.
@@ -31,7 +27,7 @@ class CudaOnHost {
   using PhaseFunction = void (*)(void* const* buffers, unsigned grid, unsigned block, unsigned shared_bytes);
   std::vector<CudaSource> sources_;
   std::vector<std::vector<PhaseFunction>> functions_;
-  void* library_ = nullptr;
+  std::unique_ptr<HostCode> code_;
 };
 
 }  // namespace croton::test
