@@ -222,11 +222,38 @@ void CudaPhaseWriter::threads() {
 }
 
 void CudaPhaseWriter::groups() {
-  const std::string variable = fmt::format("j{}", phase_.variable);
-  const std::string_view type =
-      phase_.extent > std::numeric_limits<std::int32_t>::max() - 65536 ? "i64" : "i32";
+  declare_group();
+  enter_group_index();
+  std::set<std::int32_t> packed, neighbours;
+  group_packed_buffers(packed);
+  for (const auto& [body, count] : s_.loop_lanes) neighbour_buffers(body, neighbours);
+  packed.insert(neighbours.begin(), neighbours.end());
+  if (packed.empty()) {
+    block(phase_.body);
+  } else {
+    // Memory accessed several elements at a time must be aligned, or else one at a time.
+    open(fmt::format("if ({})", aligned_condition(packed)));
+    assume_aligned(neighbours);
+    block(phase_.body);
+    --depth_;
+    line("} else {");
+    ++depth_;
+    since_barrier_ = {};
+    written_by_first_.clear();
+    one_lane_ = true;
+    block(phase_.body);
+    close();
+  }
+  if (s_.one_after_other) {
+    barrier();
+    close();
+  }
+  place_in_shared_memory();
+}
+
+/// The thread's number in its group, the group's threads in their warp, its arrays.
+void CudaPhaseWriter::declare_group() {
   const int groups = s_.groups_per_block();
-  const std::int64_t arrays = s_.array_bytes * groups;
   if (groups == 1) {
     line("const i32 t = (i32)threadIdx.x;");
   } else {
@@ -252,59 +279,50 @@ void CudaPhaseWriter::groups() {
       line(fmt::format("{} a{}[{}];", cuda_value_type(k_.arrays[i].dtype), i, a.slots));
     }
   }
+}
+
+/// Opens a loop where one group runs all indices; otherwise threads without one return.
+void CudaPhaseWriter::enter_group_index() {
+  const std::string variable = fmt::format("j{}", phase_.variable);
+  const std::string_view type =
+      phase_.extent > std::numeric_limits<std::int32_t>::max() - 65536 ? "i64" : "i32";
+  const int groups = s_.groups_per_block();
   if (s_.one_after_other) {
     open(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1})", type, variable, phase_.extent));
     ++group_depth_;
-  } else {
-    grid_ = static_cast<std::uint32_t>((phase_.extent + groups - 1) / groups);
-    if (groups == 1) {
-      line(fmt::format("const {} {} = {};", type, variable, block_number()));
-    } else {
-      line(fmt::format("const {0} {1} = ({0}){4} * {2} + (i32)threadIdx.x / {3};", type, variable, groups,
-                       s_.group, block_number()));
-    }
-    if (groups > 1 && phase_.extent % groups != 0)
-      line(fmt::format("if ({} >= {}) return;", variable, phase_.extent));
-    if (groups == 1 && s_.block > s_.group) line(fmt::format("if (threadIdx.x >= {}) return;", s_.group));
+    return;
   }
-  // Memory accessed several elements at a time must be aligned, or else one at a time.
-  std::set<std::int32_t> packed;
+  grid_ = static_cast<std::uint32_t>((phase_.extent + groups - 1) / groups);
+  if (groups == 1) {
+    line(fmt::format("const {} {} = {};", type, variable, block_number()));
+  } else {
+    line(fmt::format("const {0} {1} = ({0}){4} * {2} + (i32)threadIdx.x / {3};", type, variable, groups,
+                     s_.group, block_number()));
+  }
+  if (groups > 1 && phase_.extent % groups != 0)
+    line(fmt::format("if ({} >= {}) return;", variable, phase_.extent));
+  if (groups == 1 && s_.block > s_.group) line(fmt::format("if (threadIdx.x >= {}) return;", s_.group));
+}
+
+void CudaPhaseWriter::group_packed_buffers(std::set<std::int32_t>& buffers) {
   for (const auto& [body, count] : s_.loop_lanes) {
     if (count == 1) continue;
     for (const Block& b : k_.blocks) {
       for (const Statement& s : b.statements) {
         if (s.kind != Statement::Kind::loop || s.body != body) continue;
         enter_lanes(s, count);
-        packed_buffers(body, packed);
+        packed_buffers(body, buffers);
         leave_lanes();
       }
     }
   }
-  std::set<std::int32_t> neighbours;
-  for (const auto& [body, count] : s_.loop_lanes) neighbour_buffers(body, neighbours);
-  packed.insert(neighbours.begin(), neighbours.end());
-  if (packed.empty()) {
-    block(phase_.body);
-  } else {
-    open(fmt::format("if ({})", aligned_condition(packed)));
-    assume_aligned(neighbours);
-    block(phase_.body);
-    --depth_;
-    line("} else {");
-    ++depth_;
-    since_barrier_ = {};
-    written_by_first_.clear();
-    one_lane_ = true;
-    block(phase_.body);
-    close();
-  }
-  if (s_.one_after_other) {
-    barrier();
-    close();
-  }
+}
+
+/// Reductions come behind the arrays, in two parts of equal size.
+void CudaPhaseWriter::place_in_shared_memory() {
+  const std::int64_t arrays = s_.array_bytes * s_.groups_per_block();
   shared_bytes_ = static_cast<std::uint32_t>(arrays + reduction_bytes_ * (s_.group > 32 ? 2 : 0));
   if (shared_bytes_ > 0) out_ = "  SHARED\n" + out_;
-  // Reductions come behind the arrays, in two parts of equal size.
   for (const auto& [name, at] :
        {std::pair<std::string, std::int64_t>{"@0", arrays}, {"@1", arrays + reduction_bytes_}}) {
     for (std::size_t found = out_.find(name); found != std::string::npos; found = out_.find(name, found)) {

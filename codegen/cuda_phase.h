@@ -49,6 +49,10 @@ class CudaPhaseWriter {
   std::string_view block_number() const { return is_part_ ? "part" : "blockIdx.x"; }
   void flat();
   void groups();
+  void declare_group();
+  void enter_group_index();
+  void group_packed_buffers(std::set<std::int32_t>& buffers);
+  void place_in_shared_memory();
   void threads();
   void declare_thread_arrays();
   std::string aligned_condition(const std::set<std::int32_t>& buffers) const;

@@ -211,80 +211,97 @@ void PhaseEmitter::prefetch(const Statement& s) {
                      {pointer, b_.getInt32(writes), b_.getInt32(3), b_.getInt32(1)});
 }
 
-/// Rows become vectors; log2 steps of interleaving turn them into columns.
+llvm::Value* PhaseEmitter::load_row(const Tile& tile, unsigned row, llvm::Type* type) {
+  llvm::Value* const pointer = element_pointer(tile.source, tile.element, i64(tile.from_stride * row));
+  return tagged(b_.CreateAlignedLoad(type, pointer, tile.align), tile.from);
+}
+
+void PhaseEmitter::store_column(const Tile& tile, unsigned column, llvm::Value* value) {
+  llvm::Value* const pointer = element_pointer(tile.goal, tile.element, i64(tile.to_stride * column));
+  tagged(b_.CreateAlignedStore(value, pointer, tile.align), tile.to);
+}
+
 void PhaseEmitter::transpose(const Statement& s) {
   const DType dtype = k_.buffers[static_cast<std::size_t>(s.target)].dtype;
-  llvm::Type* const element = memory_type(b_.getContext(), dtype);
-  const llvm::Align align(element->getScalarSizeInBits() / 8);
-  const auto rows = static_cast<unsigned>(s.tile[0]), columns = static_cast<unsigned>(s.tile[1]);
+  Tile tile;
+  tile.from = {buffers_[static_cast<std::size_t>(s.second)], dtype, s.second, {}};
+  tile.to = {buffers_[static_cast<std::size_t>(s.target)], dtype, s.target, {}};
+  tile.element = memory_type(b_.getContext(), dtype);
+  tile.align = llvm::Align(tile.element->getScalarSizeInBits() / 8);
+  tile.source = element_pointer(tile.from.pointer, tile.element, uniform_index(s.second_index));
+  tile.goal = element_pointer(tile.to.pointer, tile.element, uniform_index(s.index));
+  tile.rows = static_cast<unsigned>(s.tile[0]);
+  tile.columns = static_cast<unsigned>(s.tile[1]);
+  tile.from_stride = s.strides[1];
+  tile.to_stride = s.strides[0];
+  constexpr unsigned most_packed = 4;
+  const bool is_matrix = tile.rows >= 2 && tile.columns >= 2;
+  if (tile.rows == 1 && tile.columns == 1) {
+    store_column(tile, 0, load_row(tile, 0, tile.element));
+  } else if (is_matrix && tile.columns <= most_packed && tile.from_stride == s.tile[1]) {
+    transpose_packed_rows(tile);
+  } else if (is_matrix && tile.rows <= most_packed && tile.to_stride == s.tile[0]) {
+    transpose_to_packed_columns(tile);
+  } else {
+    transpose_by_steps(tile);
+  }
+}
+
+/// Rows of two to four elements that lie packed in memory are one wide vector: a shuffle a column takes it
+/// apart.
+void PhaseEmitter::transpose_packed_rows(const Tile& tile) {
+  llvm::Value* const packed = load_row(tile, 0, with_lanes(tile.element, tile.rows * tile.columns));
+  for (unsigned c = 0; c < tile.columns; ++c) {
+    llvm::SmallVector<int, 16> lanes;
+    for (unsigned r = 0; r < tile.rows; ++r) lanes.push_back(static_cast<int>(r * tile.columns + c));
+    store_column(tile, c, b_.CreateShuffleVector(packed, lanes));
+  }
+}
+
+/// Two to four rows whose columns lie packed where they are written: joined, then interleaved.
+void PhaseEmitter::transpose_to_packed_columns(const Tile& tile) {
+  const unsigned columns = tile.columns, count = tile.rows * columns;
+  llvm::Value* packed = nullptr;
+  for (unsigned r = 0; r < tile.rows; ++r) {
+    llvm::Value* const row = load_row(tile, r, with_lanes(tile.element, columns));
+    llvm::SmallVector<int, 64> widened(count, -1), placed;
+    for (unsigned i = 0; i < columns; ++i) widened[i] = static_cast<int>(i);
+    llvm::Value* const wide = b_.CreateShuffleVector(row, widened);
+    if (packed == nullptr) {
+      packed = wide;
+      continue;
+    }
+    for (unsigned i = 0; i < count; ++i)
+      placed.push_back(static_cast<int>(i / columns == r ? count + i % columns : i));
+    packed = b_.CreateShuffleVector(packed, wide, placed);
+  }
+  llvm::SmallVector<int, 64> interleaved;
+  for (unsigned c = 0; c < columns; ++c) {
+    for (unsigned r = 0; r < tile.rows; ++r) interleaved.push_back(static_cast<int>(r * columns + c));
+  }
+  store_column(tile, 0, b_.CreateShuffleVector(packed, interleaved));
+}
+
+/// Rows become vectors; log2 steps of interleaving turn them into columns.
+void PhaseEmitter::transpose_by_steps(const Tile& tile) {
   unsigned side = 1;
-  while (side < rows || side < columns) side *= 2;
-  const auto in_range = [&](unsigned count) -> llvm::Constant* {
+  while (side < tile.rows || side < tile.columns) side *= 2;
+  const auto first_lanes = [&](unsigned count) -> llvm::Constant* {
     llvm::SmallVector<llvm::Constant*, 16> lanes;
     for (unsigned i = 0; i < side; ++i) lanes.push_back(b_.getInt1(i < count));
     return llvm::ConstantVector::get(lanes);
   };
-  Place from{buffers_[static_cast<std::size_t>(s.second)], dtype, s.second, {}};
-  Place to{buffers_[static_cast<std::size_t>(s.target)], dtype, s.target, {}};
-  llvm::Value* const source = element_pointer(from.pointer, element, uniform_index(s.second_index));
-  llvm::Value* const goal = element_pointer(to.pointer, element, uniform_index(s.index));
-  if (side == 1) {
-    llvm::Value* const value = tagged(b_.CreateAlignedLoad(element, source, align), from);
-    tagged(b_.CreateAlignedStore(value, goal, align), to);
-    return;
-  }
-  // Two to four rows or columns that lie packed in memory are one wide vector: a shuffle a line takes it
-  // apart.
-  constexpr unsigned most_packed = 4;
-  if (rows >= 2 && columns >= 2 && columns <= most_packed && s.strides[1] == s.tile[1]) {
-    llvm::Value* const packed =
-        tagged(b_.CreateAlignedLoad(with_lanes(element, rows * columns), source, align), from);
-    for (unsigned c = 0; c < columns; ++c) {
-      llvm::SmallVector<int, 16> lanes;
-      for (unsigned r = 0; r < rows; ++r) lanes.push_back(static_cast<int>(r * columns + c));
-      llvm::Value* const pointer = element_pointer(goal, element, i64(s.strides[0] * c));
-      tagged(b_.CreateAlignedStore(b_.CreateShuffleVector(packed, lanes), pointer, align), to);
-    }
-    return;
-  }
-  if (rows >= 2 && columns >= 2 && rows <= most_packed && s.strides[0] == s.tile[0]) {
-    llvm::SmallVector<int, 64> joined, interleaved;
-    llvm::Value* packed = nullptr;
-    for (unsigned r = 0; r < rows; ++r) {
-      llvm::Value* const pointer = element_pointer(source, element, i64(s.strides[1] * r));
-      llvm::Value* const line =
-          tagged(b_.CreateAlignedLoad(with_lanes(element, columns), pointer, align), from);
-      if (packed == nullptr) {
-        packed = line;
-        for (unsigned i = 0; i < rows * columns; ++i)
-          joined.push_back(i < columns ? static_cast<int>(i) : -1);
-        packed = b_.CreateShuffleVector(line, joined);
-        continue;
-      }
-      llvm::SmallVector<int, 64> widened(rows * columns, -1), placed;
-      for (unsigned i = 0; i < columns; ++i) widened[i] = static_cast<int>(i);
-      for (unsigned i = 0; i < rows * columns; ++i) {
-        const bool here = i / columns == r;
-        placed.push_back(static_cast<int>(here ? rows * columns + i % columns : i));
-      }
-      packed = b_.CreateShuffleVector(packed, b_.CreateShuffleVector(line, widened), placed);
-    }
-    for (unsigned c = 0; c < columns; ++c) {
-      for (unsigned r = 0; r < rows; ++r) interleaved.push_back(static_cast<int>(r * columns + c));
-    }
-    tagged(b_.CreateAlignedStore(b_.CreateShuffleVector(packed, interleaved), goal, align), to);
-    return;
-  }
-  llvm::Type* const vector = with_lanes(element, side);
+  llvm::Type* const vector = with_lanes(tile.element, side);
   std::vector<llvm::Value*> lines(side, llvm::PoisonValue::get(vector));
-  for (unsigned r = 0; r < rows; ++r) {
-    llvm::Value* const pointer = element_pointer(source, element, i64(s.strides[1] * r));
-    lines[r] =
-        columns == side
-            ? tagged(b_.CreateAlignedLoad(vector, pointer, align), from)
-            : static_cast<llvm::Value*>(tagged(b_.CreateMaskedLoad(vector, pointer, align, in_range(columns),
-                                                                   llvm::PoisonValue::get(vector)),
-                                               from));
+  for (unsigned r = 0; r < tile.rows; ++r) {
+    if (tile.columns == side) {
+      lines[r] = load_row(tile, r, vector);
+      continue;
+    }
+    llvm::Value* const pointer = element_pointer(tile.source, tile.element, i64(tile.from_stride * r));
+    lines[r] = tagged(b_.CreateMaskedLoad(vector, pointer, tile.align, first_lanes(tile.columns),
+                                          llvm::PoisonValue::get(vector)),
+                      tile.from);
   }
   // Step h exchanges, between lines r and r + h, the elements whose column has bit h.
   for (unsigned h = 1; h < side; h *= 2) {
@@ -302,13 +319,13 @@ void PhaseEmitter::transpose(const Statement& s) {
       lines[r + h] = b_.CreateShuffleVector(first, second, high);
     }
   }
-  for (unsigned c = 0; c < columns; ++c) {
-    llvm::Value* const pointer = element_pointer(goal, element, i64(s.strides[0] * c));
-    if (rows == side) {
-      tagged(b_.CreateAlignedStore(lines[c], pointer, align), to);
-    } else {
-      tagged(b_.CreateMaskedStore(lines[c], pointer, align, in_range(rows)), to);
+  for (unsigned c = 0; c < tile.columns; ++c) {
+    if (tile.rows == side) {
+      store_column(tile, c, lines[c]);
+      continue;
     }
+    llvm::Value* const pointer = element_pointer(tile.goal, tile.element, i64(tile.to_stride * c));
+    tagged(b_.CreateMaskedStore(lines[c], pointer, tile.align, first_lanes(tile.rows)), tile.to);
   }
 }
 

@@ -47,6 +47,15 @@ class PhaseEmitter {
     std::int32_t buffer = -1;  ///< -1: an array
     IndexValue index;
   };
+  /// A tile that is transposed: its rows are read, its columns written, strides apart.
+  struct Tile {
+    Place from, to;
+    llvm::Type* element = nullptr;
+    llvm::Align align;
+    llvm::Value *source = nullptr, *goal = nullptr;  ///< to the first elements
+    unsigned rows = 0, columns = 0;
+    std::int64_t from_stride = 0, to_stride = 0;
+  };
   struct Accumulator {
     std::int32_t local = -1;
     std::int32_t second = -1;  ///< reduce_arg: the local of the index
@@ -133,6 +142,11 @@ class PhaseEmitter {
   template <class T>
   T* tagged(T* access, const Place& place);
   void transpose(const Statement& s);
+  llvm::Value* load_row(const Tile& tile, unsigned row, llvm::Type* type);
+  void store_column(const Tile& tile, unsigned column, llvm::Value* value);
+  void transpose_packed_rows(const Tile& tile);
+  void transpose_to_packed_columns(const Tile& tile);
+  void transpose_by_steps(const Tile& tile);
   void prefetch(const Statement& s);
 
   const Kernel& k_;
