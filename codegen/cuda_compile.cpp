@@ -13,27 +13,12 @@
 #include "croton/codegen/cuda_emit.h"
 #include "croton/codegen/cuda_kernel.h"
 #include "croton/codegen/cuda_nvrtc.h"
-#include "croton/codegen/kernel_files.h"
+#include "croton/codegen/kernels_in_use.h"
 #include "croton/graph/version.h"
 
 namespace croton {
 
 namespace {
-
-struct KeyOrder {
-  bool operator()(const KernelKey& a, const KernelKey& b) const { return a.words < b.words; }
-};
-
-/// Kernels alive in this process, by what they depend on.
-struct Known {
-  std::mutex mutex;
-  std::map<KernelKey, std::weak_ptr<const CudaKernel>, KeyOrder> kernels;
-
-  static Known& instance() {
-    static Known* const known = new Known;
-    return *known;
-  }
-};
 
 /// One kernel to compile: its source says everything that the cubin depends on, but for the compiler.
 struct Work {
@@ -121,31 +106,23 @@ std::vector<std::shared_ptr<const CudaKernel>> compile_cuda(std::span<const Kern
       fmt::format("croton {} cuda {} sm_{}\n", version(), target.driver_major, target.architecture);
   std::vector<KernelKey> keys;
   std::vector<Work> work;
-  std::map<KernelKey, std::shared_ptr<const CudaKernel>, KeyOrder> found;
-  Known& known = Known::instance();
+  std::map<KernelKey, std::shared_ptr<const CudaKernel>> found;
+  auto& in_use = KernelsInUse<CudaKernel>::instance();
   for (const Kernel& kernel : kernels) {
     CudaSource source = emit_cuda(kernel, target.multiprocessors);
     // Buffers that no phase has as a parameter still count: scratch memory, numbers of parameters.
     keys.push_back(hash_of(prefix + cuda_prelude_of(kernel) + source.text + canonical_text(kernel)));
-    const std::lock_guard lock(known.mutex);
     const auto [slot, is_new] = found.try_emplace(keys.back());
     if (!is_new) continue;
-    if (const auto old = known.kernels.find(keys.back()); old != known.kernels.end())
-      slot->second = old->second.lock();
+    slot->second = in_use.find(keys.back());
     if (slot->second == nullptr) work.push_back({&kernel, keys.back(), std::move(source), nullptr, nullptr});
   }
   make_all(work, target);
-  {
-    const std::lock_guard lock(known.mutex);
-    for (Work& w : work) {
-      if (w.error != nullptr) std::rethrow_exception(w.error);
-      std::weak_ptr<const CudaKernel>& entry = known.kernels[w.key];
-      if (std::shared_ptr<const CudaKernel> other = entry.lock()) w.result = std::move(other);
-      entry = w.result;
-      found[w.key] = w.result;
-    }
-    if (!work.empty()) std::erase_if(known.kernels, [](const auto& entry) { return entry.second.expired(); });
+  for (Work& w : work) {
+    if (w.error != nullptr) std::rethrow_exception(w.error);
+    found[w.key] = in_use.keep(w.key, std::move(w.result));
   }
+  if (!work.empty()) in_use.forget_unused();
   std::vector<std::shared_ptr<const CudaKernel>> result;
   for (const KernelKey& key : keys) result.push_back(found[key]);
   return result;

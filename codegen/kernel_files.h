@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,7 +12,7 @@ namespace croton {
 /// Names what a kernel's machine code depends on: 128 bits of a hash.
 struct KernelKey {
   std::array<std::uint64_t, 2> words{};
-  bool operator==(const KernelKey&) const = default;
+  auto operator<=>(const KernelKey&) const = default;
   std::string hex() const;
 };
 

@@ -1,13 +1,11 @@
 #include <llvm/Config/llvm-config.h>
 #include <llvm/Support/xxhash.h>
 
-#include <condition_variable>
 #include <exception>
 #include <map>
-#include <mutex>
 
 #include "croton/codegen/compiled_kernel.h"
-#include "croton/codegen/kernel_files.h"
+#include "croton/codegen/kernels_in_use.h"
 #include "croton/codegen/llvm_jit.h"
 #include "croton/codegen/llvm_object.h"
 #include "croton/codegen/llvm_target.h"
@@ -27,21 +25,6 @@ namespace {
 
 /// A phase goes to several threads when each has at least this much to do.
 constexpr double nanoseconds_worth_a_thread = 8000;
-
-struct KeyOrder {
-  bool operator()(const KernelKey& a, const KernelKey& b) const { return a.words < b.words; }
-};
-
-/// Kernels alive in this process, by what they depend on.
-struct Known {
-  std::mutex mutex;
-  std::map<KernelKey, std::weak_ptr<const CompiledKernel>, KeyOrder> kernels;
-
-  static Known& instance() {
-    static Known* const known = new Known;
-    return *known;
-  }
-};
 
 std::string target_text(const TargetInfo& target, bool is_quick) {
   return std::string("croton ") + version() +
@@ -107,17 +90,13 @@ std::vector<std::shared_ptr<const CompiledKernel>> compile_all(std::span<const K
     std::exception_ptr error;
   };
   std::vector<Work> work;
-  std::map<KernelKey, std::shared_ptr<const CompiledKernel>, KeyOrder> found;
-  Known& known = Known::instance();
-  {
-    const std::lock_guard lock(known.mutex);
-    for (std::size_t i = 0; i < kernels.size(); ++i) {
-      const auto [slot, is_new] = found.try_emplace(keys[i]);
-      if (!is_new) continue;
-      if (const auto old = known.kernels.find(keys[i]); old != known.kernels.end())
-        slot->second = old->second.lock();
-      if (slot->second == nullptr) work.push_back({i, nullptr, nullptr});
-    }
+  std::map<KernelKey, std::shared_ptr<const CompiledKernel>> found;
+  auto& in_use = KernelsInUse<CompiledKernel>::instance();
+  for (std::size_t i = 0; i < kernels.size(); ++i) {
+    const auto [slot, is_new] = found.try_emplace(keys[i]);
+    if (!is_new) continue;
+    slot->second = in_use.find(keys[i]);
+    if (slot->second == nullptr) work.push_back({i, nullptr, nullptr});
   }
   struct Shared {
     std::span<const Kernel> kernels;
@@ -141,18 +120,11 @@ std::vector<std::shared_ptr<const CompiledKernel>> compile_all(std::span<const K
         }
       },
       &shared);
-  {
-    const std::lock_guard lock(known.mutex);
-    for (Work& w : work) {
-      if (w.error != nullptr) std::rethrow_exception(w.error);
-      std::weak_ptr<const CompiledKernel>& entry = known.kernels[keys[w.kernel]];
-      // Another thread may have been first; then its code is used and ours goes away.
-      if (std::shared_ptr<const CompiledKernel> other = entry.lock()) w.result = std::move(other);
-      entry = w.result;
-      found[keys[w.kernel]] = w.result;
-    }
-    if (!work.empty()) std::erase_if(known.kernels, [](const auto& entry) { return entry.second.expired(); });
+  for (Work& w : work) {
+    if (w.error != nullptr) std::rethrow_exception(w.error);
+    found[keys[w.kernel]] = in_use.keep(keys[w.kernel], std::move(w.result));
   }
+  if (!work.empty()) in_use.forget_unused();
   std::vector<std::shared_ptr<const CompiledKernel>> result;
   for (const KernelKey& key : keys) result.push_back(found[key]);
   return result;
