@@ -20,7 +20,7 @@ constexpr std::int64_t least_group = 16;
 // Threads that keep a multiprocessor busy.
 constexpr std::int64_t threads_per_multiprocessor = 1024;
 constexpr std::int64_t most_register_elements = 32;
-constexpr std::int64_t most_shared_bytes = 96 * 1024;
+constexpr std::int64_t most_array_bytes = 96 * 1024;
 // Instructions of the elements side by side, up to which a thread works on two packs of them.
 constexpr std::int64_t most_code_of_pack = 300;
 // Vector loops no longer than this are not worth more than a thread.
@@ -250,7 +250,7 @@ class Scheduler {
     while (s_.group < wanted) s_.group *= 2;
     if (s_.group == 1) return false;
     place_arrays();
-    if (s_.array_bytes > most_shared_bytes) return false;
+    if (s_.array_bytes > most_array_bytes) return false;
     choose_loop_lanes();
     s_.block = s_.group;
     while (s_.group <= 32 && s_.block < 128 && s_.array_bytes * (2 * s_.block / s_.group) <= 32 * 1024 &&

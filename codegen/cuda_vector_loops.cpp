@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t most_unrolled = 32;
 constexpr std::int64_t most_operations_unrolled = 512;
 constexpr int rounds_together = 4, long_rounds_together = 2;
-constexpr std::int64_t long_body = 32;
+constexpr std::int64_t long_thread_body = 32;
 constexpr int warp = 32;
 
 }  // namespace
@@ -157,7 +157,7 @@ void CudaPhaseWriter::constant_trips(const Statement& s, std::int64_t trips, int
   // Whole rounds by themselves, so that nothing stands between what some of them wait for.
   const std::int64_t together = is_written_out ? rounds : whole;
   if (together > 1) {
-    const bool is_long = operations > rounds * long_body;
+    const bool is_long = operations > rounds * long_thread_body;
     line(is_written_out ? "#pragma unroll"
                         : fmt::format("#pragma unroll {}", is_long ? long_rounds_together : rounds_together));
     open(fmt::format("for (i32 {0} = 0; {0} < {1}; ++{0})", step, together));

@@ -8,14 +8,14 @@ namespace croton {
 namespace {
 
 /// Where the numbers of a format lie in its bits.
-struct Layout {
+struct FloatFormat {
   unsigned fraction;
   std::int64_t bias;
   std::int64_t middle;  ///< the bits of sqrt(1/2), rounded
 };
 
-Layout layout_of(Real x) {
-  return x.is_double() ? Layout{52, 1023, 0x3fe6a09e667f3bcd} : Layout{23, 127, 0x3f3504f3};
+FloatFormat format_of(Real x) {
+  return x.is_double() ? FloatFormat{52, 1023, 0x3fe6a09e667f3bcd} : FloatFormat{23, 127, 0x3f3504f3};
 }
 
 /// x = significand * 2^exponent with the significand in [sqrt(1/2), sqrt(2)). x positive, finite, not
@@ -26,7 +26,7 @@ struct Split {
 };
 
 Split split(Real x) {
-  const Layout l = layout_of(x);
+  const FloatFormat l = format_of(x);
   const Whole offset = bits(x) - l.middle;
   const Whole exponent = offset >> l.fraction;
   return {from_bits(bits(x) - (exponent << l.fraction)), exponent};
@@ -80,7 +80,7 @@ Real log(Real x, MathPrecision precision) {
 // With 1 + x = m 2^e, m - 1 is x 2^-e + (2^-e - 1), which an fma rounds once: nothing of x is lost. (Beyond
 // 2^20 the 1 does not matter, and 2^-e may leave the range.)
 Real log1p(Real x, MathPrecision precision) {
-  const Layout l = layout_of(x);
+  const FloatFormat l = format_of(x);
   const Split parts = split(1.0 + x);
   const Real power = from_bits(
       (Whole{x.c, llvm::ConstantInt::get(parts.exponent.v->getType(), static_cast<std::uint64_t>(l.bias))} -

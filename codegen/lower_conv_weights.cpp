@@ -11,7 +11,7 @@ constexpr std::int64_t most_elements = 6;
 // are added up over the lanes after each block of images.
 constexpr std::int64_t kept_bytes = 256 * 1024;
 // Rows of the gradient that are worked on at once stay in the first-level cache.
-constexpr std::int64_t strip_bytes = 16 * 1024;
+constexpr std::int64_t gradient_strip_bytes = 16 * 1024;
 
 /// A part of the kernel elements of a filter that one tile computes, and where it begins.
 struct Elements {
@@ -122,8 +122,8 @@ class WeightGradient {
         p_.filter_shape().count() * lanes_ * static_cast<std::int64_t>(size_of(compute_dtype(p_.dtype))) <=
         kept_bytes;
     const std::int64_t row = widest_tile() * p_.out[1] * 64;
-    strip_rows_ = are_kept_ ? std::clamp<std::int64_t>(strip_bytes / std::max<std::int64_t>(1, row), 1,
-                                                       std::max<std::int64_t>(1, p_.out[0]))
+    strip_rows_ = are_kept_ ? std::clamp<std::int64_t>(gradient_strip_bytes / std::max<std::int64_t>(1, row),
+                                                       1, std::max<std::int64_t>(1, p_.out[0]))
                             : std::max<std::int64_t>(1, p_.out[0]);
   }
 

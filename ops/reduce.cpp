@@ -100,11 +100,11 @@ std::string ReduceOp::label(const Node& node) const { return reduction_label(nod
 
 namespace {
 
-struct Registry {
+struct ReduceRegistry {
   std::vector<std::unique_ptr<const ReduceOp>> owners;
   std::vector<const ReduceOp*> ops;
 
-  Registry() {
+  ReduceRegistry() {
     add({"sum", widened, ScalarOp::add, true, 0, "Sum; integers are summed in 64 bits, of nothing it is 0."});
     add({"prod", widened, ScalarOp::mul, true, 1,
          "Product; of integers in 64 bits, of nothing it is 1. Its gradient is right where elements are 0."});
@@ -122,18 +122,18 @@ struct Registry {
 };
 
 // As the elementwise registry: made at first use, never destroyed.
-const Registry& registry() {
-  static const Registry* const all_reductions = new Registry;
+const ReduceRegistry& reduce_registry() {
+  static const ReduceRegistry* const all_reductions = new ReduceRegistry;
   return *all_reductions;
 }
-[[maybe_unused]] const Registry& reduce_registered_at_start = registry();
+[[maybe_unused]] const ReduceRegistry& reduce_registered_at_start = reduce_registry();
 
 }  // namespace
 
-std::span<const ReduceOp* const> reduce_ops() { return registry().ops; }
+std::span<const ReduceOp* const> reduce_ops() { return reduce_registry().ops; }
 
 const ReduceOp* find_reduce(std::string_view name) {
-  for (const ReduceOp* op : registry().ops) {
+  for (const ReduceOp* op : reduce_registry().ops) {
     if (op->name() == name) return op;
   }
   return nullptr;

@@ -28,11 +28,11 @@ Variable pad_left(const Variable& x, int rank) {
   return dimshuffle(x, pattern);
 }
 
-Variable integer(std::int64_t value) { return constant(Tensor(value)); }
+Variable integer_constant(std::int64_t value) { return constant(Tensor(value)); }
 
 Variable extent(const Variable& x, int axis) {
   const std::int64_t known = x.type().shape[static_cast<std::size_t>(axis)];
-  if (known != unknown) return integer(known);
+  if (known != unknown) return integer_constant(known);
   return apply_op(shape_i_op(), {x}, Attributes{{"axis", std::int64_t{axis}}});
 }
 

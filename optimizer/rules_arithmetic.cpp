@@ -148,7 +148,7 @@ Replacement simplify(Match& match, const Family& family) {
 }
 
 /// add(add(a, b), c) = add(a, b, c). Done once at the top of a tree, so that long chains stay cheap.
-Replacement flatten(Match& match) {
+Replacement flatten_nested(Match& match) {
   const Node& node = match.node();
   const auto absorbs = [&](const Variable& v, const Op& op) {
     return node_of(v, &op) != nullptr && match.sole_use(v);
@@ -212,8 +212,8 @@ bool is_product(const Op& op) { return op.name() == "mul" || op.name() == "true_
 const RuleSet& arithmetic_rules() {
   static const RuleSet rules = {
       rule("commuted", elementwise_roots(), same_in_other_order),
-      rule("flatten_sum", Roots("add"), flatten).reassociates(),
-      rule("flatten_product", Roots("mul"), flatten).reassociates(),
+      rule("flatten_sum", Roots("add"), flatten_nested).reassociates(),
+      rule("flatten_product", Roots("mul"), flatten_nested).reassociates(),
       rule("cancel_terms", Roots(is_sum), [](Match& m) { return simplify(m, sums); }).assumes_finite(),
       rule("cancel_factors", Roots(is_product), [](Match& m) { return simplify(m, products); })
           .assumes_finite(),

@@ -25,7 +25,7 @@ namespace croton {
 namespace {
 
 // Less is not worth the launches of the pieces.
-constexpr std::int64_t least_elements = 1 << 18;
+constexpr std::int64_t least_joined_elements = 1 << 18;
 constexpr std::size_t most_pieces = 12;
 constexpr std::size_t most_work_nodes = 64;
 
@@ -40,7 +40,7 @@ class JoinSplitter {
 
   void split() {
     axis_ = static_cast<std::size_t>(join_.attributes().get<std::int64_t>("axis"));
-    if (join_.type().shape.count() < least_elements || !find_windows() || !find_work()) return;
+    if (join_.type().shape.count() < least_joined_elements || !find_windows() || !find_work()) return;
     extent_ = sink_->type().shape[axis_];
     const std::set<std::int64_t> cuts = find_cuts();
     if (cuts.size() < 2 || cuts.size() - 1 > most_pieces) return;

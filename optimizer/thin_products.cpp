@@ -15,7 +15,7 @@ namespace croton {
 
 namespace {
 
-constexpr std::int64_t most_terms = 3;
+constexpr std::int64_t most_thin_terms = 3;
 // Rows of the product from which a copy of the factor that all of them read is nothing.
 constexpr std::int64_t least_readers = 256;
 
@@ -31,7 +31,7 @@ Variable with_rows_in_memory(const Variable& y, std::int64_t readers) {
 /// x @ y as a sum of outer products; nothing where that is not cheap.
 std::optional<Variable> outer_products(const Variable& x, const Variable& given) {
   const std::int64_t terms = x.type().shape[1];
-  if (terms < 1 || terms > most_terms) return std::nullopt;
+  if (terms < 1 || terms > most_thin_terms) return std::nullopt;
   const Variable y = with_rows_in_memory(given, x.type().shape[0]);
   std::vector<Variable> products;
   for (std::int64_t i = 0; i < terms; ++i) {

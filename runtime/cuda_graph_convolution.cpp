@@ -18,14 +18,14 @@ namespace croton {
 namespace {
 
 /// Whose engines are tried, and how many of each.
-struct Source {
+struct EngineSource {
   cudnn::HeuristicMode mode;
   std::size_t most;
   const char* name;
 };
-constexpr Source sources[] = {{cudnn::heuristic_a, 10, "a"}, {cudnn::heuristic_b, 4, "b"}};
+constexpr EngineSource sources[] = {{cudnn::heuristic_a, 10, "a"}, {cudnn::heuristic_b, 4, "b"}};
 // Asked where these name none that may be used.
-constexpr Source fallback = {cudnn::heuristic_fallback, 4, "fallback"};
+constexpr EngineSource fallback = {cudnn::heuristic_fallback, 4, "fallback"};
 
 /// Whether the flags allow what the engine does with numbers.
 bool is_allowed(const cudnn::EngineNotes& notes, DType dtype) {
@@ -55,7 +55,7 @@ class CudaGraphConvolution final : public CudaLibraryStep {
     if (may_measure) {
       if (const auto known = known_conv_algorithm(problem); known && use_known(*known)) return true;
     }
-    for (const Source& source : sources) add_engines(source, dtype);
+    for (const EngineSource& source : sources) add_engines(source, dtype);
     if (engines_.empty()) add_engines(fallback, dtype);
     const std::array<std::size_t, 3> bytes = bytes_of(c, dtype);
     const std::size_t most = most_conv_workspace(bytes[0] + bytes[1] + bytes[2]);
@@ -139,7 +139,7 @@ class CudaGraphConvolution final : public CudaLibraryStep {
     return croton::name_of(c.layout);
   }
 
-  void add_engines(const Source& source, DType dtype) {
+  void add_engines(const EngineSource& source, DType dtype) {
     std::vector<Engine> found = graph_.engines(source.mode, source.most);
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (!is_allowed(found[i].notes, dtype)) continue;

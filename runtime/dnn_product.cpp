@@ -23,7 +23,7 @@ namespace {
 using PackedAt = std::int64_t;
 
 // Below these generated loops win: measured against dnnl_sgemm on Zen 4 and on one core.
-constexpr std::int64_t least_work = 16 * 16 * 16;
+constexpr std::int64_t least_library_work = 16 * 16 * 16;
 constexpr std::int64_t least_side = 5;
 // Fewer multiplications than this are not worth waking another thread.
 constexpr double work_of_a_slice = 120'000;
@@ -159,7 +159,7 @@ std::unique_ptr<LibraryStep> make_dnn_product(const Node& node, std::span<const 
   const std::optional<ProductOperands> p = product_operands(node, inputs, outputs);
   if (!p || (!is_row_major(p->c) && !is_column_major(p->c))) return nullptr;
   const bool is_matrix = p->m >= least_side && p->n >= least_side && p->k >= least_side;
-  if (!is_matrix || p->m * p->n * p->k < least_work) return nullptr;
+  if (!is_matrix || p->m * p->n * p->k < least_library_work) return nullptr;
   return std::make_unique<DnnProduct>(*p, ThreadPool::instance().threads());
 }
 

@@ -15,13 +15,13 @@ namespace croton {
 
 namespace {
 
-struct Provider {
+struct LibraryProvider {
   const Op& (*op)();
   std::unique_ptr<LibraryStep> (*make)(const Node&, std::span<const Layout>, std::span<const Layout>);
 };
 
 /// The only registration: which library computes which op.
-constexpr Provider providers[] = {
+constexpr LibraryProvider library_providers[] = {
     {dot_op, make_dnn_product},          {dot22_op, make_dnn_product}, {dot22_scalar_op, make_dnn_product},
     {gemm_op, make_dnn_product},         {gemv_op, make_dnn_product},  {corr_mm_op, make_corr_mm},
     {dnn_conv_op, make_dnn_convolution},
@@ -47,7 +47,7 @@ void register_library_step(const Op& op, MakeLibraryStep make) {
 
 std::unique_ptr<LibraryStep> make_library_step(const Node& node, std::span<const Layout> inputs,
                                                std::span<const Layout> outputs) {
-  for (const Provider& provider : providers) {
+  for (const LibraryProvider& provider : library_providers) {
     if (&provider.op() == &node.op()) return provider.make(node, inputs, outputs);
   }
   MakeLibraryStep make;

@@ -11,26 +11,23 @@
 
 #include "croton/graph/error.h"
 #include "croton/graph/npy_header.h"
+#include "tensor_values.h"
 
 using namespace croton;
 using Catch::Matchers::Message;
+using croton::test::real_dtypes;
 
 namespace {
 
-constexpr DType real_dtypes[] = {DType::bool_,  DType::int8,    DType::int16,    DType::int32,
-                                 DType::int64,  DType::uint8,   DType::uint16,   DType::uint32,
-                                 DType::uint64, DType::float16, DType::bfloat16, DType::float32,
-                                 DType::float64};
-
 /// A folder that is gone when the test ends.
-class Folder {
+class FolderOfArrays {
  public:
-  Folder() {
+  FolderOfArrays() {
     path_ = std::filesystem::temp_directory_path() / ("croton_npy_test_" + std::to_string(getpid()));
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }
-  ~Folder() { std::filesystem::remove_all(path_); }
+  ~FolderOfArrays() { std::filesystem::remove_all(path_); }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
   std::size_t entries() const {
     return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path_), {}));
@@ -73,7 +70,7 @@ std::string numbers(int count, bool big_endian) {
 }  // namespace
 
 TEST_CASE("tensors of every dtype come back from .npy and .npz", "[graph][npy]") {
-  const Folder folder;
+  const FolderOfArrays folder;
   NamedTensors all;
   for (DType dtype : real_dtypes) {
     for (const Shape& shape :
@@ -105,7 +102,7 @@ TEST_CASE("tensors of every dtype come back from .npy and .npz", "[graph][npy]")
 }
 
 TEST_CASE("a saved file is byte for byte NumPy's", "[graph][npy]") {
-  const Folder folder;
+  const FolderOfArrays folder;
   Tensor{{1.f, 2.f, 3.f}}.save(folder / "t.npy");
   const std::string text = contents(folder / "t.npy");
   CHECK(text.size() == 128 + 12);
@@ -213,7 +210,7 @@ TEST_CASE("truncated and corrupt .npy files are refused before memory is taken",
 
 TEST_CASE("links and devices stay what they are when they are written", "[graph][npy]") {
   namespace fs = std::filesystem;
-  const Folder folder;
+  const FolderOfArrays folder;
   Tensor(1.f).save(folder / "old.npy");
   fs::create_symlink("old.npy", folder / "link.npy");
   Tensor(2.f).save(folder / "link.npy");
@@ -227,7 +224,7 @@ TEST_CASE("links and devices stay what they are when they are written", "[graph]
 }
 
 TEST_CASE("files that cannot be read or written", "[graph][npy]") {
-  const Folder folder;
+  const FolderOfArrays folder;
   const std::string missing = folder / "missing", folder_name = folder / "";
   CHECK_THROWS_MATCHES(Tensor::load(missing), FileError,
                        Message("cannot read " + missing + ": No such file or directory"));
@@ -255,7 +252,7 @@ TEST_CASE("files that cannot be read or written", "[graph][npy]") {
 }
 
 TEST_CASE("damaged .npz files are refused", "[graph][npy]") {
-  const Folder folder;
+  const FolderOfArrays folder;
   const NamedTensors tensors{{"weights", Tensor::arange(500, DType::float32)}, {"bias", Tensor{1.f, 2.f}}};
   for (const bool compressed : {false, true}) {
     save_npz(folder / "t.npz", tensors, compressed);

@@ -11,16 +11,13 @@
 #include "croton/graph/error.h"
 #include "croton/graph/tensor_cast.h"
 #include "random_cases.h"
+#include "tensor_values.h"
 
 using namespace croton;
 using Catch::Matchers::Message;
+using croton::test::real_dtypes;
 
 namespace {
-
-constexpr DType real_dtypes[] = {DType::bool_,  DType::int8,    DType::int16,    DType::int32,
-                                 DType::int64,  DType::uint8,   DType::uint16,   DType::uint32,
-                                 DType::uint64, DType::float16, DType::bfloat16, DType::float32,
-                                 DType::float64};
 
 using Random = std::mt19937_64;
 

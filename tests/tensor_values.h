@@ -10,6 +10,12 @@
 
 namespace croton::test {
 
+/// Every dtype that tensors have.
+inline constexpr DType real_dtypes[] = {DType::bool_,  DType::int8,    DType::int16,    DType::int32,
+                                        DType::int64,  DType::uint8,   DType::uint16,   DType::uint32,
+                                        DType::uint64, DType::float16, DType::bfloat16, DType::float32,
+                                        DType::float64};
+
 /// Uniform in [low, high), integers cut to the dtype's range; bools by a coin.
 inline Tensor random_tensor(const Shape& shape, DType dtype, std::mt19937_64& generator, double low = -10,
                             double high = 10) {
