@@ -18,97 +18,97 @@ void copy(KernelBuilder& b, Buffer to, const Layout& to_layout, Index to_offset,
   });
 }
 
+/// The part of a tensor that an index selects: its layout, and where it begins. Starts that are known only
+/// when the kernel runs add to the offset.
+struct SelectedPart {
+  struct RunTimeStart {
+    std::size_t integer;  // among the node's integers
+    std::int64_t extent, stride;
+    bool is_integer;  // the axis is dropped
+  };
+  Layout layout;
+  std::int64_t offset = 0;
+  std::vector<RunTimeStart> starts;
+};
+
+/// `y`: the extents of what the part is changed by, axis by axis. Nothing where the extents of the part are
+/// not theirs: that is left to the reference.
+std::optional<SelectedPart> selected_part(const IndexPattern& pattern, const Layout& of, const Shape& y) {
+  SelectedPart part{{of.dtype, {}, {}}, 0, {}};
+  std::size_t y_axis = 0;
+  for (std::size_t axis = 0; axis < of.shape.size(); ++axis) {
+    const IndexEntry entry = axis < pattern.size() ? pattern[axis] : IndexEntry{};
+    const std::int64_t extent = of.shape[axis], stride = of.strides[axis];
+    // A run-time step changes what y's extents mean.
+    if (entry.step.kind == IndexField::Kind::input) return std::nullopt;
+    if (entry.start.kind == IndexField::Kind::input) {
+      const std::int64_t step = entry.step.kind == IndexField::Kind::constant ? entry.step.value : 1;
+      if (!entry.is_integer && step < 0) return std::nullopt;  // clipping differs
+      part.starts.push_back({static_cast<std::size_t>(entry.start.value), extent, stride, entry.is_integer});
+      if (entry.is_integer) continue;
+      // The part's extent: y's, which the plan has checked against the index unless y broadcasts.
+      if (y[y_axis] == 1) return std::nullopt;
+      part.layout.shape.push_back(y[y_axis++]);
+      part.layout.strides.push_back(stride * step);
+      continue;
+    }
+    const bool has_open_end = entry.stop.kind == IndexField::Kind::input;
+    if (has_open_end && y[y_axis] == 1) return std::nullopt;
+    const IndexEntry known = has_open_end ? IndexEntry{false, entry.start, {}, entry.step} : entry;
+    const AxisSelection selection = select_axis(known, axis, extent, {});
+    part.offset += selection.start * stride;
+    if (selection.dropped) continue;
+    part.layout.shape.push_back(has_open_end ? y[y_axis] : selection.extent);
+    part.layout.strides.push_back(selection.step * stride);
+    ++y_axis;
+  }
+  return part;
+}
+
+/// Where the part begins, as the kernel finds it; raises the fault for integers out of range.
+Index offset_of_part(NodeKernel& kernel, const SelectedPart& part, std::span<const Buffer> integers) {
+  KernelBuilder& b = kernel.builder();
+  const auto number = [&](std::int64_t value) { return b.integer_constant(value, DType::int64); };
+  Index offset = part.offset;
+  for (const SelectedPart::RunTimeStart& start : part.starts) {
+    const ScalarValue given = b.cast(b.load(integers[start.integer], 0), DType::int64);
+    ScalarValue at = b.emit(ScalarOp::select, b.emit(ScalarOp::lt, given, number(0)),
+                            b.emit(ScalarOp::add, given, number(start.extent)), given);
+    if (start.is_integer) {
+      kernel.fault_if(b.emit(ScalarOp::bit_or, b.emit(ScalarOp::lt, at, number(0)),
+                             b.emit(ScalarOp::ge, at, number(start.extent))));
+    }
+    const std::int64_t last = start.is_integer ? start.extent - 1 : start.extent;
+    at = b.emit(ScalarOp::max, b.emit(ScalarOp::min, at, number(last)), number(0));
+    offset += b.index_of(at) * Index(start.stride);
+  }
+  return offset;
+}
+
 }  // namespace
 
 /// inc_subtensor(x, y, integers…): x is copied (unless the result is computed over it), then the part is
 /// changed.
 std::optional<NodeCode> lower_inc_subtensor(const LowerContext& context) {
   const Node& node = context.node;
-  const IndexPattern pattern = decode_index(node.attributes().get<std::vector<std::int64_t>>("index"));
   const bool set = node.attributes().get_or<bool>("set", false);
-  const Layout& x = context.inputs[0];
-  const Layout& y = context.inputs[1];
-  const Layout& out = context.outputs[0];
-  // A run-time step changes what y's extents mean: that is left to the reference.
-  for (const IndexEntry& entry : pattern) {
-    if (entry.step.kind == IndexField::Kind::input) return std::nullopt;
-  }
+  const Layout &x = context.inputs[0], &y = context.inputs[1], &out = context.outputs[0];
+  const IndexPattern pattern = decode_index(node.attributes().get<std::vector<std::int64_t>>("index"));
+  const std::optional<SelectedPart> selected = selected_part(pattern, out, y.shape);
+  if (!selected) return std::nullopt;
   NodeKernel kernel(context, set ? "set_subtensor" : "inc_subtensor");
   KernelBuilder& b = kernel.builder();
   const Buffer from = kernel.input(0);
   const Buffer to = kernel.output(0);
   const Buffer part = kernel.input(1);
   if (node.op().destroy_map(node).empty()) copy(b, to, out, 0, from, x);
-
-  // Where the part lies: a start and a stride for each of y's axes.
   std::vector<Buffer> integers;
   for (std::size_t i = 2; i < context.inputs.size(); ++i) integers.push_back(kernel.input(i));
-  Layout selected{out.dtype, {}, {}};
-  struct RunTimeStart {
-    std::size_t integer;
-    std::int64_t extent, stride;
-    bool is_integer;
-    std::int64_t step;
-  };
-  std::vector<RunTimeStart> starts;
-  std::int64_t constant_offset = 0;
-  const Shape& y_shape = y.shape;
-  std::size_t y_axis = 0;
-  for (std::size_t axis = 0; axis < out.shape.size(); ++axis) {
-    const IndexEntry entry = axis < pattern.size() ? pattern[axis] : IndexEntry{};
-    const std::int64_t extent = out.shape[axis];
-    const std::int64_t stride = out.strides[axis];
-    if (entry.start.kind == IndexField::Kind::input) {
-      const std::int64_t step = entry.step.kind == IndexField::Kind::constant ? entry.step.value : 1;
-      if (!entry.is_integer && step < 0) return std::nullopt;  // clipping differs: left to the reference
-      starts.push_back({static_cast<std::size_t>(entry.start.value), extent, stride, entry.is_integer, step});
-      if (!entry.is_integer) {
-        // The part's extent: y's, which the plan has checked against the index unless y broadcasts.
-        if (y_shape[y_axis] == 1) return std::nullopt;
-        selected.shape.push_back(y_shape[y_axis++]);
-        selected.strides.push_back(stride * step);
-      }
-      continue;
-    }
-    if (entry.stop.kind == IndexField::Kind::input) {
-      if (y_shape[y_axis] == 1) return std::nullopt;
-      const std::vector<AxisSelection> known =
-          select_index({IndexEntry{false, entry.start, {}, entry.step}}, Shape{extent}, {});
-      constant_offset += known[0].start * stride;
-      selected.shape.push_back(y_shape[y_axis++]);
-      selected.strides.push_back(stride * known[0].step);
-      continue;
-    }
-    const std::vector<AxisSelection> known = select_index({entry}, Shape{extent}, {});
-    constant_offset += known[0].start * stride;
-    if (!known[0].dropped) {
-      selected.shape.push_back(known[0].extent);
-      selected.strides.push_back(known[0].step * stride);
-      ++y_axis;
-    }
-  }
-  const auto run_time_offset = [&] {
-    Index offset = constant_offset;
-    for (const RunTimeStart& start : starts) {
-      const ScalarValue given = b.cast(b.load(integers[start.integer], 0), DType::int64);
-      const auto number = [&](std::int64_t value) { return b.integer_constant(value, DType::int64); };
-      ScalarValue at = b.emit(ScalarOp::select, b.emit(ScalarOp::lt, given, number(0)),
-                              b.emit(ScalarOp::add, given, number(start.extent)), given);
-      if (start.is_integer) {
-        kernel.fault_if(b.emit(ScalarOp::bit_or, b.emit(ScalarOp::lt, at, number(0)),
-                               b.emit(ScalarOp::ge, at, number(start.extent))));
-      }
-      const std::int64_t last = start.is_integer ? start.extent - 1 : start.extent;
-      at = b.emit(ScalarOp::max, b.emit(ScalarOp::min, at, number(last)), number(0));
-      offset += b.index_of(at) * Index(start.stride);
-    }
-    return offset;
-  };
-  const std::vector<Layout> operands{selected, y};
-  IterationSpace space = iterate(selected.shape, operands);
+  const std::vector<Layout> operands{selected->layout, y};
+  IterationSpace space = iterate(selected->layout.shape, operands);
   space.simplify(/*reorder=*/true);
   for_each_element(b, space, [&](std::span<const Index> at) {
-    const Index target = run_time_offset() + offset_of(space, 0, at);
+    const Index target = offset_of_part(kernel, *selected, integers) + offset_of(space, 0, at);
     ScalarValue value = b.load(part, offset_of(space, 1, at));
     if (!set) value = b.emit(ScalarOp::add, b.load(to, target), value);
     b.store(to, target, value);
