@@ -5,8 +5,8 @@
 
 #include "croton/codegen/correlation.h"
 #include "croton/codegen/lower_context.h"
-#include "croton/codegen/tile_algebra.h"
 #include "croton/codegen/tile_products.h"
+#include "croton/codegen/tile_transforms.h"
 #include "croton/ops/conv_implementations.h"
 
 namespace croton {
@@ -34,7 +34,7 @@ class TransformedConv {
         dtype_(compute_dtype(problem.dtype)),
         kernel_(context, tiles.is_complex() ? "fft_conv" : "winograd_conv"),
         b_(kernel_.builder()),
-        algebra_(tiles, problem, b_, dtype_),
+        transforms_(tiles, problem, b_, dtype_),
         products_(b_, tiles, dtype_),
         count_(tiles.count()) {}
 
@@ -115,97 +115,7 @@ class TransformedConv {
                 within(at.column + x * Index(axes_[1].spacing), axes_[1].result));
   }
 
-  // --- transforms
-
-  using Load = std::function<Term(Index y, std::int64_t x)>;
-  using Store = std::function<void(Index y, std::int64_t x, ScalarValue value)>;
-
-  Index plane_at(const Planes& planes, Index at, Index row, std::int64_t frequency) const {
-    return at + (row * Index(t_.spectrum(1) * t_.components()) + Index(frequency)) * Index(planes.pitch);
-  }
-
-  /// Elements of a part to numbers at `at` of every plane.
-  void analyse(TilePart part, const Load& load, const Planes& to, Index at) {
-    const std::int64_t rows = algebra_.extent(part, 0), columns = algebra_.extent(part, 1);
-    const auto row_of = [&](Index y) {
-      std::vector<Term> elements;
-      for (std::int64_t x = 0; x < columns; ++x) elements.push_back(load(y, x));
-      return algebra_.analyse(part, 1, elements);
-    };
-    if (!t_.is_complex()) {
-      std::vector<std::vector<Term>> table;
-      for (std::int64_t y = 0; y < rows; ++y) table.push_back(row_of(y));
-      for (std::size_t x = 0; x < table[0].size(); ++x) {
-        std::vector<Term> column;
-        for (const std::vector<Term>& row : table) column.push_back(row[x]);
-        const std::vector<Term> numbers = algebra_.analyse(part, 0, column);
-        for (std::size_t y = 0; y < numbers.size(); ++y) {
-          b_.store(to.buffer, plane_at(to, at, static_cast<std::int64_t>(y), static_cast<std::int64_t>(x)),
-                   algebra_.value(numbers[y]));
-        }
-      }
-      return;
-    }
-    // Too much for registers: the spectra of rows wait where the result will lie.
-    b_.loop("y", 0, rows, [&](Index y) {
-      const std::vector<Term> numbers = row_of(y);
-      for (std::size_t f = 0; f < numbers.size(); ++f)
-        b_.store(to.buffer, plane_at(to, at, y, static_cast<std::int64_t>(f)), algebra_.value(numbers[f]));
-    });
-    for_each_column([&](Index x) {
-      std::vector<Term> column;
-      for (std::int64_t y = 0; y < rows; ++y) load_pair(column, to, at, y, x);
-      store_pairs(algebra_.analyse(part, 0, column), to, at, x);
-    });
-  }
-
-  /// The way back.
-  void synthesise(TilePart part, const Planes& from, Index at, const Store& store) {
-    const std::int64_t rows = algebra_.extent(part, 0), columns = algebra_.extent(part, 1);
-    if (!t_.is_complex()) {
-      std::vector<std::vector<Term>> table(static_cast<std::size_t>(rows));
-      for (std::int64_t x = 0; x < t_.side[1]; ++x) {
-        std::vector<Term> column;
-        for (std::int64_t y = 0; y < t_.side[0]; ++y)
-          column.push_back(b_.load(from.buffer, plane_at(from, at, y, x)));
-        const std::vector<Term> elements = algebra_.synthesise(part, 0, column);
-        for (std::size_t y = 0; y < elements.size(); ++y) table[y].push_back(elements[y]);
-      }
-      for (std::int64_t y = 0; y < rows; ++y) {
-        const std::vector<Term> elements = algebra_.synthesise(part, 1, table[static_cast<std::size_t>(y)]);
-        for (std::int64_t x = 0; x < columns; ++x)
-          store(y, x, algebra_.value(elements[static_cast<std::size_t>(x)]));
-      }
-      return;
-    }
-    for_each_column([&](Index x) {
-      std::vector<Term> column;
-      for (std::int64_t y = 0; y < t_.side[0]; ++y) load_pair(column, from, at, y, x);
-      store_pairs(algebra_.synthesise(part, 0, column), from, at, x);
-    });
-    b_.loop("y", 0, rows, [&](Index y) {
-      std::vector<Term> numbers;
-      for (std::int64_t f = 0; f < t_.spectrum(1) * 2; ++f)
-        numbers.push_back(b_.load(from.buffer, plane_at(from, at, y, f)));
-      const std::vector<Term> elements = algebra_.synthesise(part, 1, numbers);
-      for (std::int64_t x = 0; x < columns; ++x)
-        store(y, x, algebra_.value(elements[static_cast<std::size_t>(x)]));
-    });
-  }
-
-  void for_each_column(const KernelBuilder::Body& body) { b_.loop("x", 0, t_.spectrum(1), body); }
-  void load_pair(std::vector<Term>& column, const Planes& from, Index at, std::int64_t y, Index x) {
-    const Index real = plane_at(from, at, y, 0) + x * Index(2 * from.pitch);
-    column.push_back(b_.load(from.buffer, real));
-    column.push_back(b_.load(from.buffer, real + Index(from.pitch)));
-  }
-  void store_pairs(const std::vector<Term>& column, const Planes& to, Index at, Index x) {
-    for (std::size_t y = 0; 2 * y < column.size(); ++y) {
-      const Index real = plane_at(to, at, static_cast<std::int64_t>(y), 0) + x * Index(2 * to.pitch);
-      b_.store(to.buffer, real, algebra_.value(column[2 * y]));
-      b_.store(to.buffer, real + Index(to.pitch), algebra_.value(column[2 * y + 1]));
-    }
-  }
+  // --- memory of planes
 
   Planes planes(std::int64_t elements, std::int64_t copies = 1) {
     const std::int64_t pitch = elements + margin;
@@ -216,7 +126,7 @@ class TransformedConv {
   void transform_source(Buffer source, std::int64_t channels, Index channel, Index p, const Planes& to,
                         Index at) {
     const TileAt tile = tile_at(p);
-    analyse(
+    transforms_.analyse(
         TilePart::source,
         [&](Index y, std::int64_t x) { return load_source(source, channels, channel, tile, y, x); }, to, at);
   }
@@ -278,7 +188,7 @@ class TransformedConv {
           const auto tap = [&](std::size_t axis, Index i) {
             return is_reversed[axis] ? Index(p_.kernel[axis] - 1) - i : i;
           };
-          analyse(
+          transforms_.analyse(
               TilePart::filter,
               [&](Index y, std::int64_t x) -> Term {
                 return b_.load(weights,
@@ -292,7 +202,7 @@ class TransformedConv {
 
   void store_result(const Operands& o, Index channel, Index p, const Planes& from, Index at) {
     const TileAt tile = tile_at(p);
-    synthesise(TilePart::result, from, at, [&](Index y, std::int64_t x, ScalarValue value) {
+    transforms_.synthesise(TilePart::result, from, at, [&](Index y, std::int64_t x, ScalarValue value) {
       const Index to = result_index(o.results, channel, tile, y, x);
       if (const auto exists = in_result(tile, y, x)) {
         b_.store(o.result, to, value, *exists);
@@ -438,7 +348,7 @@ class TransformedConv {
     });
     for_each(p_.filters, [&](Index p, Index channel, Index at) {
       const TileAt tile = tile_at(p);
-      analyse(
+      transforms_.analyse(
           TilePart::result,
           [&](Index y, std::int64_t x) -> Term {
             return load_masked(gradient, result_index(p_.filters, channel, tile, y, x),
@@ -467,7 +377,7 @@ class TransformedConv {
     b_.parallel(
         "w", p_.filters * channels,
         [&](Index w) {
-          synthesise(TilePart::filter, sums, w, [&](Index y, std::int64_t x, ScalarValue value) {
+          transforms_.synthesise(TilePart::filter, sums, w, [&](Index y, std::int64_t x, ScalarValue value) {
             const Index row = p_.flip ? Index(p_.kernel[0] - 1) - y : y;
             const std::int64_t column = p_.flip ? p_.kernel[1] - 1 - x : x;
             b_.store(result, w * Index(taps) + row * Index(p_.kernel[1]) + Index(column), value);
@@ -482,7 +392,7 @@ class TransformedConv {
   const DType dtype_;
   NodeKernel kernel_;
   KernelBuilder& b_;
-  TileAlgebra algebra_;
+  TileTransforms transforms_;
   TileProducts products_;
   const std::int64_t count_;  // tiles
   std::array<TiledAxis, 2> axes_;
