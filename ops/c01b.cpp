@@ -194,7 +194,10 @@ std::pair<Variable, Variable> cross_map_norm(const Operand& images, std::int64_t
   const Variable x = images_to_pool(images, "cross_map_norm");
   const std::int64_t channels = x.type().shape[0];
   if (channels == unknown)
-    throw ShapeError("cross_map_norm: the number of channels must be known to the type");
+    throw ShapeError(fmt::format(
+        "cross_map_norm: the number of channels (axis 0) of {} must be known to its type: give it with "
+        "tensor(DType::float32, {{96, unknown, unknown, unknown}}) or specify_shape",
+        describe(images.variable())));
   if (size < 1 || size > channels)
     throw ValueError(fmt::format("cross_map_norm: {} maps around each; there are {}", size, channels));
   const Variable squares = sqr(x);

@@ -82,8 +82,8 @@ CROTON_API std::span<const ConvCandidate* const> conv_candidates();
 CROTON_API void register_conv_candidate(const ConvCandidate& candidate);
 
 /// The convolution by an op whose operands lie in another layout than bc01, between transpositions.
-Variable conv_in_layout(const Op& op, const ConvProblem& problem, const Variable& first,
-                        const Variable& second, const Attributes& attributes);
+CROTON_API Variable conv_in_layout(const Op& op, const ConvProblem& problem, const Variable& first,
+                                   const Variable& second, const Attributes& attributes);
 
 /// A kernel of one element, stride 1, no padding, one group: a product of matrices for each image.
 CROTON_API bool is_matrix_product(const ConvProblem& problem);

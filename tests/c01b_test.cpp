@@ -156,4 +156,6 @@ TEST_CASE("normalization across maps", "[ops][c01b]") {
     }
   }
   CHECK_THROWS_AS(cross_map_norm(v, 6), ValueError);
+  CHECK_THROWS_WITH(cross_map_norm(ftensor4("open"), 3),
+                    Catch::Contains("of open (") && Catch::Contains("specify_shape"));
 }

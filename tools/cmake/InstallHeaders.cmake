@@ -1,9 +1,11 @@
-# Installs croton/croton.h and every header of ours that it reaches: these are the public ones, no list to keep.
+# Installs croton/croton.h, what a program needs that adds an implementation of convolutions, and every header of ours that
+# these reach: they are the public ones, no list to keep.
 
 cmake_policy(VERSION 3.25)
 file(INSTALL "${CROTON_SOURCE_DIR}/runtime/croton.h" DESTINATION "${CROTON_INCLUDEDIR}/croton")
+file(INSTALL "${CROTON_SOURCE_DIR}/optimizer/conv_candidate.h" DESTINATION "${CROTON_INCLUDEDIR}/croton/optimizer")
 set(seen "")
-set(todo "${CROTON_SOURCE_DIR}/runtime/croton.h")
+set(todo "${CROTON_SOURCE_DIR}/runtime/croton.h" "${CROTON_SOURCE_DIR}/optimizer/conv_candidate.h")
 while(todo)
   list(POP_FRONT todo header)
   file(STRINGS "${header}" lines REGEX "^ *# *include \"croton/")
