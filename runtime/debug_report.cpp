@@ -114,7 +114,14 @@ std::string write_debug_report(const FunctionDefinition& definition, const Funct
 Replay load_replay(const std::string& path, std::string_view mode, std::string_view device) {
   const std::string text = read_all(path);
   const TextGraph graph = parse_graph(text, {.file = path});
-  const NamedTensors arguments = load_npz(path + ".npz");
+  const std::string values = path + ".npz";
+  if (std::error_code error; !text.starts_with(mark) && !std::filesystem::exists(values, error)) {
+    throw ValueError(fmt::format(
+        "{} is a graph, not a report of DebugMode or NanGuardMode, which has the values of a call "
+        "beside it, in {}",
+        path, values));
+  }
+  const NamedTensors arguments = load_npz(values);
   Replay replay;
   for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
     replay.arguments.push_back(arguments.at(fmt::format("arg{}", i)));

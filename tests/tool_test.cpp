@@ -200,6 +200,12 @@ TEST_CASE("croton replay shows a reported fault again", "[tools][tool][cpu][chec
   CHECK_THAT(complaint_of("replay nothing.croton"), Contains("nothing.croton"));
 }
 
+TEST_CASE("croton replay says that a graph is no report", "[tools][tool][cpu][check][errors]") {
+  write("plain.croton", "graph(%x: float32[3]) {\n  %0 = tanh(%x)\n  return %0\n}\n");
+  CHECK_THAT(complaint_of("replay plain.croton"),
+             StartsWith("croton: plain.croton is a graph, not a report of DebugMode or NanGuardMode"));
+}
+
 TEST_CASE("croton bisect looks for the first wrong step", "[tools][tool][cpu][check]") {
   write("right.croton", "graph f(%x: float32[?,3]) { %0 = softmax(%x) {axis=1}  %1 = log(%0)  return %1 }");
   save_npz(path("right.npz"), {{"x", Tensor::ones({2, 3})}});
