@@ -43,8 +43,11 @@ bool is_meant(std::string_view name, const ConvCandidate& candidate, const ConvP
 }
 
 /// Whether the version of a convolution means the candidate: it names an implementation, or an algorithm of
-/// cuDNN, which on the CPU is oneDNN's business.
+/// cuDNN, which on the CPU is oneDNN's business. Implementations of the CPU have two axes: along three
+/// conv3d2d is meant, whose parts have the same version.
 bool is_asked_for(const ConvCandidate& candidate, const ConvProblem& problem) {
+  if (&candidate == &conv_conv3d2d && problem.rank == 3 && problem.device.is_host())
+    return is_implementation_name(problem.version);
   if (fmt::format("conv_{}", problem.version) == candidate.tag || problem.version == candidate.name)
     return true;
   return problem.device.is_host() && candidate.tag == conv_dnn.tag &&

@@ -214,10 +214,19 @@ TEST_CASE("corr3d_mm is the correlation that conv3d computes without flipping", 
   const Tensor image = random_tensor({2, 3, 5, 6, 7}, DType::float32, 1),
                filters = random_tensor({4, 3, 2, 3, 2}, DType::float32, 2);
   for (const char* border_mode : {"valid", "full"}) {
-    // By the reference: on a CPU gemm has two axes.
-    const Function f =
-        function({x, w}, corr3d_mm(x, w, {.border_mode = border_mode}), {.mode = Mode("None")});
-    const Variable expected = conv3d(x, w, {.border_mode = border_mode, .filter_flip = false});
-    CHECK(allclose(f(image, filters), function({x, w}, expected)(image, filters), 1e-4, 1e-4));
+    const Variable by_gemm = corr3d_mm(x, w, {.border_mode = border_mode});
+    const Variable any = conv3d(x, w, {.border_mode = border_mode, .filter_flip = false});
+    const auto with_gradients = [&](const Variable& y) {
+      const Variable cost = sum(sqr(y));
+      return std::vector<Out>{y, grad(cost, x), grad(cost, w)};
+    };
+    const auto expected = function({x, w}, with_gradients(any))(image, filters);
+    const Function f = function({x, w}, with_gradients(by_gemm));
+    const auto found = f(image, filters);
+    for (std::size_t i = 0; i < 3; ++i) CHECK(allclose(found[i], expected[i], 1e-3, 1e-3));
+    CHECK_THAT(debugprint_text(*f.plan_graph()),
+               Catch::Contains("CorrMM") && !Catch::Contains("DirectConv") && !Catch::Contains("DnnConv"));
+    const Function reference = function({x, w}, by_gemm, {.mode = Mode("None")});
+    CHECK(allclose(reference(image, filters), expected[0], 1e-4, 1e-4));
   }
 }
