@@ -302,10 +302,10 @@ TEST_CASE("conv_bench goes on behind a run that fails, and where there is no GPU
 }
 
 TEST_CASE("conv_bench saves what it has when it is interrupted", "[programs][conv]") {
-  const Result result = run("conv_bench", "i2x9x8,k4x3x3,b2 --calls 1 --repeat 1000000000 --output lines.txt",
-                            "timeout --signal=INT --preserve-status --kill-after=60 3");
+  const Result result = run("conv_bench", "i2x9x8,k4x3x3,b2 --calls 1 --repeat 1000000000 --output kept.txt",
+                            "timeout --signal=INT --preserve-status --kill-after=60 10");
   CHECK(result.code == 130);
-  CHECK_THAT(read(folder() / "lines.txt"),
+  CHECK_THAT(read(folder() / "kept.txt"),
              StartsWith("CONFIG: input = 2 x 9 x 8") && Contains("interrupted: this is what was measured"));
 }
 
