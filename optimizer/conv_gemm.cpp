@@ -22,6 +22,9 @@ constexpr std::int64_t generated_batch = 8;
 constexpr std::int64_t least_gpu_columns = 8;
 constexpr std::int64_t least_gpu_rows = 64;
 constexpr std::int64_t least_gpu_depth = 8;
+// Along three axes cuDNN's gradient of few filters' elements is so slow (27 rows: 50 times) that less will
+// do.
+constexpr std::int64_t least_gpu_rows_in_3d = 16;
 // What the results of parts of long sums take at most, and where the sums are not cut into parts.
 constexpr double most_partial_bytes = 64.0 * (1 << 20);
 constexpr double most_split_results = 1 << 22;
@@ -74,7 +77,8 @@ Support gemm_on_gpu(const ConvProblem& p) {
   if (std::max({p.image_shape().count(), p.filter_shape().count(), p.out_shape().count()}) > most)
     return refuse("an operand has more than 2^31 elements");
   const ProductSides sides = gpu_sides(p);
-  if (sides.rows < least_gpu_rows || sides.columns < least_gpu_columns || sides.depth < least_gpu_depth) {
+  const std::int64_t least_rows = p.rank == 3 ? least_gpu_rows_in_3d : least_gpu_rows;
+  if (sides.rows < least_rows || sides.columns < least_gpu_columns || sides.depth < least_gpu_depth) {
     return poor(fmt::format("a product of {} x {} with sums of {} a group is too thin", sides.rows,
                             sides.columns, sides.depth));
   }

@@ -302,7 +302,7 @@ TEST_CASE("the page about adding a backend says what this file does", "[docs]") 
   CHECK(compared > 60);
 }
 
-TEST_CASE("the files that the page about adding a backend names are there", "[docs]") {
+TEST_CASE("the files that the page about adding a backend names are there", "[docs][cpu]") {
   std::ifstream page(test::source_file("docs/add_a_backend.md"));
   std::size_t found = 0;
   for (std::string line; std::getline(page, line);) {

@@ -157,6 +157,8 @@ TEST_CASE("on a GPU the default goes by kernels, channels and images as measured
   // Three axes.
   CHECK(chosen_for({8, 8, 16, 16, 8}, {16, 8, 3, 3, 3}, 1, 1) == products);
   CHECK(chosen_for({8, 64, 12, 12, 8}, {64, 64, 3, 3, 3}, 1, 1) == products);
+  // Filters of few elements: a product of 27 rows.
+  CHECK(chosen_for({128, 3, 4, 16, 16}, {128, 3, 1, 3, 3}, 0, 1)[2] == "gemm");
   const ConfigScope flags({{"precision", "tf32"}});
   CHECK(chosen_for({8, 8, 16, 16, 8}, {16, 8, 3, 3, 3}, 1, 1) == products);
   CHECK(chosen_for({8, 64, 12, 12, 8}, {64, 64, 3, 3, 3}, 1, 1) == library);
