@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "croton/graph/export.h"
 #include "croton/graph/variable.h"
@@ -70,6 +71,8 @@ extern CROTON_API const ConvCandidate conv_conv3d2d;
 extern CROTON_API const ConvCandidate conv_c01b;
 extern CROTON_API const ConvCandidate conv_dnn_graph;
 extern CROTON_API const ConvCandidate conv_dnn_b01c;
+/// The 2-D convolutions that conv3d2d makes of a problem along three axes.
+CROTON_API std::vector<ConvProblem> conv3d2d_parts(const ConvProblem& problem);
 /// cuDNN's algorithms, each by itself.
 CROTON_API std::span<const ConvCandidate> cudnn_algorithm_candidates();
 

@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::string_view meta_tag = "conv_meta";
 constexpr std::string_view cudnn_tag = "cudnn";
+/// Of the tags of implementations; the rest is what versions of convolutions call them.
+constexpr std::string_view tag_prefix = "conv_";
 constexpr std::string_view error_refusal = "its error is up to";
 
 /// Names that ask for an implementation of one direction of 3-D convolutions only.
@@ -33,13 +35,46 @@ constexpr DirectionName names_in_3d[] = {
     {"convtransp3d_gemm", "conv_gemm", ConvDirection::backward_inputs},
 };
 
+/// What a name means for the problem; null where that is nothing.
+const DirectionName* row_in_3d(std::string_view name, const ConvProblem& problem) {
+  const auto* const row = std::ranges::find_if(names_in_3d, [&](const DirectionName& each) {
+    return each.name == name && each.direction == problem.direction;
+  });
+  return problem.rank == 3 && row != std::end(names_in_3d) ? row : nullptr;
+}
+
 /// Whether a query that mentions the name means that candidate for that problem.
 bool is_meant(std::string_view name, const ConvCandidate& candidate, const ConvProblem& problem) {
   if (name == candidate.tag) return true;
   if (name == cudnn_tag) return candidate.tag == conv_dnn.tag && problem.device.is_cuda();
-  return problem.rank == 3 && std::ranges::any_of(names_in_3d, [&](const DirectionName& row) {
-           return row.name == name && row.tag == candidate.tag && row.direction == problem.direction;
-         });
+  const DirectionName* const row = row_in_3d(name, problem);
+  return row != nullptr && row->tag == candidate.tag;
+}
+
+bool is_there(const ConvCandidate& candidate, const ConvProblem& problem) {
+  return candidate.place != ConvPlace::gpu || problem.device.is_cuda();
+}
+
+/// Whether the candidates of a tag refuse a 3-D problem, but take the 2-D convolutions of conv3d2d.
+bool takes_only_parts(std::string_view tag, const ConvProblem& problem) {
+  const auto is_taken = [&](const ConvProblem& p) {
+    return std::ranges::any_of(conv_candidates(), [&](const ConvCandidate* candidate) {
+      return candidate->tag == tag && is_there(*candidate, p) &&
+             ask(*candidate, p).kind != Support::Kind::refuse;
+    });
+  };
+  return !is_taken(problem) && std::ranges::all_of(conv3d2d_parts(problem), is_taken);
+}
+
+/// The first name that the query includes for the parts of a 3-D convolution; null where there is none.
+const DirectionName* asked_of_parts(const Query& query, const ConvProblem& problem) {
+  if (is_implementation_name(problem.version)) return nullptr;
+  for (const std::string& name : query.included()) {
+    const DirectionName* const row = row_in_3d(name, problem);
+    if (row == nullptr || query.excludes(row->name) || query.excludes(row->tag)) continue;
+    if (takes_only_parts(row->tag, problem)) return row;
+  }
+  return nullptr;
 }
 
 /// Whether the version of a convolution means the candidate: it names an implementation, or an algorithm of
@@ -48,7 +83,7 @@ bool is_meant(std::string_view name, const ConvCandidate& candidate, const ConvP
 bool is_asked_for(const ConvCandidate& candidate, const ConvProblem& problem) {
   if (&candidate == &conv_conv3d2d && problem.rank == 3 && problem.device.is_host())
     return is_implementation_name(problem.version);
-  if (fmt::format("conv_{}", problem.version) == candidate.tag || problem.version == candidate.name)
+  if (fmt::format("{}{}", tag_prefix, problem.version) == candidate.tag || problem.version == candidate.name)
     return true;
   return problem.device.is_host() && candidate.tag == conv_dnn.tag &&
          !cudnn_algorithm_in(problem.version).empty();
@@ -67,7 +102,8 @@ bool has_static_shapes(const Node& node) {
          node.input(1).type().shape.is_known();
 }
 
-std::vector<const ConvCandidate*> in_order(const Query& query, const ConvProblem& problem) {
+std::vector<const ConvCandidate*> in_order(const Query& query, const ConvProblem& problem,
+                                           const DirectionName* of_parts) {
   std::vector<const ConvCandidate*> order;
   // What chooses among cuDNN's algorithms says nothing beside these, but where a convolution asks for it.
   const auto is_selection = [](const ConvCandidate& candidate) {
@@ -75,7 +111,7 @@ std::vector<const ConvCandidate*> in_order(const Query& query, const ConvProblem
     return std::ranges::find(names, cudnn_algorithm_in(candidate.name)) != names.end();
   };
   const auto add = [&](const ConvCandidate* candidate) {
-    if (candidate->place == ConvPlace::gpu && problem.device.is_host()) return;
+    if (!is_there(*candidate, problem)) return;
     if (is_selection(*candidate) && problem.version != candidate->name) return;
     if (std::ranges::find(order, candidate) == order.end()) order.push_back(candidate);
   };
@@ -83,6 +119,7 @@ std::vector<const ConvCandidate*> in_order(const Query& query, const ConvProblem
     for (const ConvCandidate* candidate : conv_candidates()) {
       if (is_meant(name, *candidate, problem)) add(candidate);
     }
+    if (of_parts != nullptr && name == of_parts->name) add(&conv_conv3d2d);
   }
   for (const ConvCandidate* candidate : conv_candidates()) add(candidate);
   return order;
@@ -173,17 +210,24 @@ void choose_by_order(ConvChoice& choice, const Query& query) {
   }
   choice.chosen = first_choice(choice.entries);
   choice.reason = "the first that takes it";
+  if (const DirectionName* const row = asked_of_parts(query, choice.problem))
+    choice.version_of_parts = row->tag.substr(tag_prefix.size());
 }
 
 /// Every candidate with its answer; none is chosen.
 ConvChoice ask_all(const ConvProblem& problem, const Query& query) {
   ConvChoice choice;
   choice.problem = problem;
-  for (const ConvCandidate* candidate : in_order(query, problem)) {
+  const bool has_version = !problem.version.empty();
+  const bool is_without_fft = !has_version && naming(query.excluded(), conv_fft, problem) != nullptr;
+  choice.version_of_parts = is_without_fft ? "no_fft" : problem.version;
+  const DirectionName* const of_parts = asked_of_parts(query, problem);
+  for (const ConvCandidate* candidate : in_order(query, problem, of_parts)) {
     ConvChoice::Entry& entry = choice.entries.emplace_back();
     entry.candidate = candidate;
-    entry.is_wanted =
-        is_asked_for(*candidate, problem) || naming(query.included(), *candidate, problem) != nullptr;
+    entry.is_wanted = is_asked_for(*candidate, problem) ||
+                      naming(query.included(), *candidate, problem) != nullptr ||
+                      (of_parts != nullptr && candidate == &conv_conv3d2d);
     if (const std::string* by = naming(query.excluded(), *candidate, problem)) {
       entry.excluded_by = query.why_excluded(*by);
     } else if (is_implementation_name(problem.version) && !is_asked_for(*candidate, problem)) {
@@ -276,8 +320,11 @@ std::string ConvChoice::text() const {
     text += fmt::format("  {} is {}{}\n", chosen->name, reason.starts_with("pinned") ? "" : "the fastest, ",
                         reason);
   for (const Entry& entry : entries) {
-    text += fmt::format("  {} {}: {}\n", entry.candidate == chosen ? "*" : " ", entry.candidate->name,
-                        answer(entry));
+    const bool is_chosen = entry.candidate == chosen;
+    text += fmt::format("  {} {}: {}", is_chosen ? "*" : " ", entry.candidate->name, answer(entry));
+    if (is_chosen && chosen == &conv_conv3d2d && version_of_parts != problem.version)
+      text += fmt::format("; its 2-D convolutions ask for {}", version_of_parts);
+    text += "\n";
   }
   return text;
 }
@@ -339,8 +386,10 @@ void choose_convolutions(FunctionGraph& graph, const Query& query) {
     const std::shared_ptr<const void> prepared = prepare_measurements(open, query);
     for (const Ref<Node>& node : open) {
       // As the graph is now: what its operands are computed by has its layout.
-      const ConvProblem problem = conv_problem_in_graph(*node);
-      const ConvCandidate& chosen = *choose_convolution(problem, query).chosen;
+      ConvProblem problem = conv_problem_in_graph(*node);
+      const ConvChoice choice = choose_convolution(problem, query);
+      const ConvCandidate& chosen = *choice.chosen;
+      if (&chosen == &conv_conv3d2d) problem.version = choice.version_of_parts;
       const Variable result = chosen.build(problem, node->input(0), node->input(1), node->attributes());
       graph.replace(node->output(), result, chosen.tag);
     }

@@ -32,6 +32,9 @@ struct CROTON_API ConvChoice {
   ConvProblem problem;
   std::vector<Entry> entries;
   const ConvCandidate* chosen = nullptr;
+  /// The version of the 2-D convolutions, where conv3d2d is chosen: the problem's, but for the names of 3-D
+  /// convolutions in the query.
+  std::string version_of_parts = {};
   /// What decided: "the first that takes it", "measured now", "from the ledger", …
   std::string reason;
 
@@ -49,9 +52,11 @@ CROTON_API Support ask(const ConvCandidate& candidate, const ConvProblem& proble
 
 /// The first candidate that accepts the problem, else the first that takes it though it is poor at it; those
 /// that the query includes by their tag (or the names of 3-D convolutions by direction, conv3d_fft,
-/// convgrad3d_gemm and so on) go first, in the order written. A convolution whose version names an
-/// implementation asks no other. In FAST_COMPILE costly ones are poor. With conv_meta the fastest of all that
-/// take it, as measured. Throws DeviceError where none takes it, with every candidate's reason.
+/// convgrad3d_gemm and so on) go first, in the order written. Where such a name means an implementation that
+/// has two axes only, it means conv3d2d with parts by that implementation, if it takes them. A convolution
+/// whose version names an implementation asks no other. In FAST_COMPILE costly ones are poor. With conv_meta
+/// the fastest of all that take it, as measured. Throws DeviceError where none takes it, with every
+/// candidate's reason.
 CROTON_API ConvChoice choose_convolution(const ConvProblem& problem, const Query& query);
 
 /// The problem of a convolution in a graph, with how its operands lie there and its result is wanted.

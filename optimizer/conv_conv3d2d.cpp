@@ -35,15 +35,16 @@ std::vector<SliceTap> slice_taps(const ConvProblem& p) {
   return taps;
 }
 
-/// The convolution of one slice with another.
-Attributes plane_attributes(const ConvProblem& p) {
+/// The convolution of one slice with another, for `count` slices of every image at once.
+ConvProblem plane_problem(const ConvProblem& p, std::int64_t count) {
   ConvProblem plane = p;
   plane.rank = 2;
+  plane.batch = p.batch * count;
   for (Shape* list : {&plane.image, &plane.kernel, &plane.out, &plane.pad_lo, &plane.pad_hi, &plane.stride,
                       &plane.dilation}) {
     list->erase(0);
   }
-  return conv_attributes(plane);
+  return plane;
 }
 
 Variable integer(std::int64_t value) { return constant(Tensor(value)); }
@@ -54,7 +55,7 @@ class SlicedConv {
       : p_(problem),
         first_(first),
         second_(second),
-        attributes_(plane_attributes(problem)),
+        attributes_(conv_attributes(plane_problem(problem, 1))),
         taps_(slice_taps(problem)) {}
 
   Variable build() const {
@@ -153,6 +154,14 @@ class SlicedConv {
 };
 
 }  // namespace
+
+std::vector<ConvProblem> conv3d2d_parts(const ConvProblem& problem) {
+  std::vector<ConvProblem> parts;
+  for (const SliceTap& tap : slice_taps(problem)) {
+    if (tap.count > 0) parts.push_back(plane_problem(problem, tap.count));
+  }
+  return parts;
+}
 
 /// A convolution along three axes as a sum of those along two: one for each slice of the filters, over all
 /// slices of all images at once.

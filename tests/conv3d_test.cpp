@@ -230,3 +230,43 @@ TEST_CASE("corr3d_mm is the correlation that conv3d computes without flipping", 
     CHECK(allclose(reference(image, filters), expected[0], 1e-4, 1e-4));
   }
 }
+
+TEST_CASE("names of 3-D convolutions in a query reach the parts of one direction", "[runtime][conv]") {
+  const Variable x = tensor(DType::float32, {2, 3, 5, 6, 7}, "x"),
+                 w = tensor(DType::float32, {4, 3, 2, 3, 2}, "w");
+  const Variable y = conv3d(x, w, {.border_mode = "half"});
+  const Tensor image = random_tensor(x.type().shape, DType::float32, 1),
+               filters = random_tensor(w.type().shape, DType::float32, 2),
+               gradient = random_tensor(y.type().shape, DType::float32, 3);
+  const Variable gy = tensor(DType::float32, gradient.shape(), "gy");
+  struct Direction {
+    std::string name;
+    Variable a, b, result;
+    Tensor first, second;
+  };
+  const Direction directions[] = {
+      {"conv3d", x, w, y, image, filters},
+      {"convgrad3d", x, gy, grad(none, w, {.known_grads = {{y, gy}}}), image, gradient},
+      {"convtransp3d", w, gy, grad(none, x, {.known_grads = {{y, gy}}}), filters, gradient}};
+  // The error of fft does not matter here.
+  const ConfigScope scope({{"metaopt.max_error", "1e-4"}});
+  for (const auto& [implementation, op] : {std::pair{"fft", "FftConv"}, std::pair{"gemm", "CorrMM"}}) {
+    for (const Direction& direction : directions) {
+      const Tensor expected = function({direction.a, direction.b}, direction.result,
+                                       {.mode = Mode("None"), .on_unused_input = OnUnusedInput::ignore})(
+          direction.first, direction.second);
+      for (const Direction& named : directions) {
+        const std::string name = named.name + "_" + implementation;
+        CAPTURE(name, direction.name);
+        const Function f =
+            function({direction.a, direction.b}, direction.result,
+                     {.mode = default_mode().including(name), .on_unused_input = OnUnusedInput::ignore});
+        CHECK(allclose(f(direction.first, direction.second), expected, 1e-4, 1e-4));
+        const std::string graph = debugprint_text(*f.plan_graph());
+        CHECK((graph.find(op) != std::string::npos) == (named.name == direction.name));
+        if (named.name == direction.name)
+          CHECK_THAT(graph, !Catch::Contains("DnnConv") && !Catch::Contains("DirectConv"));
+      }
+    }
+  }
+}

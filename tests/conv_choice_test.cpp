@@ -209,6 +209,58 @@ TEST_CASE("names of 3-D convolutions mean one direction", "[optimizer][conv]") {
   CHECK(chosen(problem(500, 64, 64), Query().excluding("conv3d_gemm").including("conv3d_fft")) == "dnn");
 }
 
+TEST_CASE("names of 3-D convolutions mean the parts of conv3d2d where implementations have two axes",
+          "[optimizer][conv]") {
+  constexpr auto volume = [](std::int64_t stride) {
+    return test::concrete_conv(ConvDirection::forward, {2, 4, 6, 6, 6}, {4, 4, 3, 3, 3}, 1, stride).problem;
+  };
+  const ConfigScope scope({{"metaopt.max_error", "1"}});
+  const auto choice = [](const ConvProblem& p, const Query& query) { return choose_convolution(p, query); };
+  const ConvChoice by_fft = choice(volume(1), Query().including("conv3d_fft"));
+  CHECK(by_fft.chosen == &conv_conv3d2d);
+  CHECK(by_fft.version_of_parts == "fft");
+  CHECK_THAT(by_fft.text(), Catch::Contains("fft: refuses: 3 spatial axes") &&
+                                Catch::Contains("* conv3d2d: takes it; its 2-D convolutions ask for fft"));
+  CHECK(choice(volume(1), Query().including("conv3d_gemm:conv3d_fft")).version_of_parts == "gemm");
+  // Excluding beats including.
+  const auto version = [&](const ConvProblem& p, const Query& query) {
+    const ConvChoice made = choice(p, query);
+    CHECK(made.chosen == &conv_conv3d2d);
+    return made.version_of_parts;
+  };
+  const Query by_name = Query().including("conv3d_fft");
+  CHECK(version(volume(1), by_name.excluding("conv3d_fft")) == "no_fft");
+  CHECK(version(volume(1), by_name.excluding("conv_fft")) == "no_fft");
+  CHECK(version(volume(1), Query().excluding("conv3d_fft")) == "no_fft");
+  CHECK(version(volume(1), Query().excluding("convgrad3d_fft")).empty());
+  // The version of the convolution itself goes before.
+  ConvProblem versioned = volume(1);
+  versioned.version = "gemm";
+  CHECK(version(versioned, by_name) == "gemm");
+  versioned.version = "no_fft";
+  CHECK(version(versioned, by_name) == "no_fft");
+  CHECK(version(versioned, Query().including("conv3d_gemm")) == "gemm");
+  // What fft refuses of the parts, too, is chosen as before: strides, an error that is not allowed.
+  const auto unchanged = [&](const ConvProblem& p) {
+    const ConvChoice named = choice(p, by_name), before = choice(p, Query().including("conv_fft"));
+    return named.text() == before.text() && named.version_of_parts == before.version_of_parts;
+  };
+  CHECK(!unchanged(volume(1)));
+  CHECK(unchanged(volume(2)));
+  {
+    const ConfigScope by_default({{"metaopt.max_error", "0"}});
+    CHECK(unchanged(volume(1)));
+  }
+  // On a GPU others take three axes, too. What is written first goes first.
+  ConvProblem on_gpu = volume(1);
+  on_gpu.device = Device::cuda(0);
+  CHECK(chosen(on_gpu, Query().including("conv3d_gemm")) == "gemm");
+  CHECK(version(on_gpu, by_name) == "fft");
+  CHECK(version(on_gpu, Query().including("conv3d_fft:conv_dnn")) == "fft");
+  CHECK(chosen(on_gpu, Query().including("conv_dnn:conv3d_fft")) == "dnn");
+  CHECK(chosen(on_gpu, by_name.excluding("conv_fft")) == chosen(on_gpu));
+}
+
 TEST_CASE("a convolution may ask for one implementation, its gradients too", "[optimizer][conv]") {
   const Variable x = tensor(DType::float32, {2, 3, 8, 8}, "x"), w = tensor(DType::float32, {4, 3, 3, 3}, "w");
   const auto ops_of = [&](const Variable& y) {
