@@ -56,6 +56,11 @@ void compare_convolutions(const Options& options, const Digits& digits) {
     const auto timer = make_call_timer(present_device());
     timer->finish();
     const std::chrono::duration<double> to_first = std::chrono::steady_clock::now() - begin;
+    // On a GPU the labels of a batch are looked at when it is met first; then the whole step becomes one
+    // graph.
+    if (present_device().is_cuda()) {
+      for (std::int64_t i = 0; i < batches + 2; ++i) run();
+    }
     double seconds = INFINITY;
     for (int trial = 0; trial < trials; ++trial) {
       seconds = std::min(seconds, timer->seconds([&] {
