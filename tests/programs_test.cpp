@@ -282,17 +282,27 @@ TEST_CASE("conv_bench complains about what cannot work before it measures", "[pr
   CHECK_THAT(complaint("i3x8x8,k4x3x3,p9223372036854775807"), Contains("is not a number from 0 to"));
 }
 
+#if defined(CROTON_SANITIZED)
+constexpr bool ends_where_memory_does = true;  // a sanitizer ends a program that asks for more than there is
+constexpr const char* seconds_to_begin = "60";
+#else
+constexpr bool ends_where_memory_does = false;
+constexpr const char* seconds_to_begin = "10";
+#endif
+
 TEST_CASE("conv_bench goes on behind a run that fails, and where there is no GPU", "[programs][conv][cpu]") {
   const std::string skip = "SKIP='Default, gemm,fft,winograd,c01b,dnn,meta' ";
   const Result result = run("conv_bench",
-                            "i3x900000x900000,k4x3x3 i2x9x8,k4x3x3,b2 --calls 1 --output '' "
-                            "--flags optimizer_excluding=conv_legacy",
+                            std::string(ends_where_memory_does ? "" : "i3x900000x900000,k4x3x3 ") +
+                                "i2x9x8,k4x3x3,b2 --calls 1 --output '' "
+                                "--flags optimizer_excluding=conv_legacy",
                             skip);
   INFO(result.out << result.err);
   CHECK(result.code == 0);
-  CHECK_THAT(result.out, Contains("SKIPPING config due to the memory error below") &&
-                             Contains("legacy fprop: FAILED legacy: excluded by "
-                                      "optimizer_excluding=conv_legacy"));
+  if (!ends_where_memory_does)
+    CHECK_THAT(result.out, Contains("SKIPPING config due to the memory error below"));
+  CHECK_THAT(result.out,
+             Contains("legacy fprop: FAILED legacy: excluded by optimizer_excluding=conv_legacy"));
   const Result automatic =
       run("conv_bench", "i2x9x8,k4x3x3,b2 --calls 1 --output '' --flags device=auto", skip);
   CHECK(automatic.code == 0);
@@ -302,8 +312,9 @@ TEST_CASE("conv_bench goes on behind a run that fails, and where there is no GPU
 }
 
 TEST_CASE("conv_bench saves what it has when it is interrupted", "[programs][conv]") {
-  const Result result = run("conv_bench", "i2x9x8,k4x3x3,b2 --calls 1 --repeat 1000000000 --output kept.txt",
-                            "timeout --signal=INT --preserve-status --kill-after=60 10");
+  const Result result =
+      run("conv_bench", "i2x9x8,k4x3x3,b2 --calls 1 --repeat 1000000000 --output kept.txt",
+          "timeout --signal=INT --preserve-status --kill-after=60 " + std::string(seconds_to_begin));
   CHECK(result.code == 130);
   CHECK_THAT(read(folder() / "kept.txt"),
              StartsWith("CONFIG: input = 2 x 9 x 8") && Contains("interrupted: this is what was measured"));
