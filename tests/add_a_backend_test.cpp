@@ -6,11 +6,11 @@
 #include <fstream>
 #include <map>
 #include <optional>
-#include <set>
 
 #include "croton/codegen/loop_ir.h"
 #include "gpu_cases.h"
 #include "host_code.h"
+#include "page_code.h"
 #include "places.h"
 
 namespace croton {
@@ -282,24 +282,7 @@ TEST_CASE("the backend of the page computes what the reference does", "[codegen]
 }
 
 TEST_CASE("the page about adding a backend says what this file does", "[docs]") {
-  std::set<std::string> here;
-  std::ifstream source(test::source_file("tests/add_a_backend_test.cpp"));
-  for (std::string line; std::getline(source, line);) here.insert(line);
-  std::ifstream page(test::source_file("docs/add_a_backend.md"));
-  REQUIRE(page);
-  bool is_code = false;
-  std::size_t compared = 0;
-  for (std::string line; std::getline(page, line);) {
-    if (line.starts_with("```")) {
-      is_code = line == "```cpp";
-      continue;
-    }
-    if (!is_code || line.empty()) continue;
-    INFO(line);
-    CHECK(here.contains(line));
-    ++compared;
-  }
-  CHECK(compared > 60);
+  test::check_code_of_page("docs/add_a_backend.md", "tests/add_a_backend_test.cpp", 60);
 }
 
 TEST_CASE("the files that the page about adding a backend names are there", "[docs][cpu]") {

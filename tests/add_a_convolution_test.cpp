@@ -1,12 +1,10 @@
 // Follows docs/add_a_convolution.md: every line of C++ on that page stands here.
 #include <catch2/catch.hpp>
-#include <fstream>
-#include <set>
 
 #include "croton/croton.h"
 #include "croton/optimizer/conv_choice.h"
 #include "lowered.h"
-#include "places.h"
+#include "page_code.h"
 
 namespace croton {
 namespace {
@@ -44,32 +42,10 @@ register_conv_candidate(conv_pointwise);
 }();
 // clang-format on
 
-std::set<std::string> lines_of_code(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  std::set<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.insert(line);
-  return lines;
-}
-
 }  // namespace
 
 TEST_CASE("the page about adding a convolution says what this file does", "[docs][conv]") {
-  const std::set<std::string> here = lines_of_code(test::source_file("tests/add_a_convolution_test.cpp"));
-  std::ifstream page(test::source_file("docs/add_a_convolution.md"));
-  REQUIRE(page);
-  bool is_code = false;
-  std::size_t compared = 0;
-  for (std::string line; std::getline(page, line);) {
-    if (line.starts_with("```")) {
-      is_code = line == "```cpp";
-      continue;
-    }
-    if (!is_code || line.empty()) continue;
-    INFO(line);
-    CHECK(here.contains(line));
-    ++compared;
-  }
-  CHECK(compared > 20);
+  test::check_code_of_page("docs/add_a_convolution.md", "tests/add_a_convolution_test.cpp", 20);
 }
 
 TEST_CASE("an implementation of one's own is chosen by its tag and computes", "[optimizer][conv]") {
